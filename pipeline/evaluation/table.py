@@ -1,0 +1,112 @@
+"""The metrics table: the one road from metrics to slices, gates and report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+OVERALL = "overall"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric of one task in one slice.
+
+    Attributes:
+      slice: "overall" or "feature=value".
+      value: of the candidate, or of the reference where one is named; None where undefined.
+      baseline: of the serving model; None where there is none or it is undefined.
+      low, high: 95 % interval of the value.
+      diff_low, diff_high: 95 % interval of value - baseline.
+      examples: rows whose label is known.
+      reference: None for the model, else whose score this is ("propensity", "constant", ...).
+      note: why the value is undefined.
+    """
+
+    task: str
+    slice: str
+    metric: str
+    value: float | None
+    baseline: float | None = None
+    low: float | None = None
+    high: float | None = None
+    diff_low: float | None = None
+    diff_high: float | None = None
+    examples: int = 0
+    reference: str | None = None
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in _FLOATS:
+            value = getattr(self, name)
+            if value is not None:
+                value = float(value)
+                object.__setattr__(self, name, value if math.isfinite(value) else None)
+
+
+_FLOATS = ("value", "baseline", "low", "high", "diff_low", "diff_high")
+_SCHEMA = pa.schema(
+    [(n, pa.string()) for n in ("task", "slice", "metric")]
+    + [(n, pa.float64()) for n in _FLOATS]
+    + [("examples", pa.int64()), ("reference", pa.string()), ("note", pa.string())]
+)
+
+
+class MetricsTable:
+    """Rows of metrics, found by task, slice, metric and reference."""
+
+    def __init__(self, rows: Iterable[MetricRow]):
+        """Raises ValueError if two rows have the same task, slice, metric and reference."""
+        self._rows: dict[tuple[str, str, str, str | None], MetricRow] = {}
+        for row in rows:
+            key = (row.task, row.slice, row.metric, row.reference)
+            if key in self._rows:
+                raise ValueError(f"two rows for {key}")
+            self._rows[key] = row
+
+    def __iter__(self) -> Iterator[MetricRow]:
+        return iter(self._rows.values())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, task: str, metric: str, slice: str = OVERALL, reference: str | None = None) -> MetricRow | None:
+        """The row, or None."""
+        return self._rows.get((task, slice, metric, reference))
+
+    @property
+    def tasks(self) -> list[str]:
+        """Task names in the order of the rows."""
+        return list(dict.fromkeys(row.task for row in self))
+
+    @property
+    def baseline_tasks(self) -> set[str]:
+        """Tasks that the serving model predicted too; empty on a first run."""
+        return {row.task for row in self if row.baseline is not None}
+
+    def slices(self, task: str) -> list[str]:
+        """Slice names of a task, "overall" among them."""
+        return list(dict.fromkeys(row.slice for row in self if row.task == task))
+
+    def to_arrow(self) -> pa.Table:
+        """One row a metric, columns as the attributes of MetricRow."""
+        return pa.Table.from_pylist([asdict(row) for row in self], schema=_SCHEMA)
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> MetricsTable:
+        """The reverse of `to_arrow`."""
+        return cls(MetricRow(**row) for row in table.to_pylist())
+
+    def write(self, path: str | Path) -> None:
+        """Writes Parquet, every digit kept."""
+        pq.write_table(self.to_arrow(), path)
+
+    @classmethod
+    def read(cls, path: str | Path) -> MetricsTable:
+        """Reads what `write` wrote."""
+        return cls.from_arrow(pq.read_table(path))
