@@ -1,0 +1,232 @@
+"""What types alone cannot say of a recipe: names that must exist and parts that must fit."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from pipeline.recipe.errors import Problem
+from pipeline.recipe.expressions import ExpressionError, near, parse
+from pipeline.recipe.model import Recipe
+
+METRICS = {
+    "binary": ("auc", "gauc", "logloss", "calibration"),
+    "regression": ("mae", "rmse", "calibration"),
+}
+RESERVED_TASKS = ("score", "absent")
+_FITTING = {
+    "categorical": ("int", "string", "date", "bool", "list[int]", "list[string]"),
+    "buckets": ("int", "float", "time", "date"),
+    "numeric": ("int", "float", "time", "date", "bool"),
+    "vector": ("vector",),
+}
+
+
+def problems(recipe: Recipe) -> list[Problem]:
+    """Every mistake in a recipe whose fields are all of the right type."""
+    found = list(_sources(recipe))
+    if not found:
+        found += _roles(recipe)
+        found += _derived(recipe)
+    if not found:
+        for check in (_features, _tasks, _splits, _model, _gates, _evaluation):
+            found += check(recipe)
+    return found
+
+
+def _expression(path: str, text: str, types: dict[str, str], kinds: tuple[str, ...], need: str) -> Iterator[Problem]:
+    try:
+        found = parse(text, types)
+    except ExpressionError as error:
+        yield Problem(path, str(error), value=text)
+        return
+    if found.type not in kinds:
+        yield Problem(path, f"is a {found.type}; {need}", value=text)
+
+
+def _column(path: str, name: str | None, recipe: Recipe, what: str) -> Iterator[Problem]:
+    if name is not None and name not in recipe.columns:
+        yield Problem(path, f"no source has a column of this name, to be {what}{near(name, recipe.columns)}", value=name)
+
+
+def _sources(recipe: Recipe) -> Iterator[Problem]:
+    log = recipe.sources.log
+    owner = {name: "sources.log" for name in log.columns}
+    for i, name in enumerate(log.unique):
+        if name not in log.columns:
+            yield Problem(f"sources.log.unique.{i}", f"the log has no such column{near(name, log.columns)}", value=name)
+    for name, catalog in recipe.sources.catalogs.items():
+        path, on = f"sources.catalogs.{name}", catalog.on or catalog.key
+        if catalog.key not in catalog.columns:
+            yield Problem(f"{path}.key", f"is not among its columns{near(catalog.key, catalog.columns)}", value=catalog.key)
+        if on not in log.columns:
+            yield Problem(f"{path}.{'on' if catalog.on else 'key'}",
+                          f"the log has no such column to join with{near(on, log.columns)}", value=on)
+        elif catalog.key in catalog.columns and log.columns[on].type != catalog.columns[catalog.key].type:
+            yield Problem(f"{path}.columns.{catalog.key}.type", f"must be that of the log's {on}, which is "
+                          f"{log.columns[on].type}", value=catalog.columns[catalog.key].type)
+        if catalog.time is not None:
+            if catalog.time not in catalog.columns or catalog.columns[catalog.time].type != "time":
+                yield Problem(f"{path}.time", "must be one of its columns, of type time", value=catalog.time)
+            if recipe.roles.time is None:
+                yield Problem(f"{path}.time", "needs roles.time, to know what held at each impression")
+        for column in catalog.columns:
+            if column == catalog.key:
+                continue
+            if column in owner:
+                yield Problem(f"{path}.columns.{column}", f"{owner[column]} has a column of this name too; give one "
+                              "another name and say `column:`")
+            owner[column] = path
+
+
+def _roles(recipe: Recipe) -> Iterator[Problem]:
+    for role, name in recipe.roles.named().items():
+        yield from _column(f"roles.{role}", name, recipe, f"the {role}")
+        if name not in recipe.columns:
+            continue
+        column = recipe.columns[name]
+        if role == "time" and column.type != "time":
+            yield Problem("roles.time", f"must be of type time; {name} is {column.type}", value=name)
+        if role != "time" and column.type not in ("int", "string"):
+            yield Problem(f"roles.{role}", f"must be of type int or string; {name} is {column.type}", value=name)
+
+
+def _derived(recipe: Recipe) -> Iterator[Problem]:
+    types = {n: t for n, t in recipe.column_types.items() if recipe.columns[n].known == "before"}
+    for name, text in recipe.derived.items():
+        path = f"derived.{name}"
+        if name in recipe.columns:
+            yield Problem(path, "a source has a column of this name; choose another")
+        try:
+            types[name] = parse(text, types).type
+        except ExpressionError as error:
+            after = [n for n, c in recipe.columns.items() if c.known == "after" and f"`{n}`" in str(error)]
+            yield Problem(path, f"`{after[0]}` is known only after the impression; a derived column may read only what "
+                          "is known before" if after else str(error), value=text)
+            types[name] = "float"
+
+
+def _features(recipe: Recipe) -> Iterator[Problem]:
+    types = recipe.column_types | {n: e.type for n, e in recipe.derived_columns.items()}
+    for name, feature in recipe.features.items():
+        if feature.kind == "custom":
+            continue
+        path, column = f"features.{name}", feature.column or name
+        if column not in types:
+            yield Problem(path if feature.column is None else f"{path}.column",
+                          f"no source or derived column is named '{column}'{near(column, types)}")
+            continue
+        if column in recipe.columns and recipe.columns[column].known == "after":
+            yield Problem(path, f"{column} is known only after the impression and so can never be a feature")
+        kind = recipe.columns[column].type if column in recipe.columns else types[column]
+        if kind not in _FITTING[feature.kind]:
+            fits = [k for k, t in _FITTING.items() if kind in t]
+            yield Problem(f"{path}.kind", f"{column} is {kind}, which fits {' or '.join(fits) or 'no kind'}; "
+                          f"{feature.kind} takes {', '.join(_FITTING[feature.kind])}", value=feature.kind)
+        elif feature.kind == "categorical" and kind.startswith("list[") and feature.max_length is None:
+            yield Problem(f"{path}.max_length", f"{column} is {kind}; say how many values of it are kept")
+        elif feature.kind == "categorical" and not kind.startswith("list[") and feature.max_length is not None:
+            yield Problem(f"{path}.max_length", f"{column} is {kind}; only lists have a length", value=feature.max_length)
+
+
+def _tasks(recipe: Recipe) -> Iterator[Problem]:
+    for name, task in recipe.tasks.items():
+        path = f"tasks.{name}"
+        if name in RESERVED_TASKS:
+            yield Problem(path, f"the model's own output '{name}' has this name; choose another")
+        kinds = ("int", "float", "bool") if task.kind == "binary" else ("int", "float")
+        wrong = list(_expression(f"{path}.label", task.label, recipe.column_types, kinds,
+                                 "a condition, or a column of 0 and 1, is needed" if task.kind == "binary" else
+                                 "a number is needed"))
+        yield from wrong
+        if not wrong:
+            for column in sorted(recipe.expression(task.label).columns):
+                if recipe.columns[column].known == "before":
+                    yield Problem(f"{path}.label", f"reads {column}, which is said to be known before the impression; "
+                                  f"a label is not: write `known: after` there", value=task.label)
+        if task.where is not None:
+            yield from _expression(f"{path}.where", task.where, recipe.column_types, ("bool",),
+                                   f"a condition is needed, such as `{task.where} > 0`")
+        if task.weight is not None:
+            yield from _expression(f"{path}.weight", task.weight, recipe.column_types, ("int", "float"),
+                                   "a number is needed")
+
+
+def _splits(recipe: Recipe) -> Iterator[Problem]:
+    splits = recipe.splits
+    if splits.by == "time":
+        if recipe.roles.time is None:
+            yield Problem("splits.by", "time needs roles.time", value="time")
+        times: list[datetime] = []
+        for field in ("validation_from", "test_from"):
+            try:
+                times.append(datetime.fromisoformat(getattr(splits, field)).replace(tzinfo=None))
+            except ValueError:
+                yield Problem(f"splits.{field}", "is not an ISO date or time, such as 2024-03-01 or "
+                              "2024-03-01T06:00:00", value=getattr(splits, field))
+        if len(times) == 2 and times[0] >= times[1]:
+            yield Problem("splits.test_from", f"must be later than validation_from ({splits.validation_from})",
+                          value=splits.test_from)
+    elif splits.by == "hash" and splits.of != "row" and getattr(recipe.roles, splits.of) is None:
+        yield Problem("splits.of", f"needs roles.{splits.of}", value=splits.of)
+
+
+def _known_tasks(recipe: Recipe, path: str, names: object) -> Iterator[Problem]:
+    for name in names or ():
+        if name not in recipe.tasks:
+            yield Problem(f"{path}.{name}", f"is not a task{near(name, recipe.tasks)}")
+
+
+def _model(recipe: Recipe) -> Iterator[Problem]:
+    yield from _known_tasks(recipe, "training.stopping.objective", recipe.training.stopping.objective)
+    yield from _known_tasks(recipe, "serving.score", recipe.serving.score)
+    embedded = [n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets")]
+    pairs = getattr(recipe.model, "interactions", None)
+    if isinstance(pairs, str) and pairs != "all":
+        yield Problem("model.interactions", "is `all` or a list of pairs of features", value=pairs)
+    for i, pair in enumerate(pairs if isinstance(pairs, (list, tuple)) else ()):
+        for name in pair:
+            if name not in embedded:
+                yield Problem(f"model.interactions.{i}", f"'{name}' is not a feature with an embedding"
+                              f"{near(name, embedded)}", value=list(pair))
+    if recipe.serving.fusion == "product":
+        for name in recipe.serving.score or recipe.tasks:
+            if name in recipe.tasks and recipe.tasks[name].kind != "binary":
+                yield Problem("serving.fusion", f"product takes probabilities; {name} is {recipe.tasks[name].kind}",
+                              value="product")
+
+
+def _gates(recipe: Recipe) -> Iterator[Problem]:
+    for i, gate in enumerate(recipe.gates if recipe.gates != "none" else ()):
+        path = f"gates.{i}"
+        if gate.task not in recipe.tasks:
+            yield Problem(f"{path}.task", f"is not a task{near(gate.task, recipe.tasks)}", value=gate.task)
+        elif gate.metric not in METRICS[recipe.tasks[gate.task].kind]:
+            kind = recipe.tasks[gate.task].kind
+            yield Problem(f"{path}.metric", f"{gate.task} is {kind}, which has {', '.join(METRICS[kind])}",
+                          value=gate.metric)
+        if gate.metric == "gauc" and recipe.roles.user is None:
+            yield Problem(f"{path}.metric", "gauc is the AUC within users and needs roles.user", value="gauc")
+        if gate.slice is not None and gate.slice.split("=")[0] not in recipe.evaluation.slices:
+            yield Problem(f"{path}.slice", "must be `column=value` with a column of evaluation.slices"
+                          f"{near(gate.slice.split('=')[0], recipe.evaluation.slices)}", value=gate.slice)
+        if gate.lower is not None and gate.upper is not None and gate.lower > gate.upper:
+            yield Problem(f"{path}.lower", f"is above upper ({gate.upper}); nothing could pass", value=gate.lower)
+
+
+def _evaluation(recipe: Recipe) -> Iterator[Problem]:
+    for i, name in enumerate(recipe.evaluation.slices):
+        path = f"evaluation.slices.{i}"
+        yield from _column(path, name, recipe, "a slice")
+        if name in recipe.columns:
+            column = recipe.columns[name]
+            if column.type not in ("int", "string"):
+                yield Problem(path, f"slices need single values of type int or string; {name} is {column.type}", value=name)
+            if column.known == "after":
+                yield Problem(path, f"{name} is known only after the impression", value=name)
+    for task, references in recipe.evaluation.references.items():
+        if task not in recipe.tasks:
+            yield Problem(f"evaluation.references.{task}", f"is not a task{near(task, recipe.tasks)}")
+        for name, text in references.items():
+            yield from _expression(f"evaluation.references.{task}.{name}", text, recipe.column_types,
+                                   ("int", "float"), "a number is needed")
+
+

@@ -1,0 +1,83 @@
+"""Reads the settings of `mtl_models` parts from their constructors without importing Keras.
+
+A part (an architecture, a weighting, an embedding optimizer) is a file of its own with one public
+class; its name in a recipe is the file's. The constructor owns names, types and defaults, and its
+docstring their meaning: this module reads them from the source, so `mtl recipe check` knows them in
+milliseconds and nothing is written twice.
+"""
+
+import ast
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+_ROOT = Path(__file__).resolve().parents[2] / "mtl_models"
+_TYPES = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "Sequence": Sequence}
+
+
+@functools.cache
+def part_names(folder: str) -> tuple[str, ...]:
+    """The names a recipe may use for the parts in `mtl_models/<folder>/`."""
+    return tuple(sorted(
+        path.stem for path in (_ROOT / folder).glob("*.py")
+        if not path.stem.startswith("_") and _public_class(path) is not None
+    ))
+
+
+def part_class(folder: str, name: str) -> str:
+    """The class of a part, as `module:Class`."""
+    found = _public_class(_ROOT / folder / f"{name}.py")
+    assert found is not None, name
+    return f"mtl_models.{folder}.{name}:{found.name}"
+
+
+@functools.cache
+def part_settings(folder: str, name: str, exclude: tuple[str, ...] = ()) -> type[BaseModel]:
+    """A strict pydantic model of the constructor of `mtl_models/<folder>/<name>.py`."""
+    found = _public_class(_ROOT / folder / f"{name}.py")
+    assert found is not None, name
+    return _settings(found, exclude)
+
+
+@functools.cache
+def class_settings(file: str, name: str, exclude: tuple[str, ...] = ()) -> type[BaseModel]:
+    """A strict pydantic model of the constructor of class `name` in `mtl_models/<file>`."""
+    tree = ast.parse((_ROOT / file).read_text())
+    return _settings(next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), exclude)
+
+
+def _public_class(path: Path) -> ast.ClassDef | None:
+    classes = [n for n in ast.parse(path.read_text()).body
+               if isinstance(n, ast.ClassDef) and not n.name.startswith("_")]
+    return classes[0] if len(classes) == 1 else None
+
+
+def _settings(found: ast.ClassDef, exclude: tuple[str, ...]) -> type[BaseModel]:
+    init = next(n for n in found.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    meanings = _meanings(ast.get_docstring(found) or "") | _meanings(ast.get_docstring(init) or "")
+    args = init.args
+    positional = list(zip(args.args[1:], [None] * (len(args.args) - 1 - len(args.defaults)) + args.defaults))
+    fields: dict[str, Any] = {}
+    for arg, default in positional + list(zip(args.kwonlyargs, args.kw_defaults)):
+        if arg.arg in exclude or arg.arg in ("name", "dtype"):
+            continue
+        value = ... if default is None else ast.literal_eval(default)
+        fields[arg.arg] = (_annotation(arg.annotation), Field(value, description=meanings.get(arg.arg)))
+    doc = (ast.get_docstring(found) or "").split("\n\n")[0]
+    return create_model(found.name, __config__=ConfigDict(extra="forbid", frozen=True), __doc__=doc, **fields)
+
+
+def _annotation(node: ast.expr | None) -> Any:
+    return eval(ast.unparse(node), {"__builtins__": {}}, _TYPES) if node is not None else Any
+
+
+def _meanings(doc: str) -> dict[str, str]:
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)+)", doc, re.M)
+    if section is None:
+        return {}
+    found = re.findall(r"^ {2,4}(\w+): ((?:.+\n?(?: {5,}.+\n?)*))", section.group(1), re.M)
+    return {name: " ".join(text.split()) for name, text in found}

@@ -1,0 +1,214 @@
+"""YAML → Recipe, or one error that lists every mistake with its place in the file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pipeline.recipe.checks import problems
+from pipeline.recipe.errors import Problem, RecipeError
+from pipeline.recipe.expressions import near
+from pipeline.recipe.model import Recipe
+
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML without its date type: a date in a recipe is the text that was written."""
+
+    yaml_implicit_resolvers = {
+        first: [r for r in resolvers if r[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def load(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
+    """Loads and validates a recipe.
+
+    Args:
+      path: the YAML file.
+      settings: `dotted.path=value` overrides, the value in YAML.
+
+    Raises:
+      RecipeError: with every mistake found.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise RecipeError(str(path), [Problem("", f"cannot be read: {reason}")]) from None
+    return loads(text, str(path), settings)
+
+
+def loads(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Recipe:
+    """The same from the text of a recipe; `source` names it in errors."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = Problem("", f"is not YAML: {getattr(error, 'problem', None) or error}", mark and mark.line + 1)
+        raise RecipeError(source, [problem]) from None
+    if not isinstance(data, dict):
+        raise RecipeError(source, [Problem("", "must be a mapping, beginning with `version: 1` and `name: …`")])
+    found = [*_repeated(node), *(p for s in settings if (p := _set(data, s)))]
+    if not found:
+        try:
+            recipe = Recipe.model_validate(data)
+            found = problems(recipe)
+        except ValidationError as error:
+            found = [_problem(e) for e in error.errors(include_url=False)]
+    if found:
+        raise RecipeError(source, [_with_line(p, node) for p in found])
+    return recipe
+
+
+def _set(data: dict[str, Any], setting: str) -> Problem | None:
+    path, equals, text = setting.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys):
+        return Problem("--set", "must be dotted.path=value, such as training.epochs=3", value=setting)
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        return Problem(f"--set {path}", "the value is not YAML", value=text)
+    at: Any = data
+    for i, key in enumerate(keys):
+        last = i == len(keys) - 1
+        if isinstance(at, list):
+            if not key.isdigit() or int(key) >= len(at):
+                return Problem(f"--set {path}", f"'{key}' is not a place in a list of {len(at)}")
+            if last:
+                at[int(key)] = value
+            else:
+                at = at[int(key)]
+        elif not isinstance(at, dict):
+            return Problem(f"--set {path}", f"{'.'.join(keys[:i])} is a single value and has no '{key}'", value=at)
+        elif last:
+            at[key] = value
+        else:
+            at = at.setdefault(key, {})
+    return None
+
+
+def _repeated(node: yaml.Node, path: str = "") -> list[Problem]:
+    found = []
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            here = f"{path}.{key.value}" if path else str(key.value)
+            line = key.start_mark.line + 1
+            if key.value in first:
+                found.append(Problem(here, f"is written twice; first on line {first[key.value]}", line))
+            first.setdefault(key.value, line)
+            found += _repeated(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            found += _repeated(value, f"{path}.{i}")
+    return found
+
+
+def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
+    """Follows a pydantic error's location through the JSON Schema: the real path (locations hold the
+    tags of unions as well) and the schema there."""
+    root = Recipe.model_json_schema()
+
+    def resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        while "$ref" in schema:
+            schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+        return schema
+
+    def step(schema: Mapping[str, Any], key: str | int) -> tuple[bool, Mapping[str, Any]] | None:
+        schema = resolve(schema)
+        if key in schema.get("properties", {}):
+            return True, schema["properties"][key]
+        if "additionalProperties" in schema and isinstance(schema["additionalProperties"], dict):
+            return True, schema["additionalProperties"]
+        if isinstance(key, int) and "items" in schema:
+            return True, schema["items"]
+        mapping = schema.get("discriminator", {}).get("mapping", {})
+        if key in mapping:
+            return False, {"$ref": mapping[key]}
+        options = [o for k in ("anyOf", "oneOf") for o in schema.get(k, [])]
+        for option in options:  # a tag of a union whose discriminator is a function
+            if resolve(option).get("properties", {}).get("name", {}).get("const") == key:
+                return False, option
+        if key == "outside" and options:
+            return False, options[-1]
+        for option in options:
+            if (found := step(option, key)) is not None:
+                return found
+        return None
+
+    path: list[str] = []
+    schema: Mapping[str, Any] = root
+    for key in loc:
+        found = step(schema, key)
+        if found is None:
+            if not (isinstance(key, str) and ("[" in key or key in ("str", "literal['none']"))):
+                path.append(str(key))
+            continue
+        if found[0]:
+            path.append(str(key))
+        schema = found[1]
+    return path, resolve(schema)
+
+
+def _problem(error: Mapping[str, Any]) -> Problem:
+    loc, kind, value = list(error["loc"]), error["type"], error.get("input")
+    context = error.get("ctx", {})
+    if loc and loc[-1] == "[key]":
+        path, _ = _schema_at(loc[:-2])
+        return Problem(".".join([*path, str(loc[-2])]), error["msg"].removeprefix("Value error, "))
+    if kind == "extra_forbidden":
+        path, parent = _schema_at(loc[:-1])
+        return Problem(".".join([*path, str(loc[-1])]), f"is not a setting here{near(str(loc[-1]), parent.get('properties', {}))}")
+    path, schema = _schema_at(loc)
+    place = ".".join(path)
+    if kind == "missing":
+        meaning = schema.get("description")
+        return Problem(place, "is missing" + (f": {meaning}" if meaning else ""))
+    if kind == "union_tag_not_found":
+        tag = context["discriminator"].strip("'")
+        tag = "name" if tag.startswith("_tag") else tag
+        return Problem(f"{place}.{tag}", f"is missing; it is one of {_choices(schema)}")
+    if kind == "union_tag_invalid":
+        tag = context["discriminator"].strip("'")
+        tag = "name" if tag.startswith("_tag") else tag
+        names = _choices(schema)
+        return Problem(f"{place}.{tag}", f"must be one of {names}{near(context['tag'], names.split(', '))}", value=context["tag"])
+    if kind == "literal_error":
+        return Problem(place, f"must be one of {context['expected']}", value=value)
+    shown = value if isinstance(value, (str, int, float, bool)) or value is None else type(value).__name__
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return Problem(place, message[0].lower() + message[1:], value="nothing" if shown is None else shown)
+
+
+def _choices(schema: Mapping[str, Any]) -> str:
+    names = list(schema.get("discriminator", {}).get("mapping", {}))
+    if not names:
+        defs = Recipe.model_json_schema()["$defs"]
+        for option in schema.get("oneOf", schema.get("anyOf", [])):
+            found = defs.get(option.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {}).get("name", {})
+            names.append(found.get("const") or "package.module:Class")
+    return ", ".join(names)
+
+
+def _with_line(problem: Problem, node: yaml.Node) -> Problem:
+    if problem.line is not None or problem.path.startswith("--set"):
+        return problem
+    line = 1
+    for key in problem.path.split(".") if problem.path else ():
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((k, v) for k, v in node.value if k.value == key), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) < len(node.value):
+            node = node.value[int(key)]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return Problem(problem.path, problem.message, line, problem.value)

@@ -1,0 +1,164 @@
+"""The recipe as one typed object: everything else reads this and nothing else."""
+
+from functools import cached_property, reduce
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, create_model, model_validator
+
+from pipeline.recipe import constructors
+from pipeline.recipe.expressions import Expression, parse
+from pipeline.recipe.parts import (
+    OUTSIDE, Beam, Column, Dead, Evaluation, Feature, Gate, Name, Part, Roles, Schedule, Serving, Sources,
+    Splits, Stopping, Task,
+)
+
+
+class Outside(Part):
+    """A class of your own, from a package that is installed beside this one."""
+
+    name: str = Field(pattern=OUTSIDE.pattern, description="`package.module:Class`")
+    settings: dict[str, Any] = Field({}, description="its constructor's arguments")
+
+
+def _tag(value: Any) -> str | None:
+    name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    return "outside" if isinstance(name, str) and ":" in name else name
+
+
+def _union(folder: str, exclude: tuple[str, ...] = (), outside: bool = True) -> Any:
+    """The choice between the parts in a folder of `mtl_models`, told apart by `name`."""
+    choices = []
+    for name in constructors.part_names(folder):
+        settings = constructors.part_settings(folder, name, exclude)
+        choice = create_model(
+            settings.__name__, __base__=settings, __doc__=settings.__doc__, name=(Literal[name], Field(name)))
+        choices.append(Annotated[choice, Tag(name)])
+    if outside:
+        choices.append(Annotated[Outside, Tag("outside")])
+    return Annotated[reduce(lambda a, b: Union[a, b], choices), Discriminator(_tag)]
+
+
+_STRUCTURAL = ("layout", "tasks", "architecture", "weighting", "seed")
+_ModelSettings = constructors.class_settings("model.py", "MultiTaskModel", _STRUCTURAL)
+
+
+class Model(_ModelSettings):  # type: ignore[misc, valid-type]
+    """The network."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    architecture: _union("architectures", ("num_tasks",)) = Field(  # type: ignore[valid-type]
+        description="how tasks share: `name` and the settings of that architecture")
+
+    def settings(self) -> dict[str, Any]:
+        """What the constructor of `MultiTaskModel` takes, beyond structure."""
+        return {name: getattr(self, name) for name in _ModelSettings.model_fields}
+
+
+class DenseOptimizer(Part):
+    """Of everything but the embedding table."""
+
+    name: Literal["adam", "adamw", "sgd", "adagrad"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float | None = Field(None, ge=0, description="decoupled; the table is left out of it")
+
+
+class Optimizers(Part):
+    """How weights are updated: the embedding table by rows, all else densely."""
+
+    dense: DenseOptimizer = DenseOptimizer()
+    embedding: _union("optimizers") = Field(  # type: ignore[valid-type]
+        default_factory=lambda: constructors.part_settings("optimizers", "adagrad")(), validate_default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "embedding" not in value:
+            return {**value, "embedding": {"name": "adagrad"}}
+        return value
+
+
+class Training(Part):
+    """How the model is trained."""
+
+    batch_size: int = Field(1024, ge=1)
+    epochs: int = Field(5, ge=1, description="at most; stopping may end it earlier")
+    seed: int = Field(1, ge=0, description="of initial weights, dropout and the order of rows")
+    optimizer: Optimizers = Field(default_factory=lambda: Optimizers.model_validate({}))
+    schedule: Schedule = Schedule()
+    clip_norm: float | None = Field(None, gt=0, description="the dense gradients' global norm is cut to this")
+    stopping: Stopping = Stopping()
+    steps_per_execution: int = Field(16, ge=1, description="training steps run in one call of TensorFlow")
+    jit_compile: bool = Field(False, description="compile the training step with XLA")
+
+
+class Recipe(Part):
+    """A recommender, described whole."""
+
+    version: Literal[1] = Field(description="of the recipe's form")
+    name: Name = Field(description="of the recommender; names its folder and served model")
+    description: str = ""
+    sources: Sources
+    roles: Roles
+    derived: dict[Name, str] = Field(
+        {}, description="name → expression over columns known before; computed inside the exported graph")
+    features: dict[Name, Feature] = Field(min_length=1, description="what the model sees")
+    tasks: dict[Name, Task] = Field(min_length=1, description="what it predicts")
+    splits: Splits
+    dead: Dead = Dead()
+    model: Model
+    weighting: _union("weighting") = Field(  # type: ignore[valid-type]
+        description="how the tasks' losses are balanced: `name` and the settings of that method")
+    training: Training = Field(default_factory=lambda: Training.model_validate({}))
+    gates: list[Gate] | Literal["none"] = Field(description="bounds the new model must keep; `none` must be written")
+    evaluation: Evaluation = Evaluation()
+    serving: Serving = Serving()
+    beam: Beam = Beam()
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """Every column of a joined row, by name: the log's, then each catalog's but its key."""
+        found = dict(self.sources.log.columns)
+        for catalog in self.sources.catalogs.values():
+            found.update({n: c for n, c in catalog.columns.items() if n != catalog.key})
+        return found
+
+    @cached_property
+    def column_types(self) -> dict[str, str]:
+        """Column → its type inside an expression."""
+        return {name: column.expression_type for name, column in self.columns.items()}
+
+    @cached_property
+    def derived_columns(self) -> dict[str, Expression]:
+        """Derived columns in the order of the recipe; each may read those before it."""
+        types = {n: t for n, t in self.column_types.items() if self.columns[n].known == "before"}
+        parsed: dict[str, Expression] = {}
+        for name, text in self.derived.items():
+            parsed[name] = parse(text, types)
+            types[name] = parsed[name].type
+        return parsed
+
+    @cached_property
+    def input_columns(self) -> dict[str, Column]:
+        """The columns that features and derived columns read: what the exported model takes."""
+        derived = self.derived_columns
+        wanted = [f.column or n for n, f in self.features.items() if f.kind != "custom"]
+        if any(f.kind == "custom" for f in self.features.values()):
+            wanted += [n for n, c in self.columns.items() if c.known == "before"]
+        needed: set[str] = set()
+        while wanted:
+            name = wanted.pop()
+            if name in derived:
+                wanted.extend(derived[name].columns)
+            else:
+                needed.add(name)
+        return {name: column for name, column in self.columns.items() if name in needed}
+
+    @cached_property
+    def example_columns(self) -> dict[str, Column]:
+        """The columns written to examples: inputs, roles and slices."""
+        extra = {*self.roles.named().values(), *self.evaluation.slices}
+        return {n: c for n, c in self.columns.items() if n in self.input_columns or n in extra}
+
+    def expression(self, text: str) -> Expression:
+        """An expression over all columns, as labels, conditions and references use them."""
+        return parse(text, self.column_types)

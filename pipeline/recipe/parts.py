@@ -1,0 +1,302 @@
+"""The parts of a recipe as strict types. Each field's description is its entry in the reference."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+OUTSIDE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError("a name is lower-case letters, digits and _, and starts with a letter; "
+                         "`column:` says what the source calls it")
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Files = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ColumnType = Literal["int", "float", "string", "time", "date", "list[int]", "list[string]", "vector"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(Part):
+    """A column of a source. The short form `name: int` stands for `name: {type: int}`."""
+
+    type: ColumnType = Field(description="`time` becomes int milliseconds and `date` int days, both since "
+                             "1970-01-01 UTC; `vector` is a list of numbers")
+    known: Literal["before", "after"] = Field(
+        "before", description="whether the value is known before the impression; only then can it be a feature")
+    column: str | None = Field(None, description="what the source calls it, where that differs")
+    unit: Literal["s", "ms", "us", "ns", "iso"] = Field(
+        "ms", description="of a `time`: numbers since 1970 in this unit, or ISO-8601 texts (UTC where no "
+        "offset is written)")
+    separator: str | None = Field(None, min_length=1, description="splits a text into a list")
+    missing: list[str] = Field([""], description="texts that stand for a missing value (CSV and JSON Lines)")
+    required: bool = Field(False, description="a row without it is an anomaly that stops the run")
+    values: list[str | int] | None = Field(None, description="the only values allowed; others stop the run")
+    min: float | None = Field(None, description="smallest value allowed; smaller ones stop the run")
+    max: float | None = Field(None, description="largest value allowed; larger ones stop the run")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"type": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Column":
+        if self.separator is not None and not self.type.startswith("list["):
+            raise ValueError(f"separator needs a list type, not {self.type}; write type: list[string]")
+        if (self.min is not None or self.max is not None) and self.type not in ("int", "float", "time", "date"):
+            raise ValueError(f"min and max bound numbers; this column is a {self.type}")
+        return self
+
+    @property
+    def expression_type(self) -> str:
+        """The type the column has inside an expression."""
+        return "int" if self.type in ("time", "date") else self.type
+
+
+class Source(Part):
+    """Files with rows. CSV, JSON Lines and Parquet, plain or .gz or .bz2, by their endings."""
+
+    files: Files = Field(description="paths or patterns below the input folder, such as `logs/*.parquet`")
+    format: Literal["csv", "jsonl", "parquet"] | None = Field(None, description="where the ending does not say")
+    delimiter: str = Field(",", min_length=1, max_length=1, description="of CSV")
+    header: bool = Field(True, description="of CSV: whether the first line names the columns; where not, "
+                         "`columns` lists all of them in order")
+    columns: dict[Name, Column] = Field(min_length=1, description="the columns used, by the names they have from "
+                                        "here on; others in the files are left unread")
+
+
+class Log(Source):
+    """The impression log: one row for each item shown."""
+
+    unique: list[Name] = Field([], description="columns that identify a row; later repeats are dropped and counted")
+
+
+class Catalog(Source):
+    """A table joined to the log by key, such as users or items."""
+
+    key: Name = Field(description="the column that identifies a row")
+    on: Name | None = Field(None, description="the log's column to join with, where it is named otherwise")
+    time: Name | None = Field(None, description="when a row began to hold (a column of type time): each impression "
+                              "is joined with the newest row not later than itself")
+    unmatched: Literal["missing", "dead"] = Field(
+        "missing", description="what an impression without a row becomes: one with missing values, or a dead letter")
+
+
+class Sources(Part):
+    """Where the rows come from."""
+
+    log: Log
+    catalogs: dict[Name, Catalog] = {}
+
+
+class Roles(Part):
+    """Which columns play which part in splits, metrics, slices and requests. No role is a feature by itself."""
+
+    user: Name | None = None
+    item: Name | None = None
+    request: Name | None = None
+    time: Name | None = None
+    position: Name | None = None
+    scenario: Name | None = None
+
+    def named(self) -> dict[str, str]:
+        """The roles that are set, role → column."""
+        return {role: column for role, column in self if column is not None}
+
+
+class Categorical(Part):
+    """Ids or words; each gets a row of the embedding table. Lists are pooled by their mean."""
+
+    kind: Literal["categorical"]
+    column: Name | None = Field(None, description="the column read, where it is named otherwise")
+    min_count: int = Field(1, ge=1, description="values seen less often in training share the unknown row")
+    max_size: int | None = Field(None, ge=1, description="keep only this many of the most frequent values")
+    hash_buckets: int | None = Field(None, ge=2, description="hash into this many rows instead of a vocabulary")
+    max_length: int | None = Field(None, ge=1, description="of a list: how many values are kept, from the front")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Categorical":
+        if self.hash_buckets is not None and (self.max_size is not None or self.min_count != 1):
+            raise ValueError("hash_buckets replaces the vocabulary; leave out min_count and max_size")
+        return self
+
+
+class Buckets(Part):
+    """A number cut at its training quantiles; each bucket gets a row of the embedding table."""
+
+    kind: Literal["buckets"]
+    column: Name | None = Field(None, description="the column read, where it is named otherwise")
+    count: int = Field(ge=2, le=1000, description="how many buckets")
+
+
+class Numeric(Part):
+    """A number."""
+
+    kind: Literal["numeric"]
+    column: Name | None = Field(None, description="the column read, where it is named otherwise")
+    scaling: Literal["standard", "log_standard", "minmax", "none"] = Field(
+        "standard", description="standard: mean 0, deviation 1; log_standard: the same of sign(x)·log(1+|x|); "
+        "minmax: to 0–1; statistics are those of training")
+    missing: float | None = Field(None, description="stands in for a missing value; its training mean where left out")
+
+
+class Vector(Part):
+    """A precomputed vector, such as an image's or a text's."""
+
+    kind: Literal["vector"]
+    column: Name | None = Field(None, description="the column read, where it is named otherwise")
+    dimension: int = Field(ge=1, description="numbers in it")
+
+
+class Custom(Part):
+    """A transform of your own: `package.module:function` of (columns dict) → float32 `[rows]`, with TensorFlow
+    Transform's analyzers at hand."""
+
+    kind: Literal["custom"]
+    transform: str = Field(pattern=OUTSIDE.pattern, description="`package.module:function`")
+
+
+Feature = Annotated[Categorical | Buckets | Numeric | Vector | Custom, Field(discriminator="kind")]
+
+
+class BinaryTask(Part):
+    """Something happens or not: predicts its probability."""
+
+    kind: Literal["binary"]
+    label: str = Field(description="a column or an expression; true or 1 where it happened, missing where unknown")
+    where: str | None = Field(None, description="the condition under which the label exists")
+    weight: str | None = Field(None, description="a column or an expression: the row's weight in the loss")
+    loss_weight: float = Field(1.0, ge=0, description="multiplies the task's loss")
+    loss: Literal["binary_crossentropy"] = "binary_crossentropy"
+
+
+class RegressionTask(Part):
+    """A quantity: predicts its value."""
+
+    kind: Literal["regression"]
+    label: str = Field(description="a column or an expression, missing where unknown")
+    where: str | None = Field(None, description="the condition under which the label exists")
+    weight: str | None = Field(None, description="a column or an expression: the row's weight in the loss")
+    loss_weight: float = Field(1.0, ge=0, description="multiplies the task's loss")
+    loss: Literal["mse", "mae", "huber"] = "mse"
+
+
+Task = Annotated[BinaryTask | RegressionTask, Field(discriminator="kind")]
+
+
+class TimeSplit(Part):
+    """By time, each split later than the one before."""
+
+    by: Literal["time"]
+    validation_from: str = Field(description="ISO date or time at which validation begins; training is before")
+    test_from: str = Field(description="ISO date or time at which test begins")
+    utc_offset_hours: float = Field(0, ge=-14, le=14, description="of the dates above")
+
+
+class HashSplit(Part):
+    """By the hash of a role, so that all of a user's rows (say) are in one split."""
+
+    by: Literal["hash"]
+    of: Literal["user", "item", "request", "row"] = Field(description="a role, or the row's place in its source")
+    validation: float = Field(gt=0, lt=1, description="share of rows")
+    test: float = Field(gt=0, lt=1, description="share of rows")
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> "HashSplit":
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation and test take {self.validation + self.test:g} of the rows; leave some to train")
+        return self
+
+
+class FileSplit(Part):
+    """By source file. A file that two splits name is divided evenly between them by hash of the row."""
+
+    by: Literal["file"]
+    train: Files
+    validation: Files
+    test: Files
+
+
+Splits = Annotated[TimeSplit | HashSplit | FileSplit, Field(discriminator="by")]
+
+
+class Dead(Part):
+    """What becomes of rows that cannot be read or joined."""
+
+    max_share: Share = Field(0.01, description="the run stops where more than this share of the rows read is dead")
+
+
+class Schedule(Part):
+    """The dense learning rate over the steps of training."""
+
+    name: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = Field(0, ge=0, description="steps of linear increase from 0")
+
+
+class Stopping(Part):
+    """When training ends and which epoch is kept: the best on validation, for all tasks together."""
+
+    objective: dict[Name, float] | None = Field(
+        None, description="task → weight in the mean of gains: AUC of binary tasks, 1 − MAE / MAE of the median for "
+        "regression; all tasks alike where left out")
+    patience: int = Field(2, ge=1, description="epochs without a better mean before training ends")
+
+
+class Gate(Part):
+    """A bound that the new model must keep to replace the serving one. All are judged on test."""
+
+    task: Name
+    metric: Literal["auc", "gauc", "logloss", "calibration", "mae", "rmse"]
+    slice: str | None = Field(None, description="`feature=value`; everything where left out")
+    lower: float | None = Field(None, description="smallest value allowed")
+    upper: float | None = Field(None, description="largest value allowed")
+    max_drop: float | None = Field(None, ge=0, description="how much worse than the serving model is allowed")
+    min_examples: int = Field(0, ge=0, description="with fewer rows the gate is skipped, and says so")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "Gate":
+        if self.lower is None and self.upper is None and self.max_drop is None:
+            raise ValueError("a gate needs lower, upper or max_drop")
+        return self
+
+
+class Evaluation(Part):
+    """What is measured on test."""
+
+    slices: list[Name] = Field([], description="columns; metrics are also given for each of their values")
+    max_slice_values: int = Field(20, ge=1, description="of a column: its most frequent values")
+    replicates: int = Field(200, ge=0, description="of the bootstrap by user; 0 leaves intervals out")
+    weighted: bool = Field(False, description="metrics use the rows' weights, not only whether the label is known")
+    references: dict[Name, dict[Name, str]] = Field(
+        {}, description="task → name → column (or expression) that holds another system's score or a true "
+        "probability; it is measured beside the model and never a feature")
+
+
+class Serving(Part):
+    """What the pushed model answers beside its tasks."""
+
+    score: dict[Name, float] | None = Field(None, description="task → weight in `score`; equal where left out")
+    fusion: Literal["sum", "product"] = Field("sum", description="Σ w·p, or Π p^w")
+    check_rows: int = Field(128, ge=1, description="real rows the pushed form must answer as offline prediction did")
+    tolerance: float = Field(1e-5, gt=0, description="largest difference allowed there, relative to max(1, |value|)")
+
+
+class Beam(Part):
+    """How Beam runs on this machine."""
+
+    mode: Literal["in_memory", "multi_processing"] = "in_memory"
+    workers: int = Field(1, ge=1)

@@ -1,0 +1,50 @@
+"""Packaging. Also what Beam ships to remote workers (`--setup_file=./setup.py`)."""
+
+import sys
+
+from setuptools import find_packages, setup
+
+SUPPORTED = "Linux x86-64 with glibc 2.36 or newer and Python 3.11, or Linux with glibc 2.39 and macOS arm64 " \
+            "with Python 3.12 or 3.13"
+
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    sys.exit(f"Python {sys.version_info[0]}.{sys.version_info[1]} is not supported. Supported: {SUPPORTED}.")
+
+# The exact versions that were run together are in requirements.lock; the Makefile installs those.
+# These are the bounds a resolver would need; TFX's own pins need the overrides in overrides.txt.
+REQUIRES = [
+    "tfx==1.21.0",
+    "tensorflow>=2.21,<2.22",
+    "keras>=3.12,<4",
+    "apache-beam>=2.77,<3",
+    "tensorflow-serving-api>=2.19,<2.22",
+    "pyarrow>=18,<19",
+    "numpy>=1.26,<3",
+    "pandas>=2,<3",
+    "pydantic>=2.7,<3",
+    "PyYAML>=6",
+    "rich>=13",
+    "click>=8.1,<9",
+    "jinja2>=3.1",
+]
+
+setup(
+    name="mtl-recommender",
+    version="0.1.0",
+    description="A production pipeline for multi-task recommenders: Beam, TFX, Keras 3, TensorFlow Serving",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=[
+        *find_packages(include=["pipeline", "pipeline.*", "mtl_models", "mtl_models.*", "serving", "serving.*"]),
+        "tfx_bsl.arrow",
+    ],
+    # one module that an older TensorFlow Data Validation still imports; see its docstring
+    package_dir={"tfx_bsl.arrow": "pipeline/compat/tfx_bsl_arrow"},
+    package_data={"pipeline.report": ["templates/*"]},
+    install_requires=REQUIRES,
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22 ; sys_platform == 'linux'"],
+        "test": ["pytest>=8", "hypothesis>=6.100", "scikit-learn>=1.5"],
+    },
+    entry_points={"console_scripts": ["mtl=pipeline.cli:main"]},
+)
