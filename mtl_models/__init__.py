@@ -1,0 +1,44 @@
+"""Multi-task recommender models in Keras 3: inputs, architectures, towers, weightings, training.
+
+Public names are loaded on first use, so that `import mtl_models` itself imports neither Keras nor
+TensorFlow.
+"""
+
+import importlib
+
+_HOMES = {
+    "Architecture": "architectures._base",
+    "HardSharing": "architectures.hard_sharing",
+    "MMoE": "architectures.mmoe",
+    "PLE": "architectures.ple",
+    "CategoricalSlots": "inputs.layout",
+    "FeatureInputs": "inputs.feature_inputs",
+    "Layout": "inputs.layout",
+    "VectorInput": "inputs.layout",
+    "Experts": "layers.experts",
+    "Gates": "layers.gates",
+    "MultiTaskModel": "model",
+    "Objective": "training.objective",
+    "RowAdagrad": "optimizers.adagrad",
+    "RowAdam": "optimizers.adam",
+    "RowOptimizer": "optimizers._base",
+    "Task": "tasks",
+    "Towers": "towers",
+    "EpochRecorder": "training.epoch_recorder",
+    "array_batches": "training.array_batches",
+    "Equal": "weighting.equal",
+    "Uncertainty": "weighting.uncertainty",
+    "Weighting": "weighting._base",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"mtl_models has no '{name}'; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"mtl_models.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

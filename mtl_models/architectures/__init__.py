@@ -1,0 +1,1 @@
+"""Architectures: one public class a file, whose stem is its name in a recipe."""

@@ -1,0 +1,31 @@
+import keras
+from keras import ops
+
+from mtl_models.architectures._base import Architecture
+from mtl_models.layers.experts import Experts
+
+
+@keras.saving.register_keras_serializable("mtl_models")
+class HardSharing(Architecture):
+    """One perceptron that every task shares (Caruana 1997), also called shared bottom.
+
+    Args:
+        units: width of each shared layer.
+        dropout: share of each layer's outputs that training sets to 0.
+    """
+
+    def __init__(self, units: tuple[int, ...] = (128, 64), dropout: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units = tuple(units)
+        self.dropout = dropout
+
+    def build(self, input_shape):
+        self.bottom = Experts(1, self.units, self.dropout, seed=self.seed, name="bottom")
+        self.bottom.build(input_shape)
+        self.built = True
+
+    def forward(self, x, training=None):
+        return ops.repeat(self.bottom(x, training=training), len(self.tasks), axis=1), {}
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "units": self.units, "dropout": self.dropout}

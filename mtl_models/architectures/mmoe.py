@@ -1,0 +1,46 @@
+import keras
+from keras import ops
+
+from mtl_models.architectures._base import Architecture
+from mtl_models.layers.experts import Experts
+from mtl_models.layers.gates import Gates
+from mtl_models.seeds import derive_seed
+
+
+@keras.saving.register_keras_serializable("mtl_models")
+class MMoE(Architecture):
+    """Multi-gate mixture of experts (Ma et al. 2018): shared experts, one softmax gate a task.
+
+    Task `k` receives `Σ_i g_k(x)_i f_i(x)` (eq. 6).
+
+    Args:
+        experts: how many experts.
+        units: width of each layer of an expert.
+        dropout: share of each layer's outputs that training sets to 0.
+    """
+
+    def __init__(self, experts: int = 8, units: tuple[int, ...] = (64,), dropout: float = 0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.experts = experts
+        self.units = tuple(units)
+        self.dropout = dropout
+
+    def build(self, input_shape):
+        self.expert_stack = Experts(self.experts, self.units, self.dropout,
+                                    seed=derive_seed(self.seed, "experts"), name="experts")
+        self.gates = Gates(len(self.tasks), self.experts, seed=derive_seed(self.seed, "gates"), name="gates")
+        self.expert_stack.build(input_shape)
+        self.gates.build(input_shape)
+        self.built = True
+
+    def forward(self, x, training=None):
+        weights = self.gates(x)
+        outputs = ops.einsum("bge,beu->bgu", weights, self.expert_stack(x, training=training))
+        return outputs, {task: weights[:, i] for i, task in enumerate(self.tasks)}
+
+    def gate_experts(self) -> dict[str, list[str]]:
+        return {task: [f"expert_{i}" for i in range(self.experts)] for task in self.tasks}
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "experts": self.experts, "units": self.units,
+                "dropout": self.dropout}

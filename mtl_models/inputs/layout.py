@@ -1,0 +1,139 @@
+"""The layout: what stands in every slot of the packed inputs. Plain data, no Keras."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+PACKED_KEYS = ("ids", "numbers")
+VECTOR_PREFIX = "vector_"
+
+
+@dataclasses.dataclass(frozen=True)
+class CategoricalSlots:
+    """Where one categorical feature lives.
+
+    Args:
+        name: the feature.
+        first_row: its first row in the embedding table.
+        rows: how many rows it has, those for unknown values included.
+        first_slot: its first column in `ids`.
+        length: how many columns it has: 1, or the longest list of a multi-valued feature.
+    """
+
+    name: str
+    first_row: int
+    rows: int
+    first_slot: int
+    length: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class VectorInput:
+    """A precomputed vector: a feature `name` of `dim` floats, packed under `vector_<name>`."""
+
+    name: str
+    dim: int
+
+    @property
+    def key(self) -> str:
+        return VECTOR_PREFIX + self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Names every slot of the packed inputs.
+
+    Packed inputs are a dict of `ids` int64 [B, id_slots] (global rows of the one embedding table, -1
+    where there is no value), `numbers` float32 [B, len(numbers)] and, for each vector,
+    `vector_<name>` float32 [B, dim]. A part without features is absent.
+
+    Args:
+        categorical: the categorical features, with their table rows and `ids` columns.
+        numbers: the numeric features in the order of their columns.
+        vectors: the precomputed vectors.
+
+    Raises:
+        ValueError: if two features overlap or share a name, or a name is taken by a packed input.
+    """
+
+    categorical: tuple[CategoricalSlots, ...] = ()
+    numbers: tuple[str, ...] = ()
+    vectors: tuple[VectorInput, ...] = ()
+
+    def __post_init__(self):
+        for field in ("categorical", "numbers", "vectors"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        names = self.feature_names
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"layout: feature names must be unique; repeated: {', '.join(repeated)}")
+        taken = [n for n in names if n in PACKED_KEYS or n.startswith(VECTOR_PREFIX)]
+        if taken:
+            raise ValueError(f"layout: '{taken[0]}' names a packed input and cannot name a feature")
+        if not names:
+            raise ValueError("layout: there must be at least one feature")
+        for feature in self.categorical:
+            if feature.rows < 1 or feature.length < 1 or feature.first_row < 0:
+                raise ValueError(f"layout: feature '{feature.name}' needs rows >= 1, length >= 1 and "
+                                 f"first_row >= 0; it has {feature}")
+        _refuse_overlap([(f.first_row, f.rows, f.name) for f in self.categorical], "table rows")
+        _refuse_overlap([(f.first_slot, f.length, f.name) for f in self.categorical], "ids columns")
+
+    @classmethod
+    def of(cls, categorical: Mapping[str, int | tuple[int, int]] | None = None,
+           numbers: Sequence[str] = (), vectors: Mapping[str, int] | None = None) -> "Layout":
+        """A layout that gives rows and columns out in order.
+
+        Args:
+            categorical: feature to its number of ids, or to (number of ids, max length) if multi-valued.
+            numbers: numeric features.
+            vectors: vector to its dimension.
+        """
+        slots, row, column = [], 0, 0
+        for name, size in (categorical or {}).items():
+            rows, length = size if isinstance(size, tuple) else (size, 1)
+            slots.append(CategoricalSlots(name, row, rows, column, length))
+            row, column = row + rows, column + length
+        return cls(tuple(slots), tuple(numbers),
+                   tuple(VectorInput(name, dim) for name, dim in (vectors or {}).items()))
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [f.name for f in self.categorical] + list(self.numbers) + [v.name for v in self.vectors]
+
+    @property
+    def id_slots(self) -> int:
+        """Number of columns of `ids`."""
+        return max((f.first_slot + f.length for f in self.categorical), default=0)
+
+    @property
+    def table_rows(self) -> int:
+        """Number of rows of the embedding table."""
+        return max((f.first_row + f.rows for f in self.categorical), default=0)
+
+    def pack(self, columns: dict) -> dict:
+        """Packed inputs from a batch of named columns (or packed inputs, unchanged); see `packing.pack`."""
+        from mtl_models.inputs.packing import pack
+
+        return pack(self, columns)
+
+    def to_dict(self) -> dict:
+        """The layout as plain JSON values."""
+        return {"categorical": [dataclasses.asdict(f) for f in self.categorical],
+                "numbers": list(self.numbers),
+                "vectors": [dataclasses.asdict(v) for v in self.vectors]}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Layout":
+        return cls(tuple(CategoricalSlots(**f) for f in values["categorical"]),
+                   tuple(values["numbers"]),
+                   tuple(VectorInput(**v) for v in values["vectors"]))
+
+    get_config = to_dict
+    from_config = from_dict
+
+
+def _refuse_overlap(spans: list[tuple[int, int, str]], what: str) -> None:
+    spans = sorted(spans)
+    for (start, size, name), (next_start, _, next_name) in zip(spans, spans[1:]):
+        if start + size > next_start:
+            raise ValueError(f"layout: features '{name}' and '{next_name}' share {what}")

@@ -1,0 +1,60 @@
+import keras
+from keras import ops
+
+from mtl_models.layers.stacked_initializer import StackedInitializer
+from mtl_models.seeds import derive_seed
+
+
+@keras.saving.register_keras_serializable("mtl_models")
+class Experts(keras.layers.Layer):
+    """A stack of equally shaped multi-layer perceptrons, computed together: one matmul a layer.
+
+    Each layer is `relu(x W + b)` with dropout after it. Every expert starts from its own draw.
+
+    Args:
+        experts: E, how many.
+        units: width of each layer; empty returns the input for every expert.
+        dropout: share of a layer's outputs that training sets to 0.
+        seed: of kernels and dropout.
+
+    Input: [B, D], the same for every expert, or [B, E, D], one for each.
+    Output: [B, E, units[-1]].
+    """
+
+    def __init__(self, experts: int, units: tuple[int, ...], dropout: float = 0.0, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.experts = experts
+        self.units = tuple(units)
+        self.dropout_rate = dropout
+        self.seed = seed
+        self.dropouts = [keras.layers.Dropout(dropout, seed=derive_seed(seed, "dropout", i))
+                         for i in range(len(self.units))]
+
+    def build(self, input_shape):
+        if len(input_shape) == 3 and input_shape[1] != self.experts:
+            raise ValueError(f"Experts: input {input_shape} has {input_shape[1]} inputs for "
+                             f"{self.experts} experts")
+        self.kernels, self.biases = [], []
+        width = input_shape[-1]
+        for i, units in enumerate(self.units):
+            self.kernels.append(self.add_weight(
+                (self.experts, width, units), name=f"kernel_{i}",
+                initializer=StackedInitializer("he_normal", derive_seed(self.seed, "kernel", i))))
+            self.biases.append(self.add_weight((self.experts, units), name=f"bias_{i}", initializer="zeros"))
+            width = units
+        self.built = True
+
+    def call(self, x, training=None):
+        if not self.units and len(x.shape) == 2:
+            return ops.repeat(ops.expand_dims(x, 1), self.experts, axis=1)
+        for kernel, bias, dropout in zip(self.kernels, self.biases, self.dropouts):
+            form = "bd,edu->beu" if len(x.shape) == 2 else "bed,edu->beu"
+            x = dropout(ops.relu(ops.einsum(form, x, kernel) + bias), training=training)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.experts, self.units[-1] if self.units else input_shape[-1])
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "experts": self.experts, "units": self.units,
+                "dropout": self.dropout_rate, "seed": self.seed}

@@ -1,0 +1,41 @@
+import keras
+import tensorflow as tf
+
+from mtl_models.optimizers._base import RowOptimizer
+
+
+@keras.saving.register_keras_serializable("mtl_models")
+class RowAdagrad(RowOptimizer):
+    """Adagrad (Duchi et al. 2011) on the rows of a batch: `a += g²`, `w -= η g / (√a + ε)`.
+
+    The mean over a batch makes a row's gradient small, so `initial_accumulator` brakes rare rows: a
+    row's first steps are `g / √initial_accumulator` where that exceeds `|g|`.
+
+    Args:
+        learning_rate: η.
+        initial_accumulator: what every accumulator starts from.
+        epsilon: ε, which keeps a zero accumulator from dividing by zero.
+    """
+
+    def __init__(self, learning_rate: float = 0.05, initial_accumulator: float = 0.0001,
+                 epsilon: float = 1e-8, **kwargs):
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self.initial_accumulator = initial_accumulator
+        self.epsilon = epsilon
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.accumulator = self.add_variable_from_reference(
+            variables[0], "accumulator", initializer=keras.initializers.Constant(self.initial_accumulator))
+
+    def update_rows(self, table, rows, gradients, learning_rate) -> None:
+        accumulated = tf.gather(self.accumulator.value, rows) + tf.square(gradients)
+        self.accumulator.value.scatter_update(tf.IndexedSlices(accumulated, rows))
+        step = learning_rate * gradients / (tf.sqrt(accumulated) + self.epsilon)
+        table.value.scatter_sub(tf.IndexedSlices(step, rows))
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "initial_accumulator": self.initial_accumulator,
+                "epsilon": self.epsilon}

@@ -1,0 +1,48 @@
+import keras
+import tensorflow as tf
+
+from mtl_models.optimizers._base import RowOptimizer
+
+
+@keras.saving.register_keras_serializable("mtl_models")
+class RowAdam(RowOptimizer):
+    """Lazy Adam: Adam (Kingma & Ba 2015, algorithm 1) on the rows of a batch.
+
+    It differs from dense Adam in that a row without a gradient is left as it is: dense Adam would decay
+    its moments and move it on. The bias correction counts steps, not a row's own updates.
+
+    Args:
+        learning_rate: η.
+        beta_1: decay of the first moment.
+        beta_2: decay of the second moment.
+        epsilon: added to the root of the second moment.
+    """
+
+    def __init__(self, learning_rate: float = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
+                 epsilon: float = 1e-7, **kwargs):
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.first_moment = self.add_variable_from_reference(variables[0], "first_moment")
+        self.second_moment = self.add_variable_from_reference(variables[0], "second_moment")
+
+    def update_rows(self, table, rows, gradients, learning_rate) -> None:
+        step = tf.cast(self.iterations.value + 1, gradients.dtype)
+        first = tf.gather(self.first_moment.value, rows)
+        first += (1 - self.beta_1) * (gradients - first)
+        second = tf.gather(self.second_moment.value, rows)
+        second += (1 - self.beta_2) * (tf.square(gradients) - second)
+        self.first_moment.value.scatter_update(tf.IndexedSlices(first, rows))
+        self.second_moment.value.scatter_update(tf.IndexedSlices(second, rows))
+        corrected = learning_rate * tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        table.value.scatter_sub(tf.IndexedSlices(corrected * first / (tf.sqrt(second) + self.epsilon), rows))
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2,
+                "epsilon": self.epsilon}

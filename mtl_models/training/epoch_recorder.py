@@ -1,0 +1,117 @@
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from mtl_models.training import metrics
+from mtl_models.training.objective import Objective
+
+
+class EpochRecorder(keras.callbacks.Callback):
+    """Measures the validation set after each epoch, keeps the best epoch's weights, stops, records.
+
+    The checkpoint is the epoch with the greatest `Objective`; its weights are restored at the end of
+    training. `history` is a list of one dict an epoch, of plain JSON values:
+    `epoch` (from 1), `losses` {"total": …, task: …} and `task_weights` {task: …} of training,
+    `validation` {task: {metric: …}}, `gains` {task: …}, `objective`, `best` (whether it was the best so
+    far), `gate_use` {gate: {expert: mean weight}}, `learning_rate`, `seconds` of training and
+    `validation_seconds`.
+
+    Args:
+        validation_data: `(x, y)` or `(x, y, sample_weight)` of arrays: x a dict as the model takes it, y
+            and sample_weight dicts from task to [N].
+        objective: what to stop on; None: every task's gain, equally.
+        groups: [N] of, say, users; adds `gauc` to the binary tasks' metrics.
+        patience: epochs without a new best before training stops; None never stops.
+        batch_size: rows a prediction batch.
+        on_progress: called after each epoch with its history entry under "entry", and every
+            `progress_steps` batches, each time with a dict of "epoch" (from 1), "step" and "steps" (None
+            if unknown), "loss".
+        progress_steps: batches between calls within an epoch; 0 calls at ends of epochs only.
+    """
+
+    def __init__(self, validation_data, objective: Objective | None = None, groups=None,
+                 patience: int | None = None, batch_size: int = 8192,
+                 on_progress: Callable[[dict], None] | None = None, progress_steps: int = 0):
+        super().__init__()
+        self.x, self.y, self.sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
+        self.objective = objective
+        self.groups = groups
+        self.patience = patience
+        self.batch_size = batch_size
+        self.on_progress = on_progress
+        self.progress_steps = progress_steps
+        self.history: list[dict] = []
+        self.best_epoch: int | None = None
+        self._best_weights = None
+
+    def on_train_begin(self, logs=None):
+        tasks = self.model.tasks
+        if self.objective is None:
+            self.objective = Objective({task.name: 1.0 for task in tasks})
+        self.objective.check(tasks)
+        if self.groups is None and "gauc" in map(self.objective.metric, tasks):
+            raise ValueError("objective: gauc needs groups")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        self._started = time.perf_counter()
+        self._next_call = self.progress_steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        # with several steps an execution, `batch` jumps
+        if self.on_progress and self.progress_steps and batch + 1 >= self._next_call:
+            self._next_call = batch + 1 + self.progress_steps
+            self.on_progress({"epoch": self._epoch, "step": batch + 1, "steps": self.params.get("steps"),
+                              "loss": float(logs["loss"])})
+
+    def on_epoch_end(self, epoch, logs=None):
+        trained = time.perf_counter()
+        names = [task.name for task in self.model.tasks]
+        measured, gains = self._measure()
+        objective = self.objective.combine(gains)
+        best = self.best_epoch is None or objective > self.history[self.best_epoch - 1]["objective"]
+        rate = self.model.optimizer.learning_rate
+        entry = {
+            "epoch": epoch + 1,
+            "losses": {"total": float(logs["loss"]), **{n: float(logs[f"{n}_loss"]) for n in names}},
+            "task_weights": {n: float(logs[f"{n}_weight"]) for n in names},
+            "validation": measured, "gains": gains, "objective": objective, "best": best,
+            "gate_use": self.model.gate_use(self.x, self.batch_size),
+            "learning_rate": float(keras.ops.convert_to_numpy(rate)),
+            "seconds": trained - self._started,
+            "validation_seconds": time.perf_counter() - trained}
+        self.history.append(entry)
+        if best:
+            self.best_epoch = len(self.history)
+            self._best_weights = [keras.ops.convert_to_numpy(v) for v in self.model.weights]
+        elif self.patience is not None and len(self.history) - self.best_epoch >= self.patience:
+            self.model.stop_training = True
+        if self.on_progress:
+            self.on_progress({"epoch": epoch + 1, "step": self.params.get("steps"),
+                              "steps": self.params.get("steps"), "loss": entry["losses"]["total"],
+                              "entry": entry})
+
+    def on_train_end(self, logs=None):
+        if self._best_weights is not None:
+            for variable, value in zip(self.model.weights, self._best_weights):
+                variable.assign(value)
+
+    def _measure(self) -> tuple[dict, dict]:
+        predictions = self.model.predict(self.x, batch_size=self.batch_size, verbose=0)
+        measured, gains = {}, {}
+        for task in self.model.tasks:
+            labels, scores = np.asarray(self.y[task.name]), predictions[task.name]
+            weights = (self.sample_weight or {}).get(task.name)
+            if task.kind == "binary":
+                values = {"auc": metrics.auc(labels, scores, weights),
+                          "logloss": metrics.logloss(labels, scores, weights)}
+                if self.groups is not None:
+                    values["gauc"] = metrics.gauc(labels, scores, self.groups, weights)
+            else:
+                values = {"mae": metrics.mae(labels, scores, weights),
+                          "rmse": metrics.rmse(labels, scores, weights)}
+            measured[task.name] = values
+            gains[task.name] = self.objective.gain(task, values, labels, weights)
+        return measured, gains

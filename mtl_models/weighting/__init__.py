@@ -1,0 +1,1 @@
+"""Loss weightings: one public class a file, whose stem is its name in a recipe."""

@@ -1,0 +1,52 @@
+import keras
+from keras import ops
+
+from mtl_models.weighting._base import Weighting
+
+
+@keras.saving.register_keras_serializable("mtl_models")
+class Uncertainty(Weighting):
+    """Homoscedastic uncertainty (Kendall, Gal & Cipolla 2018): each task learns its noise σ.
+
+    A regression task's term is `L / (2σ²) + log σ` (eq. 5-7), a binary one's `L / σ² + log σ` (eq. 8-10).
+    What is learned is `s = log σ²`. For a constant loss either form settles at the weight `1 / (2L)`: a
+    rare task's small loss earns it a large weight. So `s` is kept in a range, by projection after each
+    update (and not by a clip whose zero gradient would hold it at the bound for good), which keeps the
+    weight of a regression task within `[exp(-maximum) / 2, exp(-minimum) / 2]`, of a binary one within
+    `[exp(-maximum), exp(-minimum)]`.
+
+    Args:
+        initial: log variance at the start, of every task.
+        minimum: least log variance; a weight is at most `exp(-minimum)`.
+        maximum: greatest log variance.
+
+    Raises:
+        ValueError: unless minimum <= initial <= maximum.
+    """
+
+    def __init__(self, initial: float = 0.0, minimum: float = -3.0, maximum: float = 5.0, **kwargs):
+        super().__init__(**kwargs)
+        if not minimum <= initial <= maximum:
+            raise ValueError(f"Uncertainty: minimum {minimum} <= initial {initial} <= maximum {maximum} "
+                             "does not hold")
+        self.initial = initial
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def build(self, input_shape=None):
+        self.log_variances = self.add_weight(
+            (len(self.tasks),), name="log_variances",
+            initializer=keras.initializers.Constant(self.initial),
+            constraint=lambda s: ops.clip(s, self.minimum, self.maximum))
+        self.built = True
+
+    def call(self, losses, gram=None, training=None):
+        factors = ops.convert_to_tensor([0.5 if t.kind == "regression" else 1.0 for t in self.tasks])
+        return factors * ops.exp(-self.log_variances)
+
+    def regularization(self):
+        return 0.5 * ops.convert_to_tensor(self.log_variances)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "initial": self.initial, "minimum": self.minimum,
+                "maximum": self.maximum}
