@@ -1,0 +1,152 @@
+"""Writes the demo's world to a folder."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.demo.catalogs import write_items, write_users
+from pipeline.demo.ceilings import Ceilings
+from pipeline.demo.impressions import Day
+from pipeline.demo.labels import draw_labels
+from pipeline.demo.world import World, build_world
+
+FORMAT = "mtl demo world 1"
+# About 100,000 impressions a file, and all that is in memory at once.
+REQUESTS_A_PART = 6_600
+CARD, LOG, TRUTH = "world.json", "impressions", "propensities"
+USERS, ITEMS = "users.csv", "items.csv"
+
+
+class ForeignFolderError(ValueError):
+    """The folder asked for holds something that this generator did not write."""
+
+
+@dataclass(frozen=True)
+class DemoSummary:
+    """What `world.json` says of a world.
+
+    `ceilings` maps "all" and each date to {task: {examples, rate, auc}} (watch_seconds: {examples, mean,
+    rmse, mae}): how well the true propensities score on the labels that they drew.
+    """
+
+    format: str
+    seed: int
+    rows: int
+    content_effect: float
+    users: int
+    items: int
+    days: list[str]
+    ceilings: dict[str, dict[str, dict[str, float | int | None]]]
+
+
+def generate(
+    out: Path,
+    rows: int,
+    seed: int,
+    content_effect: float = 0.0,
+    progress: Callable[[int], None] | None = None,
+) -> DemoSummary:
+    """Writes a world of exactly `rows` impressions over ten days to the folder `out`.
+
+    Layout: `users.csv`, `items.csv`, `impressions/<date>/part-*.parquet`, `propensities/<date>/part-*.parquet`
+    (row for row with the log), and `world.json`, complete only once all the rest is. The same arguments give
+    the same bytes. Memory does not grow with `rows` once the catalogs are at their cap.
+
+    Args:
+      out: a new or empty folder, or one that holds a demo world, which is replaced.
+      rows: impressions, at least 400.
+      seed: 0 or more; another seed is another world.
+      content_effect: how much of what only titles and pictures show counts, 0 for not at all; 1 makes it
+        one standard deviation of a click's log-odds.
+      progress: called with the number of rows written so far.
+
+    Raises: ForeignFolderError where `out` holds anything but a demo world; ValueError for arguments out of
+      range.
+    """
+    world = build_world(rows, seed, content_effect)
+    card = {"format": FORMAT, "seed": seed, "rows": rows, "content_effect": content_effect}
+    _clear(out)
+    # Marks the folder as ours from the first byte on, so that an interrupted run can be repeated.
+    _write_card(out, card | {"complete": False})
+    write_users(out / USERS, seed, world.users)
+    write_items(out / ITEMS, seed, world.items)
+    overall = Ceilings()
+    by_day = {}
+    written = 0
+    for day in world.days:
+        today = Ceilings()
+        for count in _write_day(out, world, day, (overall, today)):
+            written += count
+            if progress is not None:
+                progress(written)
+        by_day[day.date] = today.result()
+    summary = DemoSummary(
+        **card,
+        users=len(world.users.ids),
+        items=len(world.items.ids),
+        days=list(by_day),
+        ceilings={"all": overall.result()} | by_day,
+    )
+    _write_card(out, asdict(summary) | {"complete": True})
+    return summary
+
+
+def _clear(out: Path) -> None:
+    """Makes `out` an empty folder if it is new or ours, else raises."""
+    if out.exists() and not out.is_dir():
+        raise ForeignFolderError(f"{out} is a file; the demo world needs a folder")
+    if out.is_dir() and any(out.iterdir()):
+        _check_ours(out)
+        for folder in (LOG, TRUTH):
+            shutil.rmtree(out / folder, ignore_errors=True)
+        for name in (USERS, ITEMS):
+            (out / name).unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _check_ours(out: Path) -> None:
+    ours = {CARD, LOG, TRUTH, USERS, ITEMS}
+    strangers = sorted(path.name for path in out.iterdir() if path.name not in ours)
+    try:
+        card = json.loads((out / CARD).read_text(encoding="utf-8"))
+        known = isinstance(card, dict) and str(card.get("format", "")).startswith("mtl demo world")
+    except (OSError, ValueError):
+        known = False
+    if not known:
+        raise ForeignFolderError(
+            f"{out} is not empty and holds no demo world ({CARD} is missing or not ours); "
+            "name a new or empty folder"
+        )
+    if strangers:
+        raise ForeignFolderError(
+            f"{out} holds a demo world and also {', '.join(strangers[:3])}; "
+            "move that away or name another folder"
+        )
+
+
+def _write_card(out: Path, card: dict) -> None:
+    draft = out / (CARD + ".tmp")
+    draft.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    draft.replace(out / CARD)
+
+
+def _write_day(out: Path, world: World, day: Day, ceilings: tuple[Ceilings, ...]) -> Iterator[int]:
+    """Writes a day part by part; yields the rows of each part once it is on disk."""
+    from pipeline.demo.tables import impression_table, propensity_table, write_table
+
+    first_request = day.first_request
+    first_row = day.first_row
+    for part, first in enumerate(range(0, len(day.sizes), REQUESTS_A_PART)):
+        last = min(first + REQUESTS_A_PART, len(day.sizes))
+        shown = world.block(day.index, first, last)
+        chance = world.propensities(shown)
+        labels = draw_labels(shown, chance)
+        name = f"{day.date}/part-{part:05d}.parquet"
+        write_table(out / LOG / name, impression_table(world, shown, labels, first_row, first_request))
+        write_table(out / TRUTH / name, propensity_table(chance, first_row))
+        for ceiling in ceilings:
+            ceiling.add(labels, chance)
+        first_row += len(shown.user)
+        yield len(shown.user)

@@ -1,0 +1,47 @@
+"""A whole world: its catalogs, its traffic and its truth, all from (rows, seed, content effect)."""
+
+from dataclasses import dataclass
+
+from pipeline.demo.catalogs import Items, Users, catalog_sizes, draw_items, draw_users
+from pipeline.demo.draws import Stream
+from pipeline.demo.impressions import DAYS, FEWEST_ROWS, Block, Day, block, plan, request_sizes
+from pipeline.demo.truth import Propensities, Truth, build_truth, calibrate, propensities
+
+PILOT_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class World:
+    seed: int
+    users: Users
+    items: Items
+    days: list[Day]
+    truth: Truth
+
+    def block(self, day: int, first: int, last: int) -> Block:
+        """Impressions of requests `first` .. `last` of a day."""
+        return block(self.seed, self.users, self.items, self.days[day], first, last)
+
+    def propensities(self, shown: Block) -> Propensities:
+        """The chances that draw a block's labels."""
+        return propensities(self.truth, shown)
+
+
+def build_world(rows: int, seed: int, content_effect: float = 0.0) -> World:
+    """Draws a world whose log holds exactly `rows` impressions.
+
+    Raises: ValueError for too few rows, a negative seed or a negative content effect.
+    """
+    if rows < FEWEST_ROWS:
+        raise ValueError(f"rows is {rows}; ten days of requests need at least {FEWEST_ROWS}")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or more")
+    if not content_effect >= 0:
+        raise ValueError(f"content_effect is {content_effect}; it must be 0 (none) or more")
+    user_count, item_count = catalog_sizes(rows)
+    users, items = draw_users(seed, user_count), draw_items(seed, item_count)
+    # The pilot is the day after the log's last: the same traffic, other draws.
+    after = Day(DAYS, 0, 0, request_sizes(seed, DAYS, PILOT_ROWS))
+    pilot = block(seed, users, items, after, 0, len(after.sizes))
+    truth = calibrate(build_truth(seed, users, items, content_effect), pilot)
+    return World(seed, users, items, plan(seed, rows), truth)
