@@ -13,6 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 
+def require_finite(scores: np.ndarray) -> None:
+    """Raises ValueError, saying how many, where some scores are NaN or infinite: they have no rank."""
+    bad = np.count_nonzero(~np.isfinite(scores))
+    if bad:
+        raise ValueError(f"{bad:,} of {len(scores):,} scores are not finite numbers")
+
+
 class RankedScores:
     """Scores sorted once, so that AUC under many weightings of the same rows costs no sort.
 
@@ -37,8 +44,7 @@ class RankedScores:
                 f"labels {labels.shape}, scores {scores.shape} and weights {weights.shape} "
                 "must be vectors of one length"
             )
-        if not np.isfinite(scores).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
+        require_finite(scores)
         kept = np.flatnonzero(weights > 0)
         positive = labels[kept] > 0.5
         self.positives = kept[positive]
@@ -50,7 +56,9 @@ class RankedScores:
         self.positive_weights = weights[self.positives].astype(np.float64)
         self.negative_weights = weights[self.negatives].astype(np.float64)
 
-    def auc(self, positive_factors: np.ndarray | float = 1.0, negative_factors: np.ndarray | float = 1.0) -> float:
+    def auc(
+        self, positive_factors: np.ndarray | float = 1.0, negative_factors: np.ndarray | float = 1.0
+    ) -> float:
         """AUC with each row's weight multiplied by a factor.
 
         Args:

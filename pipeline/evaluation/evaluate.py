@@ -9,9 +9,15 @@ import apache_beam as beam
 import numpy as np
 
 from pipeline.evaluation.auc import RankedScores
-from pipeline.evaluation.bootstrap import AucStatistic, GaucStatistic, Statistic, bootstrap, percentile_interval
+from pipeline.evaluation.bootstrap import (
+    AucStatistic,
+    GaucStatistic,
+    Statistic,
+    bootstrap,
+    percentile_interval,
+)
 from pipeline.evaluation.gauc import grouped_auc
-from pipeline.evaluation.scores import Scores, TaskScores, read_scores
+from pipeline.evaluation.scores import Scores, TaskScores, read_scores, rows_by_value
 from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
 from pipeline.evaluation.tfma_analysis import (
     BASELINE,
@@ -27,20 +33,18 @@ def _slices(scores: Scores, task: TaskScores) -> Iterator[tuple[str, np.ndarray]
     """Name and positions (among the task's rows) of every slice that has any."""
     yield OVERALL, np.arange(len(task.rows))
     for feature, (values, codes) in scores.slices.items():
-        own = codes[task.rows]
-        order = np.argsort(own, kind="stable")
-        bounds = np.searchsorted(own[order], np.arange(len(values) + 1))
-        for code in np.flatnonzero(np.diff(bounds)):
-            yield f"{feature}={values[code]}", order[bounds[code] : bounds[code + 1]]
+        for value, at in rows_by_value(values, codes[task.rows]):
+            yield f"{feature}={value}", at
+
+
+def _not_finite(what: str, values: np.ndarray) -> str | None:
+    bad = np.count_nonzero(~np.isfinite(values))
+    return f"{bad:,} of {len(values):,} {what} are not finite numbers" if bad else None
 
 
 def _faults(task: TaskScores) -> str | None:
     """Why no metric of the model can be computed, or None."""
-    for what, values in (("labels", task.labels), ("predictions", task.predictions)):
-        bad = np.count_nonzero(~np.isfinite(values))
-        if bad:
-            return f"{bad:,} of {len(values):,} {what} are not finite numbers"
-    return None
+    return _not_finite("labels", task.labels) or _not_finite("predictions", task.predictions)
 
 
 class _RankMetrics:
@@ -113,12 +117,13 @@ def _rank_rows(
     return makers
 
 
-def _reference_rows(name: str, kind: str, task: TaskScores, scores: Scores, users: bool) -> Iterator[MetricRow]:
+def _reference_rows(
+    name: str, kind: str, task: TaskScores, scores: Scores, users: bool
+) -> Iterator[MetricRow]:
     everything, n = np.arange(len(task.rows)), len(task.rows)
     for reference, score in task.references.items():
         if not np.isfinite(score).all():
-            note = f"{np.count_nonzero(~np.isfinite(score)):,} of {n:,} scores are not finite numbers"
-            metric = "auc" if kind == "binary" else "mae"
+            metric, note = ("auc" if kind == "binary" else "mae"), _not_finite("scores", score)
             yield MetricRow(name, OVERALL, metric, None, examples=n, reference=reference, note=note)
         elif kind == "binary":
             values = _RankMetrics(scores, task, score, everything, users).values
@@ -139,7 +144,11 @@ def _reference_rows(name: str, kind: str, task: TaskScores, scores: Scores, user
 
 
 def _additive_rows(
-    name: str, kind: str, task: TaskScores, scores: Scores, analysis: Mapping[tuple[str, str, str, str], float]
+    name: str,
+    kind: str,
+    task: TaskScores,
+    scores: Scores,
+    analysis: Mapping[tuple[str, str, str, str], float],
 ) -> Iterator[MetricRow]:
     for slice_name, at in _slices(scores, task):
         for metric in METRICS_BY_KIND[kind]:
@@ -153,7 +162,9 @@ def _additive_rows(
             )
 
 
-def _faulty_rows(name: str, kind: str, task: TaskScores, users: bool, fault: str) -> Iterator[MetricRow]:
+def _faulty_rows(
+    name: str, kind: str, task: TaskScores, users: bool, fault: str
+) -> Iterator[MetricRow]:
     rank = (("auc", "gauc") if users else ("auc",)) if kind == "binary" else ()
     for metric in (*rank, *METRICS_BY_KIND[kind]):
         value = float(len(task.rows)) if metric == "examples" else None

@@ -6,9 +6,9 @@ A gate never raises over what a model did: it gives verdicts, one plain sentence
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Literal
 
 from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
@@ -17,6 +17,9 @@ from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
 DIRECTIONS = {"auc": 1, "gauc": 1, "logloss": -1, "mae": -1, "rmse": -1, "calibration": 0}
 
 Status = Literal["passed", "failed", "skipped"]
+Round = Callable[[Decimal], Decimal]
+# Digits of any float written out in full, and of a difference of two.
+_PRECISION = 700
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Gate:
 
     def __post_init__(self) -> None:
         where = f"gate {self.task}/{self.metric}"
-        bounds = {n: getattr(self, n) for n in ("lower", "upper", "max_drop") if getattr(self, n) is not None}
+        bounds = {n: getattr(self, n) for n in ("lower", "upper", "max_drop")}
+        bounds = {name: bound for name, bound in bounds.items() if bound is not None}
         if not bounds:
             raise ValueError(f"{where} bounds nothing: give lower, upper or max_drop")
         for name, bound in bounds.items():
@@ -56,7 +60,8 @@ class Gate:
         if self.max_drop is not None and self.max_drop < 0:
             raise ValueError(f"{where}: max_drop is {self.max_drop}; it must be 0 or more")
         if self.max_drop is not None and self.metric not in DIRECTIONS:
-            raise ValueError(f"{where}: max_drop needs a metric whose better side is known: {', '.join(DIRECTIONS)}")
+            known = ", ".join(DIRECTIONS)
+            raise ValueError(f"{where}: max_drop needs a metric whose better side is known: {known}")
         if self.slice is not None and "=" not in self.slice:
             raise ValueError(f"{where}: slice is {self.slice!r}; it must be written feature=value")
 
@@ -84,78 +89,72 @@ def _exact(x: float) -> Decimal:
     return Decimal(repr(float(x)))
 
 
-def _digits(x: Decimal, places: int) -> str:
-    return f"{x:,.{places}f}"
+def _rounding(numbers: Sequence[Decimal], agrees: Callable[[Round], bool]) -> Round:
+    """The coarsest rounding, to 3 decimal places or more, under which a sentence stays true.
 
-
-def _places_apart(pairs: Sequence[tuple[Decimal, Decimal]]) -> int:
-    """Decimal places, 3 or more, at which rounding neither joins nor reorders any pair."""
-    most = max(-int(x.as_tuple().exponent) for pair in pairs for x in pair)
-    for places in range(3, max(3, most) + 1):
+    Args:
+      numbers: those printed; the places of the longest are enough to print all exactly.
+      agrees: whether what the sentence says of exact numbers holds of the rounded ones.
+    """
+    most = max(3, *(-int(x.as_tuple().exponent) for x in numbers))
+    for places in range(3, most + 1):
         unit = Decimal(1).scaleb(-places)
-        rounded = [(a.quantize(unit), b.quantize(unit)) for a, b in pairs]
-        if all((a > b) == (ra > rb) and (a < b) == (ra < rb) for (a, b), (ra, rb) in zip(pairs, rounded)):
-            return places
-    return max(3, most)
-
-
-def _bound_sentence(head: str, value: float, bound: float, side: Literal["lower", "upper"]) -> tuple[Status, str]:
-    v, b = _exact(value), _exact(bound)
-    places = _places_apart([(v, b)])
-    unit = Decimal(1).scaleb(-places)
-    gap = abs(v.quantize(unit) - b.quantize(unit))
-    shown, limit = _digits(v, places), _digits(b, places)
-    if v == b:
-        return "passed", f"{head} {shown} is exactly the {side} bound"
-    outside = v < b if side == "lower" else v > b
-    word = "below" if v < b else "above"
-    kind = "bound" if outside else f"{side} bound"
-    return ("failed" if outside else "passed"), f"{head} {shown} is {word} the {kind} {limit} by {_digits(gap, places)}"
-
-
-def _drop_sentence(head: str, metric: str, value: float, baseline: float, max_drop: float) -> tuple[Status, str]:
-    v, b, allowed = _exact(value), _exact(baseline), _exact(max_drop)
-    direction = DIRECTIONS[metric]
-    # Distances of which the smaller is better, so that one arithmetic serves every direction.
-    badness = {1: lambda x: -x, -1: lambda x: x, 0: lambda x: abs(x - 1)}[direction]
-    drop = badness(v) - badness(b)
-    failed = drop > allowed
-    # Rounding is right when value and baseline stay apart and the printed drop falls on the
-    # same side of the printed allowance as the exact one.
-    places = _places_apart([(v, b), (badness(v), badness(b)), (drop, allowed)])
-    most = max(places, *(-int(x.as_tuple().exponent) for x in (v, b, allowed)))
-    while places < most:
-        unit = Decimal(1).scaleb(-places)
-        printed = badness(v.quantize(unit)) - badness(b.quantize(unit))
-        limit = allowed.quantize(unit)
-        if (printed > limit) == failed and (printed < limit) == (drop < allowed):
+        if agrees(lambda x: x.quantize(unit)):  # noqa: B023, called at once
             break
-        places += 1
-    unit = Decimal(1).scaleb(-places)
-    gap = _digits(abs(badness(v.quantize(unit)) - badness(b.quantize(unit))), places)
-    theirs = f"the serving model's {_digits(b, places)}"
+    return lambda x: x.quantize(unit)
+
+
+def _bound_sentence(
+    head: str, value: float, bound: float, side: Literal["lower", "upper"]
+) -> tuple[Status, str]:
+    v, b = _exact(value), _exact(bound)
+    rounded = _rounding((v, b), lambda to: to(v).compare(to(b)) == v.compare(b))
+    if v == b:
+        return "passed", f"{head} {rounded(v):,f} is exactly the {side} bound"
+    outside = v < b if side == "lower" else v > b
+    word, kind = ("below" if v < b else "above"), ("bound" if outside else f"{side} bound")
+    gap = abs(rounded(v) - rounded(b))
+    sentence = f"{head} {rounded(v):,f} is {word} the {kind} {rounded(b):,f} by {gap:,f}"
+    return ("failed" if outside else "passed"), sentence
+
+
+def _drop_sentence(
+    head: str, metric: str, value: float, baseline: float, max_drop: float
+) -> tuple[Status, str]:
+    v, b, allowed = _exact(value), _exact(baseline), _exact(max_drop)
+    # Smaller is better, so that one arithmetic serves every direction.
+    badness = {1: lambda x: -x, -1: lambda x: x, 0: lambda x: abs(x - 1)}[DIRECTIONS[metric]]
+    drop = badness(v) - badness(b)
+
+    def agrees(to: Round) -> bool:
+        printed = badness(to(v)) - badness(to(b))
+        return printed.compare(to(allowed)) == drop.compare(allowed) and printed.compare(0) == drop.compare(0)
+
+    rounded = _rounding((v, b, allowed), agrees)
+    gap = abs(badness(rounded(v)) - badness(rounded(b)))
+    theirs = f"the serving model's {rounded(b):,f}"
     if drop == 0:
         compared = f"is as good as {theirs}"
-    elif direction:
-        word = "below" if v < b else "above"
-        compared = f"is {word} {theirs} by {gap}"
+    elif DIRECTIONS[metric]:
+        compared = f"is {'below' if v < b else 'above'} {theirs} by {gap:,f}"
     else:
-        compared = f"is {'further from' if drop > 0 else 'closer to'} 1 than {theirs} by {gap}"
-    if failed:
-        compared += f", more than the {_digits(allowed, places)} allowed"
+        compared = f"is {'further from' if drop > 0 else 'closer to'} 1 than {theirs} by {gap:,f}"
+    if drop > allowed:
+        compared += f", more than the {rounded(allowed):,f} allowed"
     elif drop > 0:
-        compared += f", within the {_digits(allowed, places)} allowed"
+        compared += f", within the {rounded(allowed):,f} allowed"
     elif drop < 0:
         compared += ", which is better"
-    return ("failed" if failed else "passed"), f"{head} {_digits(v, places)} {compared}"
-
-
-def _undefined(row: MetricRow) -> str:
-    return row.note or ("there is no example with a known label" if not row.examples else "its value is not a number")
+    return ("failed" if drop > allowed else "passed"), f"{head} {rounded(v):,f} {compared}"
 
 
 def judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
     """The verdicts of one gate: one for each of lower, upper and max_drop it gives."""
+    with localcontext(prec=_PRECISION):
+        return _judge(gate, table)
+
+
+def _judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
     name = gate.slice or OVERALL
     head = f"{gate.task}: {gate.metric}"
 
@@ -167,10 +166,11 @@ def judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
         return [verdict(*_absent(gate, table, head, name))]
     where = f"(slice {name}, {row.examples:,} examples)"
     if row.examples < gate.min_examples:
-        wanted = f"{gate.min_examples:,}"
-        return [verdict("skipped", f"{head} is not judged: fewer than the {wanted} examples asked for {where}")]
+        too_few = f"fewer than the {gate.min_examples:,} examples asked for"
+        return [verdict("skipped", f"{head} is not judged: {too_few} {where}")]
     if row.value is None:
-        return [verdict("failed", f"{head} is undefined, so its gate cannot pass: {_undefined(row)} {where}")]
+        why = row.note or "its value is not a number"
+        return [verdict("failed", f"{head} is undefined, so its gate cannot pass: {why} {where}")]
     verdicts = []
     for side in ("lower", "upper"):
         bound = getattr(gate, side)
@@ -195,7 +195,8 @@ def judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
 
 def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Status, str]:
     if gate.task not in table.tasks:
-        return "failed", f"{head} was not computed: there is no task {gate.task} among {', '.join(table.tasks)}"
+        have = ", ".join(table.tasks) or "none"
+        return "failed", f"{head} was not computed: there is no task {gate.task} among {have}"
     names = table.slices(gate.task)
     if name not in names:
         feature = name.split("=", 1)[0]

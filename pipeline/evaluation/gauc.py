@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.evaluation.auc import require_finite
+
 
 @dataclass(frozen=True)
 class GroupedAuc:
@@ -33,7 +35,9 @@ class GroupedAuc:
     @property
     def coverage(self) -> float:
         """Share of impressions that lie in the groups used, 0 to 1; NaN without rows."""
-        return float(self.impressions.sum() / self.all_impressions) if self.all_impressions > 0 else float("nan")
+        if not self.all_impressions > 0:
+            return float("nan")
+        return float(self.impressions.sum() / self.all_impressions)
 
     def gauc(self, factors: np.ndarray | float = 1.0) -> float:
         """GAUC with all rows of each group weighted by one more factor, (g,) or a number.
@@ -67,8 +71,7 @@ def grouped_auc(
             f"labels {labels.shape}, scores {scores.shape}, groups {groups.shape} and "
             f"weights {weights.shape} must have one length"
         )
-    if not np.isfinite(scores).all():
-        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores))} of {len(scores)} scores are not finite")
+    require_finite(scores)
     all_impressions = float(weights.sum())
     kept = np.flatnonzero((groups >= 0) & (weights > 0))
     kept = kept[np.lexsort((scores[kept], groups[kept]))]

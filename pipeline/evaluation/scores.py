@@ -8,7 +8,7 @@ Columns of the scores file: `role/<role>` (int or string), `slice/<feature>`, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,14 @@ def score_files(paths: str | Path | Sequence[str | Path]) -> list[str]:
 def slice_strings(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """A slice column as text, the form in which slices are named; nulls stay null."""
     return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
+
+
+def rows_by_value(values: Sequence[str], codes: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The values that occur, each with the ascending indices of its rows; codes below 0 are nobody's."""
+    order = np.argsort(codes, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(values) + 1))
+    for code in np.flatnonzero(np.diff(bounds)):
+        yield values[code], order[bounds[code] : bounds[code + 1]]
 
 
 @dataclass(frozen=True)
@@ -111,8 +119,9 @@ def _units(column: pa.ChunkedArray | None, rows: int) -> Units:
 
 def _slice_codes(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     strings = slice_strings(column).combine_chunks()
-    counts = [(-c["counts"], c["values"]) for c in pc.value_counts(strings).to_pylist() if c["values"] is not None]
-    values = [value for _, value in sorted(counts)[:MAX_SLICE_VALUES]]
+    counts = [(c["values"], c["counts"]) for c in pc.value_counts(strings.drop_null()).to_pylist()]
+    by_frequency = sorted(counts, key=lambda count: (-count[1], count[0]))
+    values = [value for value, _ in by_frequency[:MAX_SLICE_VALUES]]
     codes = pc.index_in(strings, value_set=pa.array(values, pa.string()))
     return values, codes.fill_null(-1).to_numpy().astype(np.int64)
 
@@ -121,13 +130,13 @@ def _task(table: pa.Table, task: str, use_weight: bool) -> TaskScores:
     mask = _floats(table, f"{task}/mask")
     weights = _floats(table, f"{task}/weight") if use_weight else np.where(mask > 0, 1.0, 0.0)
     rows = np.flatnonzero((mask > 0) & (weights > 0))
-    prefix = f"{task}/reference/"
+    prefix, baseline = f"{task}/reference/", f"{task}/baseline"
     return TaskScores(
         rows=rows,
         labels=_floats(table, f"{task}/label")[rows],
         predictions=_floats(table, f"{task}/prediction")[rows],
         weights=weights[rows],
-        baseline=_floats(table, f"{task}/baseline")[rows] if f"{task}/baseline" in table.column_names else None,
+        baseline=_floats(table, baseline)[rows] if baseline in table.column_names else None,
         references={
             name.removeprefix(prefix): _floats(table, name)[rows]
             for name in table.column_names

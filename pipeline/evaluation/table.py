@@ -75,7 +75,9 @@ class MetricsTable:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def get(self, task: str, metric: str, slice: str = OVERALL, reference: str | None = None) -> MetricRow | None:
+    def get(
+        self, task: str, metric: str, slice: str = OVERALL, reference: str | None = None
+    ) -> MetricRow | None:
         """The row, or None."""
         return self._rows.get((task, slice, metric, reference))
 

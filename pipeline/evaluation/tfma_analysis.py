@@ -18,18 +18,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.evaluators import metrics_plots_and_validations_evaluator
-from tensorflow_model_analysis.extractors import materialized_predictions_extractor, slice_key_extractor
+from tensorflow_model_analysis.extractors import (
+    materialized_predictions_extractor,
+    slice_key_extractor,
+)
 from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.writers import eval_config_writer, metrics_plots_and_validations_writer
 
-from pipeline.evaluation.scores import score_files, slice_strings
+from pipeline.evaluation.scores import rows_by_value, score_files, slice_strings
 from pipeline.evaluation.tfma_metrics import AdditiveMetric
 
 CANDIDATE, BASELINE = "candidate", "baseline"
+_EVERY_KIND = ("examples", "weighted_examples", "mean_label", "mean_prediction")
 METRICS_BY_KIND = {
-    "binary": ("examples", "weighted_examples", "mean_label", "mean_prediction", "logloss", "calibration"),
-    "regression": ("examples", "weighted_examples", "mean_label", "mean_prediction", "mae", "rmse", "calibration"),
+    "binary": (*_EVERY_KIND, "logloss", "calibration"),
+    "regression": (*_EVERY_KIND, "mae", "rmse", "calibration"),
 }
 # Large enough that the work is NumPy's, small enough to hold a few in memory.
 _ROWS_A_BATCH = 1 << 16
@@ -125,12 +129,8 @@ def _chunks(
     inputs = {k: extracts[k] for k in (tfma.LABELS_KEY, tfma.PREDICTIONS_KEY, tfma.EXAMPLE_WEIGHTS_KEY)}
     yield inputs | {tfma.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([()])}
     for feature, values in slices.items():
-        codes = features[feature]
-        order = np.argsort(codes, kind="stable")
-        bounds = np.searchsorted(codes[order], np.arange(len(values) + 1))
-        for code in np.flatnonzero(np.diff(bounds)):
-            key = slicer_lib.slice_keys_to_numpy_array([((feature, values[code]),)])
-            rows = order[bounds[code] : bounds[code + 1]]
+        for value, rows in rows_by_value(values, features[feature]):
+            key = slicer_lib.slice_keys_to_numpy_array([((feature, value),)])
             yield {k: _take(v, rows) for k, v in inputs.items()} | {tfma.SLICE_KEY_TYPES_KEY: key}
 
 

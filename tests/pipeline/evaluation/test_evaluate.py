@@ -1,0 +1,163 @@
+"""Scores through TFMA and the rank metrics, against NumPy and scikit-learn on the same rows."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow_model_analysis as tfma
+from sklearn.metrics import log_loss, roc_auc_score
+
+from pipeline.evaluation.evaluate import evaluate_scores
+
+TASKS = [("click", "binary"), ("like", "binary"), ("watch_time", "regression")]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, write_scores):
+    """The columns, the metrics table of their evaluation, and TFMA's folder."""
+    folder = tmp_path_factory.mktemp("world")
+    columns = write_scores(folder / "scores")
+    table = evaluate_scores(folder / "scores", TASKS, ["tab", "age"], folder / "tfma", replicates=50)
+    return columns, table, folder / "tfma"
+
+
+def rows_of(columns, task, slice_name):
+    kept = columns[f"{task}/mask"] > 0
+    if slice_name != "overall":
+        feature, value = slice_name.split("=")
+        kept &= columns[f"slice/{feature}"].astype(str) == value
+    return kept
+
+
+SLICES = ["overall", "tab=0", "tab=1", "tab=2", "age=old", "age=young"]
+
+
+@pytest.mark.parametrize("slice_name", SLICES)
+@pytest.mark.parametrize(
+    ("task", "column"), [("click", "prediction"), ("click", "baseline"), ("like", "prediction")]
+)
+def test_binary_metrics_equal_numpy(world, task, column, slice_name):
+    columns, table, _ = world
+    kept = rows_of(columns, task, slice_name)
+    labels, scores = columns[f"{task}/label"][kept], columns[f"{task}/{column}"][kept]
+    which = "value" if column == "prediction" else "baseline"
+    expected = {
+        "auc": roc_auc_score(labels, scores),
+        "logloss": log_loss(labels, scores),
+        "calibration": scores.mean() / labels.mean(),
+        "mean_label": labels.mean(),
+        "mean_prediction": scores.mean(),
+        "examples": kept.sum(),
+        "weighted_examples": kept.sum(),
+    }
+    for metric, value in expected.items():
+        row = table.get(task, metric, slice_name)
+        assert getattr(row, which) == pytest.approx(value, abs=1e-9), metric
+        assert row.examples == kept.sum()
+
+
+@pytest.mark.parametrize("slice_name", SLICES)
+@pytest.mark.parametrize(("column", "which"), [("prediction", "value"), ("baseline", "baseline")])
+def test_regression_metrics_equal_numpy(world, column, which, slice_name):
+    columns, table, _ = world
+    kept = rows_of(columns, "watch_time", slice_name)
+    labels, scores = columns["watch_time/label"][kept], columns[f"watch_time/{column}"][kept]
+    expected = {
+        "mae": np.abs(labels - scores).mean(),
+        "rmse": np.sqrt(((labels - scores) ** 2).mean()),
+        "calibration": scores.mean() / labels.mean(),
+        "examples": kept.sum(),
+    }
+    for metric, value in expected.items():
+        assert getattr(table.get("watch_time", metric, slice_name), which) == pytest.approx(value, rel=1e-9)
+
+
+def test_intervals_hold_the_value_and_the_difference(world):
+    _, table, _ = world
+    for metric in ("auc", "gauc"):
+        row = table.get("click", metric)
+        assert row.low < row.value < row.high
+        assert row.diff_low < row.value - row.baseline < row.diff_high
+        assert row.diff_low > 0, "the baseline is noisier by construction"
+        new_task = table.get("like", metric)
+        assert new_task.baseline is None and new_task.diff_low is None and new_task.low is not None
+
+
+def test_references(world):
+    columns, table, _ = world
+    ceiling = table.get("click", "auc", reference="propensity")
+    assert ceiling.value == pytest.approx(
+        roc_auc_score(columns["click/label"], columns["click/reference/propensity"]), abs=1e-12
+    )
+    labels = columns["watch_time/label"]
+    constant = table.get("watch_time", "mae", reference="constant")
+    assert constant.value == pytest.approx(np.abs(labels - np.median(labels)).mean(), rel=1e-9)
+
+
+def test_tfma_reads_its_own_files(world):
+    columns, _, folder = world
+    result = tfma.load_eval_result(str(folder), model_name="baseline")
+    overall = next(outputs for key, outputs in result.slicing_metrics if key == ())
+    assert overall["click"][""]["mean_prediction"]["doubleValue"] == pytest.approx(
+        columns["click/baseline"].mean()
+    )
+    candidate = tfma.load_eval_result(str(folder), model_name="candidate")
+    keys = {key for key, _ in candidate.slicing_metrics}
+    assert keys == {(), *((tuple(name.split("=")),) for name in SLICES[1:])}
+
+
+def test_weights_where_asked(tmp_path, write_scores):
+    columns = write_scores(tmp_path / "scores")
+    table = evaluate_scores(
+        tmp_path / "scores", TASKS[:1], [], tmp_path / "tfma", replicates=0, use_weight=True
+    )
+    labels, scores, weights = (columns[f"click/{part}"] for part in ("label", "prediction", "weight"))
+    assert table.get("click", "auc").value == pytest.approx(
+        roc_auc_score(labels, scores, sample_weight=weights), abs=1e-12
+    )
+    assert table.get("click", "logloss").value == pytest.approx(
+        log_loss(labels, scores, sample_weight=weights), abs=1e-9
+    )
+    assert table.get("click", "examples").value == 1200
+    assert table.get("click", "weighted_examples").value == weights.sum()
+
+
+def test_what_cannot_be_computed_says_why(tmp_path):
+    n = 40
+    columns = {f"{task}/mask": np.ones(n) for task in ("broken", "never", "masked")}
+    columns["masked/mask"] = np.zeros(n)
+    columns |= {f"{task}/label": np.zeros(n) for task in ("never", "masked")}
+    columns |= {f"{task}/prediction": np.full(n, 0.5) for task in ("never", "masked")}
+    columns["broken/label"] = np.arange(n) % 2.0
+    columns["broken/prediction"] = np.where(np.arange(n) < 3, np.nan, 0.5)
+    (tmp_path / "scores").mkdir()
+    pq.write_table(pa.table(columns), tmp_path / "scores" / "s.parquet")
+    kinds = [(task, "binary") for task in ("broken", "never", "masked")]
+    table = evaluate_scores(
+        tmp_path / "scores", kinds, [], tmp_path / "tfma", user_role=False, replicates=10
+    )
+    broken, never, masked = (table.get(task, "auc") for task, _ in kinds)
+    assert broken.value is None and broken.note == "3 of 40 predictions are not finite numbers"
+    assert table.get("broken", "logloss").note == broken.note
+    assert never.value is None and never.note == "it needs examples of both classes"
+    assert table.get("never", "calibration").note == "the labels add up to 0"
+    assert table.get("never", "logloss").value == pytest.approx(np.log(2))
+    assert masked.value is None and masked.examples == 0
+    assert table.get("masked", "logloss").value is None
+
+
+def test_no_rows_at_all(tmp_path, write_scores):
+    write_scores(tmp_path / "all")
+    empty = pq.read_table(tmp_path / "all").slice(0, 0)
+    (tmp_path / "none").mkdir()
+    pq.write_table(empty, tmp_path / "none" / "s.parquet")
+    table = evaluate_scores(tmp_path / "none", TASKS, ["tab"], tmp_path / "tfma", replicates=5)
+    for task, kind in TASKS:
+        row = table.get(task, "auc" if kind == "binary" else "mae")
+        assert row.value is None and row.examples == 0
+
+
+def test_unknown_kind_is_refused(tmp_path, write_scores):
+    write_scores(tmp_path / "scores")
+    with pytest.raises(ValueError, match="multiclass"):
+        evaluate_scores(tmp_path / "scores", [("click", "multiclass")], [], tmp_path / "tfma")
