@@ -1,0 +1,84 @@
+"""What is known of a run when its report is written: all of it, or what there was before it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipeline.evaluation.gates import Verdict
+from pipeline.evaluation.table import MetricsTable
+
+RunStatus = Literal["pushed", "refused", "failed", "unchanged"]
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Rows of the impression log: read = train + validation + test + dropped + dead.
+
+    Attributes:
+      dropped: left out on purpose (outside the splits, duplicates, ...).
+      dead: could not be read or joined; they lie in the dead-letter file.
+      dropped_reasons, dead_reasons: reason -> rows.
+    """
+
+    read: int
+    train: int
+    validation: int
+    test: int
+    dropped: int = 0
+    dead: int = 0
+    dropped_reasons: Mapping[str, int] = field(default_factory=dict)
+    dead_reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Where a run stopped, and the message for the person who reads it."""
+
+    step: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """A run, of which any part beyond its name and outcome may be missing.
+
+    Attributes:
+      recipe: the recipe's name.
+      run: the run's identifier.
+      status: how it ended.
+      reason: one sentence that says why.
+      blessed: whether every gate and the serving check agreed.
+      pushed: the serving version's path, or None.
+      started: time in ISO 8601.
+      kinds: task -> kind.
+      serving_model: what the candidate was compared with, in words or as a path.
+      verdicts: of all gates, in the order they spoke.
+      training: {"epochs": [...], "best_epoch": k, "objective": sentence}; an epoch is a dict of
+        `epoch`, `seconds`, `losses`, `task_weights`, `validation`, `objective`, `gate_use`.
+      seconds: step -> seconds; "total" is added where it is missing.
+      versions: package -> version.
+      failure: set where status is "failed".
+      not_reached: steps that never ran.
+      recipe_text: the resolved recipe.
+    """
+
+    recipe: str
+    run: str
+    status: RunStatus
+    reason: str
+    blessed: bool = False
+    pushed: str | None = None
+    started: str | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    serving_model: str | None = None
+    rows: RowCounts | None = None
+    table: MetricsTable | None = None
+    verdicts: Sequence[Verdict] = ()
+    training: Mapping[str, Any] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
+    not_reached: Sequence[str] = ()
+    recipe_text: str | None = None
