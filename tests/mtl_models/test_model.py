@@ -1,0 +1,242 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mtl_models import (PLE, HardSharing, Layout, MMoE, MultiTaskModel, RowAdagrad, RowAdam, Task, Uncertainty,
+                        array_batches)
+
+LAYOUT = Layout.of({"user": 40, "item": 30, "tags": (12, 3)}, ["age"], {"title": 4})
+TASKS = [Task("click", "binary", offset=0.4), Task("watch", "regression", "mae", offset=5.0, scale=2.0)]
+N = 512
+
+
+def data(seed=0, rows=N):
+    rng = np.random.default_rng(seed)
+    x = {"user": rng.integers(0, 40, rows), "item": rng.integers(0, 30, rows),
+         "tags": rng.integers(-1, 12, (rows, 3)), "age": rng.normal(size=rows).astype("float32"),
+         "title": rng.normal(size=(rows, 4)).astype("float32")}
+    y = {"click": (x["age"] + (x["user"] % 2) > 0.5).astype("float32"),
+         "watch": (5 + 2 * x["age"]).astype("float32")}
+    return x, y, {"click": np.ones(rows, "float32"), "watch": y["click"]}
+
+
+def model(architecture=None, embedding="adam", clip_norm=None, jit=False, **settings):
+    made = MultiTaskModel(LAYOUT, TASKS, architecture or MMoE(experts=3, units=(8,)), tower_units=(4,),
+                          **{"embedding_dim": 4, "seed": 7, **settings})
+    made.compile(keras.optimizers.Adam(0.01),
+                 RowAdam(0.01) if embedding == "adam" else RowAdagrad(0.1), clip_norm=clip_norm, jit_compile=jit)
+    return made
+
+
+def weights_of(made):
+    return [v.numpy() for v in made.weights]
+
+
+def assert_same(left, right, **tolerance):
+    assert len(left) == len(right)
+    for a, b in zip(left, right):
+        np.testing.assert_allclose(a, b, **tolerance) if tolerance else np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("architecture", [lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)),
+                                          lambda: PLE(units=(8,))])
+def test_learns_every_task_and_predicts_in_label_units(architecture):
+    made = model(architecture(), weighting=Uncertainty(), interactions=[("user", "item")], dropout=0.05)
+    x, y, w = data()
+    log = made.fit(array_batches((x, y, w), 64), epochs=15, verbose=0).history
+    assert set(log) == {"loss", "click_loss", "watch_loss", "click_weight", "watch_weight"}
+    assert log["click_loss"][-1] < 0.5 * log["click_loss"][0]
+    predictions = made.predict(x, verbose=0)
+    assert predictions["click"].shape == predictions["watch"].shape == (N,)
+    assert ((predictions["click"] >= 0) & (predictions["click"] <= 1)).all()
+    clicked = y["click"] == 1
+    assert np.abs(predictions["watch"] - y["watch"])[clicked].mean() < 0.5
+
+
+def test_forward_pass_by_hand():
+    made = model(HardSharing(units=(6,)))
+    x, _, _ = data(rows=5)
+    packed = {k: np.asarray(v) for k, v in LAYOUT.pack(x).items()}
+    h = np.asarray(made.feature_inputs(packed))
+    h = np.maximum(h @ made.architecture.bottom.kernels[0].numpy()[0], 0)
+    logits = []
+    for task in range(2):
+        tower = np.maximum(h @ made.towers.stack.kernels[0].numpy()[task], 0)
+        head = made.towers.heads[task]
+        logits.append((tower @ head.kernel.numpy() + head.bias.numpy())[:, 0])
+    out = made(x)
+    np.testing.assert_allclose(out["click"], 1 / (1 + np.exp(-logits[0])), rtol=1e-5)
+    np.testing.assert_allclose(out["watch"], 5 + 2 * logits[1], rtol=1e-5)
+
+
+def test_loss_by_hand_and_its_logs():
+    made = model(MMoE(experts=2, units=(8,)), embedding_l2=0.1,
+                 weighting=Uncertainty(initial=0.5))
+    x, y, w = data(rows=16)
+    out = {k: np.asarray(v, "float64") for k, v in made(x).items()}
+    click = -np.mean(np.where(y["click"] == 1, np.log(out["click"]), np.log(1 - out["click"])))
+    watch = np.average(np.abs(out["watch"] - y["watch"]) / 2, weights=w["watch"])
+    penalty = 0.1 * np.square(made.feature_inputs.lookup(LAYOUT.pack(x))).sum() / 16
+    weights = np.exp(-0.5) * np.array([1, 0.5])
+    log = made.evaluate(x, y, sample_weight=w, batch_size=16, verbose=0, return_dict=True)
+    assert log["click_loss"] == pytest.approx(click, rel=1e-5)
+    assert log["watch_loss"] == pytest.approx(watch, rel=1e-5)
+    assert log["click_weight"] == pytest.approx(weights[0]) and log["watch_weight"] == pytest.approx(weights[1])
+    assert log["loss"] == pytest.approx(weights @ [click, watch] + 2 * 0.25 + penalty, rel=1e-5)
+
+
+@pytest.mark.parametrize("weighting", [lambda: None, Uncertainty])
+def test_a_fully_masked_task_contributes_exactly_nothing(weighting):
+    made = model(PLE(levels=1, task_experts=1, shared_experts=1, units=(8,)), weighting=weighting())
+    x, y, w = data(rows=32)
+    packed = LAYOUT.pack(x)
+    rows = made.feature_inputs.lookup(packed)
+    results = []
+    for label in (y["watch"], np.full(32, 1e6, "float32")):
+        results.append(made._gradients(rows, packed, [y["click"], label], [w["click"], np.zeros(32, "float32")]))
+    (rows_a, dense_a, log_a), (rows_b, dense_b, log_b) = results
+    np.testing.assert_array_equal(rows_a, rows_b)
+    assert float(log_a[1][1]) == 0 and float(log_a[0]) == float(log_b[0])
+    assert float(log_a[0]) == pytest.approx(float(log_a[1][0]), rel=1e-6)
+    own = [v.path for v in made.towers.heads[1].weights]
+    for variable, a, b in zip(made._dense_variables(), dense_a, dense_b):
+        np.testing.assert_array_equal(a, b)
+        assert np.isfinite(a).all()
+        if variable.path in own:
+            np.testing.assert_array_equal(a, np.zeros_like(a))
+        if "log_variances" in variable.path:
+            assert float(a[1]) == 0
+
+
+def test_batch_of_one_and_nothing_known_leave_weights_finite():
+    made = model()
+    x, y, w = data(rows=1)
+    made.fit(x, y, sample_weight={k: 0 * v for k, v in w.items()}, batch_size=1, verbose=0)
+    made.fit(x, y, batch_size=1, verbose=0)
+    assert all(np.isfinite(v).all() for v in weights_of(made))
+
+
+def test_named_columns_train_as_packed_inputs_do():
+    x, y, w = data()
+    packed = {k: np.asarray(v) for k, v in LAYOUT.pack(x).items()}
+    trained = []
+    for inputs in (x, packed):
+        made = model()
+        made.fit(inputs, y, sample_weight=w, batch_size=64, epochs=2, shuffle=False, verbose=0)
+        trained.append(weights_of(made))
+    assert_same(*trained)
+
+
+def test_same_seed_same_training_and_another_seed_another():
+    x, y, w = data()
+    trained = []
+    for seed in (7, 7, 8):
+        made = model(PLE(units=(8,), dropout=0.2), seed=seed, dropout=0.1)
+        made.fit(array_batches((x, y, w), 64, seed=1), epochs=2, verbose=0)
+        trained.append(weights_of(made))
+    assert_same(trained[0], trained[1])
+    assert not np.allclose(trained[0][0], trained[2][0])
+
+
+@pytest.mark.parametrize("embedding", ["adam", "adagrad"])
+def test_rows_that_no_batch_names_stay(embedding):
+    made = model(embedding=embedding, embedding_l2=0.1)
+    x, y, w = data()
+    x["user"] = x["user"] % 10
+    before = made.feature_inputs.table.numpy()
+    made.fit(x, y, sample_weight=w, batch_size=64, verbose=0)
+    after = made.feature_inputs.table.numpy()
+    np.testing.assert_array_equal(after[10:40], before[10:40])
+    assert (after[:10] != before[:10]).any(axis=1).all()
+
+
+def test_clip_norm_bounds_the_whole_gradient():
+    # plain gradient descent of rate 1 moves the weights by the gradient itself
+    made = model()
+    made.compile(keras.optimizers.SGD(1.0), RowAdagrad(0.0), clip_norm=1e-3)
+    x, y, w = data()
+    before = [v.numpy() for v in made._dense_variables()]
+    made.train_step((x, y, w))
+    moved = np.sqrt(sum(np.square(v.numpy() - b).sum() for v, b in zip(made._dense_variables(), before)))
+    assert 0 < moved <= 1.001e-3
+
+
+def test_xla_gives_the_same_training():
+    x, y, w = data()
+    trained = []
+    for jit in (False, True):
+        made = model(jit=jit)
+        made.fit(x, y, sample_weight=w, batch_size=128, shuffle=False, verbose=0)
+        trained.append(weights_of(made))
+    assert_same(*trained, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)),
+                                          lambda: PLE(units=(8,))])
+def test_keras_save_and_load_continue_training_alike(tmp_path, architecture):
+    made = model(architecture(), weighting=Uncertainty(), interactions="all", vector_units=3, clip_norm=1.0)
+    x, y, w = data()
+    made.fit(x, y, sample_weight=w, batch_size=64, shuffle=False, verbose=0)
+    made.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == made.get_config()
+    for each in (made, loaded):
+        each.fit(x, y, sample_weight=w, batch_size=64, shuffle=False, verbose=0)
+    a, b = made.predict(x, verbose=0), loaded.predict(x, verbose=0)
+    for task in a:
+        np.testing.assert_allclose(a[task], b[task], rtol=1e-5, atol=1e-6)
+
+
+def test_saved_model_of_a_module_that_holds_it(tmp_path):
+    made = model()
+    x, y, w = data(rows=64)
+    made.fit(x, y, sample_weight=w, verbose=0)
+
+    class Server(tf.Module):
+        def __init__(self):
+            self.model = made
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 5), tf.int64), tf.TensorSpec((None, 1)),
+                                      tf.TensorSpec((None, 4))])
+        def serve(self, ids, numbers, title):
+            return self.model({"ids": ids, "numbers": numbers, "vector_title": title}, training=False)
+
+    server = Server()
+    tf.saved_model.save(server, str(tmp_path), signatures={"serving_default": server.serve})
+    packed = LAYOUT.pack(x)
+    served = tf.saved_model.load(str(tmp_path)).signatures["serving_default"](
+        ids=packed["ids"], numbers=packed["numbers"], title=packed["vector_title"])
+    for task, values in made.predict(x, verbose=0).items():
+        np.testing.assert_allclose(served[task], values, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout, x", [
+    (Layout.of({"user": 5}), {"user": np.arange(4)}),
+    (Layout.of(numbers=["age"]), {"age": np.arange(4.0)}),
+    (Layout.of(vectors={"title": 2}), {"title": np.ones((4, 2))})])
+def test_layouts_with_one_kind_of_feature(layout, x):
+    made = MultiTaskModel(layout, [TASKS[0]], HardSharing(units=(4,)), embedding_l2=0.1)
+    made.compile(clip_norm=1.0)
+    made.fit(x, {"click": np.ones(4)}, verbose=0)
+    assert made.predict(x, verbose=0)["click"].shape == (4,)
+
+
+def test_gate_use_is_the_mean_over_rows():
+    made = model(PLE(levels=2, units=(8,)))
+    x, _, _ = data(rows=100)
+    use = made.gate_use(x, batch_size=33)
+    weights = made.architecture.gate_weights(made.feature_inputs(LAYOUT.pack(x)))
+    assert list(use) == ["level_1/click", "level_1/watch", "level_1/shared", "level_2/click", "level_2/watch"]
+    for gate, experts in use.items():
+        np.testing.assert_allclose(list(experts.values()), np.mean(weights[gate], 0), rtol=1e-4)
+    assert model(HardSharing()).gate_use(x) == {}
+
+
+def test_says_what_is_missing():
+    x, y, w = data(rows=8)
+    made = model()
+    with pytest.raises(KeyError, match="missing: watch"):
+        made.train_step((x, {"click": y["click"]}, w))
+    with pytest.raises(ValueError, match="distinct names"):
+        MultiTaskModel(LAYOUT, [TASKS[0], TASKS[0]], MMoE())

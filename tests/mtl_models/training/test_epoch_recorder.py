@@ -1,0 +1,78 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from mtl_models import EpochRecorder, Layout, MMoE, MultiTaskModel, Objective, RowAdam, Task, array_batches
+
+LAYOUT = Layout.of({"user": 50})
+
+
+def data(seed, rows=200):
+    rng = np.random.default_rng(seed)
+    user = rng.integers(0, 50, rows)
+    y = {"click": (rng.random(rows) < 0.2 + 0.6 * (user % 2)).astype("float32"),
+         "watch": (user % 5 + rng.normal(size=rows)).astype("float32")}
+    return {"user": user}, y, {t: np.ones(rows, "float32") for t in y}
+
+
+def fit(recorder, epochs=12, rate=0.1):
+    made = MultiTaskModel(LAYOUT, [Task("click", "binary"), Task("watch", "regression")],
+                          MMoE(experts=2, units=(16,)), embedding_dim=8)
+    made.compile(keras.optimizers.Adam(0.01), RowAdam(rate))
+    made.fit(array_batches(data(0), 32), epochs=epochs, verbose=0, callbacks=[recorder])
+    return made
+
+
+def test_restores_the_best_epoch_and_stops_after_patience():
+    x, y, w = data(1)
+    recorder = EpochRecorder((x, y, w), Objective({"click": 1, "watch": 1}), groups=x["user"] // 10, patience=2)
+    made = fit(recorder, epochs=40)
+    objectives = [entry["objective"] for entry in recorder.history]
+    best = int(np.argmax(objectives))
+    assert recorder.best_epoch == best + 1
+    # it overfits 50 embeddings on 200 rows, so that it must stop, two epochs after the best
+    assert len(objectives) == best + 3 < 40
+    measured, _ = recorder._measure()
+    assert measured == recorder.history[best]["validation"]
+
+
+def test_history_is_json_and_whole():
+    x, y, w = data(1)
+    recorder = EpochRecorder((x, y, w), groups=x["user"] // 10)
+    fit(recorder, epochs=2)
+    history = json.loads(json.dumps(recorder.history))
+    assert [entry["epoch"] for entry in history] == [1, 2]
+    entry = history[0]
+    assert set(entry["losses"]) == {"total", "click", "watch"}
+    assert entry["task_weights"] == {"click": 1, "watch": 1}
+    assert set(entry["validation"]["click"]) == {"auc", "logloss", "gauc"}
+    assert set(entry["validation"]["watch"]) == {"mae", "rmse"}
+    assert entry["objective"] == pytest.approx(np.mean(list(entry["gains"].values())))
+    assert sum(entry["gate_use"]["click"].values()) == pytest.approx(1)
+    assert entry["learning_rate"] == pytest.approx(0.01) and entry["best"] and entry["seconds"] > 0
+
+
+def test_a_task_without_validation_labels_is_left_out():
+    x, y, w = data(1)
+    recorder = EpochRecorder((x, y, {**w, "watch": np.zeros(200, "float32")}))
+    fit(recorder, epochs=1)
+    entry = recorder.history[0]
+    assert entry["validation"]["watch"] == {"mae": None, "rmse": None} and entry["gains"]["watch"] is None
+    assert entry["objective"] == entry["gains"]["click"]
+
+
+def test_progress_is_told():
+    calls = []
+    x, y, w = data(1)
+    fit(EpochRecorder((x, y, w), on_progress=calls.append, progress_steps=3), epochs=2)
+    # 7 batches of 32 an epoch
+    assert [(c["epoch"], c["step"]) for c in calls] == [(1, 3), (1, 6), (1, 7), (2, 3), (2, 6), (2, 7)]
+    assert calls[2]["entry"]["epoch"] == 1 and all(c["steps"] == 7 for c in calls)
+
+
+def test_gauc_needs_groups():
+    x, y, w = data(1)
+    with pytest.raises(ValueError, match="needs groups"):
+        fit(EpochRecorder((x, y, w), Objective({"click": 1}, {"click": "gauc"})))
