@@ -78,7 +78,7 @@ class GaucStatistic:
 
 
 def bootstrap(
-    statistics: Sequence[Statistic], unit_hashes: np.ndarray, replicates: int = 200, seed: int = 0
+    statistics: Sequence[Statistic], unit_hashes: np.ndarray, replicates: int, seed: int = 0
 ) -> np.ndarray:
     """Replicates of several statistics of the same rows.
 

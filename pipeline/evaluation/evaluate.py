@@ -177,9 +177,11 @@ def evaluate_scores(
     tasks: Sequence[tuple[str, str]],
     slices: Sequence[str],
     output: str | Path,
-    user_role: bool = True,
-    replicates: int = 200,
+    *,
+    max_slice_values: int,
+    replicates: int,
     seed: int = 0,
+    user_role: bool = True,
     use_weight: bool = False,
     pipeline_args: Sequence[str] = ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
 ) -> MetricsTable:
@@ -196,9 +198,10 @@ def evaluate_scores(
       tasks: (name, kind), kind "binary" or "regression".
       slices: features that have a `slice/<feature>` column.
       output: folder for TFMA's result files.
-      user_role: whether there is a `role/user` column.
-      replicates: of the bootstrap.
+      max_slice_values: of a feature, its so many most frequent values are slices.
+      replicates: of the bootstrap; 0 leaves intervals out.
       seed: of the bootstrap.
+      user_role: whether there is a `role/user` column.
       use_weight: weigh rows by `<task>/weight`; otherwise each known label counts 1.
       pipeline_args: of the Beam pipeline that TFMA runs in.
 
@@ -208,7 +211,7 @@ def evaluate_scores(
       ValueError: for a kind without metrics.
     """
     kinds = dict(tasks)
-    scores = read_scores(paths, list(kinds), slices, user_role, use_weight)
+    scores = read_scores(paths, list(kinds), slices, max_slice_values, user_role, use_weight)
     faults = {name: _faults(task) for name, task in scores.tasks.items()}
     sound = {name: kind for name, kind in kinds.items() if not faults[name]}
 

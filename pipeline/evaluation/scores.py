@@ -18,9 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-# A feature of more values is not one to slice by; its most frequent ones are kept.
-MAX_SLICE_VALUES = 200
-
 
 def score_files(paths: str | Path | Sequence[str | Path]) -> list[str]:
     """The Parquet files behind a file, a folder or a list of either, in one fixed order.
@@ -90,7 +87,7 @@ class Scores:
 
     Attributes:
       slices: feature -> (values, codes): the values' names, most frequent first, and (n,)
-        int64 codes into them, -1 where the value is missing or beyond MAX_SLICE_VALUES.
+        int64 codes into them, -1 where the value is missing or too rare to be told apart.
     """
 
     rows: int
@@ -117,11 +114,11 @@ def _units(column: pa.ChunkedArray | None, rows: int) -> Units:
     return Units(codes, np.r_[hashes, pd.util.hash_array(unknown)], groups)
 
 
-def _slice_codes(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+def _slice_codes(column: pa.ChunkedArray, most: int) -> tuple[list[str], np.ndarray]:
     strings = slice_strings(column).combine_chunks()
     counts = [(c["values"], c["counts"]) for c in pc.value_counts(strings.drop_null()).to_pylist()]
     by_frequency = sorted(counts, key=lambda count: (-count[1], count[0]))
-    values = [value for value, _ in by_frequency[:MAX_SLICE_VALUES]]
+    values = [value for value, _ in by_frequency[:most]]
     codes = pc.index_in(strings, value_set=pa.array(values, pa.string()))
     return values, codes.fill_null(-1).to_numpy().astype(np.int64)
 
@@ -148,7 +145,8 @@ def _task(table: pa.Table, task: str, use_weight: bool) -> TaskScores:
 def read_scores(
     paths: str | Path | Sequence[str | Path],
     tasks: Sequence[str],
-    slices: Sequence[str] = (),
+    slices: Sequence[str],
+    max_slice_values: int,
     user_role: bool = True,
     use_weight: bool = False,
 ) -> Scores:
@@ -158,6 +156,7 @@ def read_scores(
       paths: a Parquet file, a folder of them, or a list of either.
       tasks: their names.
       slices: features to slice by.
+      max_slice_values: of a feature, its so many most frequent values are told apart.
       user_role: whether `role/user` names the users.
       use_weight: weigh rows by `<task>/weight`; otherwise each known label counts 1.
 
@@ -179,6 +178,6 @@ def read_scores(
     return Scores(
         rows=table.num_rows,
         tasks={task: _task(table, task, use_weight) for task in tasks},
-        slices={feature: _slice_codes(table[f"slice/{feature}"]) for feature in slices},
+        slices={f: _slice_codes(table[f"slice/{f}"], max_slice_values) for f in slices},
         units=_units(table["role/user"] if user_role else None, table.num_rows),
     )

@@ -169,7 +169,7 @@ def interval_chart(title: str, tasks: Mapping[str, Mapping], metric: str) -> Int
         if v is not None
     ]
     marks = ticks(min(known), max(known), wanted=6)
-    width, left, right, row_height, top = 760, 150, 70, 34, 12
+    width, left, right, row_height, top = 900, 160, 70, 34, 12
 
     def x(value: float | None) -> float | None:
         if value is None:

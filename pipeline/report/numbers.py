@@ -5,23 +5,23 @@ from __future__ import annotations
 MISSING = "–"
 
 
-def metric_text(value: float | None) -> str:
-    """A metric to about four significant places: 0.7312, 25.40, 12,346."""
+def metric_text(value: float | None, like: float | None = None) -> str:
+    """A metric to about four significant places (0.7312, 25.40, 12,346), or to those of `like`."""
     if value is None:
         return MISSING
-    size = abs(value)
+    size = abs(value if like is None else like)
     places = 4 if size < 10 else 2 if size < 1000 else 0
     text = f"{value:,.{places}f}"
     # A number that is not 0 should not be written as if it were.
     return f"{value:.2e}" if value and not float(text.replace(",", "")) else text
 
 
-def difference_text(value: float | None) -> str:
-    """A difference with its sign, in true minus."""
+def difference_text(value: float | None, like: float) -> str:
+    """A difference with its sign, in true minus, to the places of the value it belongs to."""
     if value is None:
         return MISSING
     sign = "+" if value > 0 else "−" if value < 0 else "±"
-    return sign + metric_text(abs(value))
+    return sign + metric_text(abs(value), like)
 
 
 def count_text(value: float | None) -> str:
@@ -41,4 +41,7 @@ def seconds_text(value: float | None) -> str:
 
 def share_text(part: float, whole: float) -> str:
     """A share in percent; nothing where there is no whole."""
-    return f"{100 * part / whole:.1f} %" if whole else ""
+    if not whole:
+        return ""
+    percent = 100 * part / whole
+    return "< 0.1 %" if 0 < percent < 0.1 else f"{percent:.1f} %"

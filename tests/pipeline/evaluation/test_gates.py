@@ -45,7 +45,8 @@ FIRST_RUN = MetricsTable([MetricRow("like", "overall", "auc", 0.7, examples=100)
         ),
         (
             Gate("watch_time", "mae", upper=12000), "failed",
-            "watch_time: mae 12,345.678 is above the bound 12,000.000 by 345.678 (slice overall, 1,000 examples)",
+            "watch_time: mae 12,345.678 is above the bound 12,000.000 by 345.678 "
+            "(slice overall, 1,000 examples)",
         ),
         (
             Gate("like", "auc", max_drop=0.01), "failed",

@@ -1,0 +1,64 @@
+"""Scores the candidate and the serving model on a split, once, into columns that every metric reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from pipeline.examples import decoder, serialized_batches, single_values
+from pipeline.recipe import Recipe
+
+
+def write_scores(recipe: Recipe, examples: str, model: str, baseline: str | None, path: str | Path,
+                 split: str = "test") -> None:
+    """Writes one Parquet file with roles, slices, labels and predictions of every row of the split.
+
+    Args:
+      recipe: names roles, tasks, slices and references.
+      examples: folder of raw examples.
+      model: SavedModel of the candidate.
+      baseline: SavedModel that serves now, or None. A task it does not have gets no baseline column.
+      path: the file to write.
+      split: the split to score.
+    """
+    candidate = tf.saved_model.load(model)  # kept: signatures hold no reference to their variables
+    serving = tf.saved_model.load(baseline) if baseline else None
+    columns = _columns(recipe)
+    decode = decoder(columns).DecodeBatch
+    writer = None
+    for batch in serialized_batches(examples, split):
+        found = decode(batch.numpy())
+        arrays = {n: single_values(c) for n, c in zip(found.schema.names, found.columns)}
+        table = {f"role/{r}": arrays[c] for r, c in recipe.roles.named().items()}
+        table |= {f"slice/{c}": arrays[c] for c in recipe.evaluation.slices}
+        table |= {n: arrays[n] for n in columns if "/" in n}
+        predictions = candidate.signatures["serve_examples"](examples=batch)
+        before = serving.signatures["serve_examples"](examples=batch) if serving else {}
+        table |= {"score": predictions["score"].numpy()}
+        for task in recipe.tasks:
+            table[f"{task}/prediction"] = predictions[task].numpy().astype(np.float64)
+            if task in before:
+                table[f"{task}/baseline"] = before[task].numpy().astype(np.float64)
+        table = pa.table({n: _text(v) for n, v in table.items()})
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def _columns(recipe: Recipe) -> dict[str, str]:
+    """The columns of examples that scores carry, with their types."""
+    names = {*recipe.roles.named().values(), *recipe.evaluation.slices}
+    found: dict[str, str] = {n: recipe.columns[n].type for n in sorted(names)}
+    for task in recipe.tasks:
+        found |= {f"{task}/{part}": "float" for part in ("label", "mask", "weight")}
+        found |= {f"{task}/reference/{r}": "float" for r in recipe.evaluation.references.get(task, {})}
+    return found
+
+
+def _text(values: pa.Array | np.ndarray) -> pa.Array | np.ndarray:
+    if isinstance(values, pa.Array) and (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
+        return values.cast(pa.string() if pa.types.is_binary(values.type) else pa.large_string())
+    return values

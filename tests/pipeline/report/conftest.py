@@ -1,0 +1,90 @@
+"""Facts of runs that ended in each way."""
+
+import pytest
+
+from pipeline.evaluation.gates import Gate, Verdict, judge_all
+from pipeline.evaluation.table import MetricRow, MetricsTable
+from pipeline.report.facts import Failure, RowCounts, RunFacts
+
+KINDS = {"click": "binary", "share": "binary", "watch_time": "regression"}
+HOSTILE = "<script>alert('x')</script>&\""
+
+
+def _table():
+    return MetricsTable(
+        [
+            MetricRow("click", "overall", "auc", 0.75, 0.72, 0.74, 0.76, 0.02, 0.04, examples=900),
+            MetricRow("click", "overall", "gauc", 0.7, 0.71, 0.69, 0.71, -0.03, -0.01, examples=900),
+            MetricRow("click", "overall", "logloss", 0.4, 0.41, examples=900),
+            MetricRow("click", "overall", "mean_label", 0.25, 0.25, examples=900),
+            MetricRow("click", "overall", "auc", 0.8, examples=900, reference="propensity"),
+            MetricRow("click", f"title={HOSTILE}", "auc", 0.6, 0.61, 0.5, 0.7, -0.1, 0.1, examples=40),
+            MetricRow("click", "tab=1", "auc", None, examples=3, note="it needs examples of both classes"),
+            MetricRow("share", "overall", "auc", None, examples=5, note="it needs examples of both classes"),
+            MetricRow("watch_time", "overall", "mae", 25.4, 30.1, examples=900),
+            MetricRow("watch_time", "overall", "mae", 31.2, examples=900, reference="constant"),
+        ]
+    )
+
+
+def _training():
+    return {
+        "objective": "Chosen by the mean gain.",
+        "best_epoch": 2,
+        "epochs": [
+            {
+                "epoch": e,
+                "seconds": 2.0,
+                "losses": {"total": 1 / e, "click": 0.5 / e, "watch_time": float("nan")},
+                "task_weights": {"click": 1.0, "watch_time": 0.5 * e},
+                "validation": {"click": {"auc": 0.7 + 0.01 * e}, "watch_time": {"mae": 30 - e}},
+                "objective": 0.1 * e,
+                "gate_use": {"click": {"expert_0": 0.25, "expert_1": 0.75}, "watch_time": {"own": 1.0}},
+            }
+            for e in (1, 2, 3)
+        ],
+    }
+
+
+@pytest.fixture
+def facts():
+    """A function from how a run ended to its facts."""
+    common = {
+        "recipe": "demo",
+        "run": "20260101-000000",
+        "kinds": KINDS,
+        "started": "2026-01-01T00:00:00Z",
+        "rows": RowCounts(1000, 700, 100, 150, 40, 10, {"outside the splits": 40}, {"no such item": 10}),
+        "table": _table(),
+        "training": _training(),
+        "seconds": {"ingest": 1.5, "train": 10.0},
+        "versions": {"tensorflow": "2.21.0"},
+        "serving_model": "version 3",
+        "recipe_text": f"name: demo # {HOSTILE}",
+    }
+    gates = [Gate("click", "auc", lower=0.7, max_drop=0.01), Gate("share", "auc", max_drop=0.1)]
+    agreed = judge_all(gates[:1], _table())
+    served = Verdict("passed", "served rows equal offline ones", gate="serving check")
+    refused = judge_all([*gates, Gate("watch_time", "mae", upper=20)], _table())
+    endings = {
+        "pushed": RunFacts(
+            **common, status="pushed", reason="All gates passed.", blessed=True,
+            pushed="out/demo/serving/4", verdicts=[*agreed, served],
+        ),
+        "refused": RunFacts(**common, status="refused", reason=refused[-1].sentence, verdicts=refused),
+        "unchanged": RunFacts(
+            **common, status="unchanged", reason="Nothing changed since version 3.", blessed=True
+        ),
+        "failed": RunFacts(
+            recipe="demo", run="20260101-000000", status="failed", kinds=KINDS,
+            reason="The log has no column is_click.",
+            failure=Failure("ingest", f"no column 'is_click' in {HOSTILE}"),
+            not_reached=["transform", "train"],
+        ),
+    }  # fmt: skip
+    return endings.__getitem__
+
+
+@pytest.fixture
+def hostile():
+    return HOSTILE

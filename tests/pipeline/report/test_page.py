@@ -1,0 +1,131 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from pipeline.report.metrics_json import build_metrics
+from pipeline.report.page import render_page
+
+ENDINGS = ["pushed", "refused", "unchanged", "failed"]
+VOID = {"meta", "br"}
+
+
+class Page(HTMLParser):
+    """Elements, their attributes and the text, and whether tags close in order."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.text, self.open, self.ids = [], "", [], []
+        self.feed(html)
+        assert not self.open, f"left open: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.text += " "
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+
+@pytest.fixture
+def page(facts):
+    def render(ending):
+        html = render_page(build_metrics(facts(ending)), facts(ending).recipe_text)
+        return html, Page(html)
+
+    return render
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_needs_no_network_and_runs_no_script(page, ending):
+    html, parsed = page(ending)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", html)
+    assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in parsed.elements}
+    assert all(not name.startswith("on") for _, attrs in parsed.elements for name in attrs)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_links_lead_somewhere_and_ids_are_unique(page, ending):
+    _, parsed = page(ending)
+    links = [attrs["href"][1:] for tag, attrs in parsed.elements if tag == "a"]
+    assert links and set(links) <= set(parsed.ids)
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_hostile_words_are_shown_not_run(page, hostile, ending):
+    html, parsed = page(ending)
+    assert "<script" not in html
+    assert ending == "unchanged" or hostile in parsed.text
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("pushed", ["Blessed and pushed", "out/demo/serving/4", "3 passed, 0 failed"]),
+        (
+            "refused",
+            ["Refused by a gate", "watch_time: mae 25.400 is above the bound 20.000", "version 3 keeps"],
+        ),
+        ("unchanged", ["Unchanged", "Nothing changed since version 3."]),
+        (
+            "failed",
+            ["Failed in ingest", "no column 'is_click'", "Not reached: transform, train.", "No rows were"],
+        ),
+    ],
+)
+def test_says_how_the_run_ended(page, ending, said):
+    _, parsed = page(ending)
+    for words in said:
+        assert words in " ".join(parsed.text.split()), words
+
+
+def test_tasks_stand_beside_serving_model_and_reference(page):
+    text = " ".join(page("pushed")[1].text.split())
+    assert "auc 0.7500 0.7400 … 0.7600 0.7200 +0.0300 better +0.0200 … +0.0400 0.8000 propensity" in text
+    assert "gauc 0.7000 0.6900 … 0.7100 0.7100 −0.0100 worse −0.0300 … −0.0100" in text
+    assert "mae 25.40 30.10 −4.70 31.20 constant" in text
+    assert "it needs examples of both classes" in text
+    assert "1,000 rows read = 950 written + 40 dropped + 10 dead." in text
+
+
+def test_counts_that_do_not_add_up_are_pointed_out(facts):
+    metrics = build_metrics(facts("pushed"))
+    assert "do not add up" not in render_page(metrics)
+    metrics["rows"]["dead"] = 11
+    assert "do not add up" in render_page(metrics)
+
+
+def test_charts_have_a_text_alternative(page):
+    html, parsed = page("pushed")
+    charts = [attrs for tag, attrs in parsed.elements if tag == "svg" and attrs.get("role") == "img"]
+    # AUC by task; objective and weights; a validation metric for two tasks; the one loss that is known.
+    assert len(charts) == 1 + 2 + 2 + 1
+    assert html.count("<desc>") == len(charts)
+    assert "click: training loss over epochs 1 to 3: click ends at 0.1667. Epoch 2 was chosen." in html
+
+
+@pytest.mark.parametrize("part", ["losses", "task_weights", "validation", "objective", "gate_use", "seconds"])
+def test_history_may_lack_parts(facts, part):
+    metrics = build_metrics(facts("pushed"))
+    for epoch in metrics["training"]["epochs"]:
+        del epoch[part]
+    assert "Training" in Page(render_page(metrics)).text
+
+
+def test_history_may_be_nearly_empty(facts):
+    metrics = build_metrics(facts("pushed"))
+    metrics["training"] = {"epochs": [{}]}
+    assert "1 epochs." in " ".join(Page(render_page(metrics)).text.split())
+    metrics["training"] = {}
+    assert "Gate use" not in render_page(metrics)
