@@ -106,6 +106,8 @@ def _derived(recipe: Recipe) -> Iterator[Problem]:
 
 def _features(recipe: Recipe) -> Iterator[Problem]:
     types = recipe.column_types | {n: e.type for n, e in recipe.derived_columns.items()}
+    if not recipe.features:
+        yield Problem("features", "there must be at least one")
     for name, feature in recipe.features.items():
         if feature.kind == "custom":
             continue

@@ -3,7 +3,7 @@
 from functools import cached_property, reduce
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, create_model, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, create_model, model_validator
 
 from pipeline.recipe import constructors
 from pipeline.recipe.expressions import Expression, parse
@@ -66,8 +66,7 @@ class Optimizers(Part):
     """How weights are updated: the embedding table by rows, all else densely."""
 
     dense: DenseOptimizer = DenseOptimizer()
-    embedding: _union("optimizers") = Field(  # type: ignore[valid-type]
-        default_factory=lambda: constructors.part_settings("optimizers", "adagrad")(), validate_default=False)
+    embedding: _union("optimizers")  # type: ignore[valid-type]
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +90,10 @@ class Training(Part):
     jit_compile: bool = Field(False, description="compile the training step with XLA")
 
 
+_Weighting = _union("weighting")
+_NEUTRAL_WEIGHTING = TypeAdapter(_Weighting).validate_python({"name": "equal"})
+
+
 class Recipe(Part):
     """A recommender, described whole."""
 
@@ -101,12 +104,12 @@ class Recipe(Part):
     roles: Roles
     derived: dict[Name, str] = Field(
         {}, description="name → expression over columns known before; computed inside the exported graph")
-    features: dict[Name, Feature] = Field(min_length=1, description="what the model sees")
+    features: dict[Name, Feature] = Field(description="what the model sees")
     tasks: dict[Name, Task] = Field(min_length=1, description="what it predicts")
     splits: Splits
     dead: Dead = Dead()
     model: Model
-    weighting: _union("weighting") = Field(  # type: ignore[valid-type]
+    weighting: _Weighting = Field(  # type: ignore[valid-type]
         description="how the tasks' losses are balanced: `name` and the settings of that method")
     training: Training = Field(default_factory=lambda: Training.model_validate({}))
     gates: list[Gate] | Literal["none"] = Field(description="bounds the new model must keep; `none` must be written")
@@ -155,9 +158,25 @@ class Recipe(Part):
 
     @cached_property
     def example_columns(self) -> dict[str, Column]:
-        """The columns written to examples: inputs, roles and slices."""
-        extra = {*self.roles.named().values(), *self.evaluation.slices}
-        return {n: c for n, c in self.columns.items() if n in self.input_columns or n in extra}
+        """The columns written to examples: all that are known before the impression. Which of them are
+        features is decided later, so that editing features does not ingest again."""
+        return {n: c for n, c in self.columns.items() if c.known == "before"}
+
+    def part(self, *sections: str) -> "Recipe":
+        """The recipe with only these sections as written and the rest neutral: what one step depends on.
+
+        Sources, roles, splits and the tasks' labels are always kept; `tasks` keeps their losses too.
+        """
+        neutral: dict[str, Any] = {
+            "description": "", "derived": {}, "features": {}, "dead": Dead(), "gates": "none",
+            "model": Model.model_validate({"architecture": {"name": "hard_sharing"}}),
+            "weighting": _NEUTRAL_WEIGHTING, "training": Training.model_validate({}),
+            "evaluation": Evaluation(), "serving": Serving(), "beam": Beam(),
+            "tasks": {n: t.model_copy(update={
+                f: type(t).model_fields[f].default for f in ("loss", "loss_weight")}) for n, t in self.tasks.items()},
+        }
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return Recipe.model_construct(**fields | {k: v for k, v in neutral.items() if k not in sections})
 
     def expression(self, text: str) -> Expression:
         """An expression over all columns, as labels, conditions and references use them."""

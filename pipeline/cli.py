@@ -1,0 +1,158 @@
+"""The command `mtl`. Thin: TensorFlow, TFX and Arrow are imported only by the command that needs them.
+
+Exit codes: 0 blessed and pushed (or nothing to do), 3 a gate said no, 2 bad recipe or arguments,
+4 bad data, 1 anything else.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=(
+    "Exit codes: 0 blessed and pushed, or nothing to do; 3 a gate said no; 2 bad recipe or arguments; 4 bad data; "
+    "1 anything else. Shell completion: eval \"$(_MTL_COMPLETE=bash_source mtl)\" (or zsh_source, fish_source)."))
+def mtl() -> None:
+    """Multi-task recommenders from logs to TensorFlow Serving: one recipe, one run, one verdict."""
+
+
+@mtl.command()
+@click.argument("recipe", type=_FILE)
+@click.option("--input", "input_dir", type=_FOLDER, help="Folder that the recipe's files are below; the recipe's own "
+              "folder where left out.")
+@click.option("--output", type=_FOLDER, default="output", show_default=True, help="Where runs and models go.")
+@click.option("--no-cache", is_flag=True, help="Run every step, also where nothing it depends on has changed.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting of the recipe, such "
+              "as training.epochs=3. May be repeated.")
+def run(recipe: Path, input_dir: Path | None, output: Path, no_cache: bool, settings: tuple[str, ...]) -> None:
+    """Run RECIPE: ingest, check, train, evaluate, judge, push, report."""
+    if input_dir is not None and not input_dir.is_dir():
+        raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
+    from pipeline import run as runner
+
+    try:
+        sys.exit(runner.run(recipe, input_dir or recipe.parent, output, settings, cache=not no_cache))
+    except runner.Busy as error:
+        raise click.ClickException(str(error)) from None
+
+
+@mtl.group()
+def recipe() -> None:
+    """Look at recipes."""
+
+
+@recipe.command()
+@click.argument("file", type=_FILE)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting.")
+def check(file: Path, settings: tuple[str, ...]) -> None:
+    """Say whether FILE is a recipe that can run, or everything that is wrong with it."""
+    from pipeline.recipe import load
+
+    found = load(file, settings)
+    click.echo(f"{file}: fine. {found.name}: {len(found.tasks)} tasks ({', '.join(found.tasks)}), "
+               f"{len(found.features)} features, {found.model.architecture.name} with {found.weighting.name} weighting")
+
+
+@recipe.command()
+@click.argument("file", type=_FILE)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting.")
+def show(file: Path, settings: tuple[str, ...]) -> None:
+    """Print FILE with every default written out."""
+    from pipeline.recipe import load
+    from pipeline.recipe.dump import resolved
+
+    click.echo(resolved(load(file, settings)), nl=False)
+
+
+@recipe.command()
+@click.argument("file", type=_FILE)
+def schema(file: Path) -> None:
+    """Print the schema that FILE's columns make; keep it beside the recipe as schema.pbtxt."""
+    from google.protobuf import text_format
+
+    from pipeline.ingest.schema import schema_proto
+    from pipeline.recipe import load
+
+    click.echo(text_format.MessageToString(schema_proto(load(file))), nl=False)
+
+
+@mtl.group()
+def data() -> None:
+    """Make data."""
+
+
+@data.command()
+@click.option("--out", type=_FOLDER, required=True, help="Where to write it.")
+@click.option("--rows", type=click.IntRange(min=1), default=200_000, show_default=True, help="Impressions.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--content-effect", type=click.FloatRange(min=0), default=0.0, show_default=True,
+              help="How much only pictures and texts show.")
+def demo(out: Path, rows: int, seed: int, content_effect: float) -> None:
+    """Write the demo's world: ten days of impressions whose true propensities are known."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    from pipeline.demo import generate
+
+    with Progress("impressions", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+                  console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=rows)
+        try:
+            summary = generate(out, rows, seed, content_effect, progress=lambda done: bar.update(task, completed=done))
+        except (ValueError, OSError) as error:
+            raise click.UsageError(str(error)) from None
+    click.echo(f"{out}: {summary.rows:,} impressions of {summary.items:,} items by {summary.users:,} users")
+
+
+@mtl.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(run_dir: Path) -> None:
+    """Print what RUN (a run's folder, such as output/demo/latest) came to, and where its page is."""
+    import json
+
+    from rich.console import Console
+
+    from pipeline.report.summary import summary
+
+    path = run_dir / "report" / "metrics.json"
+    if not path.is_file():
+        raise click.UsageError(f"{run_dir} is not a run: it has no report/metrics.json")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(summary(json.loads(path.read_text())))
+    console.print(f"report:  {path.with_name('index.html')}", markup=False)
+
+
+@mtl.command()
+@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
+              help="A SavedModel, or a folder of versions such as output/demo/serving.")
+@click.option("--input", "source", type=_FILE, required=True, help="Rows to score: .jsonl, .csv or .parquet.")
+@click.option("--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints.")
+def predict(model: Path, source: Path, target: str) -> None:
+    """Score the rows of a file with a pushed model."""
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from serving.predict import PredictError
+    from serving.predict import predict as score
+
+    try:
+        rows = score(model, source, target)
+    except (PredictError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    if target != "-":
+        click.echo(f"{target}: {rows:,} rows")
+
+
+def main() -> None:
+    """Runs the command; a wrong recipe prints its mistakes and exits 2."""
+    try:
+        mtl(standalone_mode=True)
+    except Exception as error:
+        if type(error).__name__ not in ("RecipeError", "DataError"):
+            raise
+        click.echo(str(error), err=True)
+        sys.exit(2 if type(error).__name__ == "RecipeError" else 4)

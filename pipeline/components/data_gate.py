@@ -1,0 +1,32 @@
+"""The data gate: statistics that break the schema stop the run, in words."""
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from pipeline.components.artifacts import Verdict as VerdictArtifact
+from pipeline.components.verdicts import write_verdicts
+from pipeline.evaluation.gates import Verdict
+from pipeline.ingest.errors import DataError
+
+
+@tfx.dsl.components.component
+def DataGate(
+    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
+    code: tfx.dsl.components.Parameter[str],
+    verdict: tfx.dsl.components.OutputArtifact[VerdictArtifact],
+) -> None:
+    """Raises DataError, naming every column that broke the schema and how, in every split."""
+    found: list[str] = []
+    for split in artifact_utils.decode_split_names(anomalies.split_names):
+        uri = artifact_utils.get_split_uri([anomalies], split)
+        proto = anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(f"{uri}/SchemaDiff.pb"))
+        if proto.HasField("dataset_anomaly_info"):
+            found.append(f"{split}: {proto.dataset_anomaly_info.description}")
+        for column, info in sorted(proto.anomaly_info.items()):
+            found.append(f"{split}: {column}: {info.description or info.short_description}")
+    if found:
+        raise DataError("the data breaks the schema (schema.pbtxt beside the recipe says what is allowed):\n  "
+                        + "\n  ".join(found))
+    write_verdicts(verdict.uri, [Verdict("passed", "schema: every split keeps to it", gate="schema")])

@@ -1,0 +1,42 @@
+"""The serving check: the pushed form, alone in a process, answers test rows as offline prediction did."""
+
+from pathlib import Path
+
+import tensorflow as tf
+from tfx import v1 as tfx
+from tfx.utils import path_utils
+
+from pipeline.components.artifacts import Verdict as VerdictArtifact
+from pipeline.components.verdicts import write_verdicts
+from pipeline.evaluation.gates import Verdict
+from pipeline.examples import serialized_batches
+from pipeline.recipe import Recipe
+from serving.check import check
+from serving.inputs import parse_examples
+from serving.requests import json_lines, to_rows
+
+
+@tfx.dsl.components.component
+def ServingCheck(
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    recipe: tfx.dsl.components.Parameter[str],
+    code: tfx.dsl.components.Parameter[str],
+    verdict: tfx.dsl.components.OutputArtifact[VerdictArtifact],
+) -> None:
+    """Writes one verdict, and the rows asked about as requests; never raises because of the model."""
+    read = Recipe.model_validate_json(recipe)
+    path = path_utils.serving_model_path(model.uri)
+    serialized = next(serialized_batches(examples.uri, "test", read.serving.check_rows))
+    loaded = tf.saved_model.load(path)
+    expected = {n: x.numpy() for n, x in loaded.signatures["serve_examples"](examples=serialized).items()}
+    rows = {n: x.numpy() for n, x in parse_examples(serialized, read).items()}
+    found = check(path, rows, expected, read.serving.tolerance)
+    if found.error:
+        said = Verdict("failed", f"serving check: {found.error}", gate="serving")
+    else:
+        said = Verdict("passed", f"serving check: {found.rows} test rows answered in a process without this project "
+                       f"as offline, to {max(found.largest_difference, 1e-9):.1g}; loaded in {found.load_seconds:.1f} s",
+                       gate="serving")
+    write_verdicts(verdict.uri, [said])
+    Path(verdict.uri, "requests.jsonl").write_text(json_lines(to_rows(rows)), encoding="utf-8")

@@ -1,0 +1,89 @@
+"""Digests of code and files, for cache keys: what changes them is exactly what a step depends on."""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+_OURS = ("pipeline", "mtl_models", "serving")
+
+
+def code_digest(*modules: str) -> str:
+    """Digest of these modules of ours and of every module of ours that they import, directly or not."""
+    digest = hashlib.sha256()
+    for path in sorted(_reached(modules)):
+        digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    lock = _ROOT / "requirements.lock"
+    if lock.is_file():
+        digest.update(lock.read_bytes())
+    else:  # installed from a wheel: what is installed stands for the lock
+        from importlib.metadata import distributions
+
+        installed = sorted(f"{d.name}=={d.version}" for d in distributions())
+        digest.update("\n".join(installed).encode())
+    return digest.hexdigest()[:16]
+
+
+def text_digest(*texts: str) -> str:
+    """Digest of texts."""
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def folder_digest(folder: str | Path) -> str:
+    """Digest of the names and contents of all files below a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _reached(modules: Iterable[str]) -> set[Path]:
+    found: set[Path] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if "." in module:
+            waiting.append(module.rpartition(".")[0])  # importing a module runs its packages
+        path = _file(module)
+        if path is not None and path not in found:
+            found.add(path)
+            waiting.extend(_imports(path))
+    return found
+
+
+def _file(module: str) -> Path | None:
+    base = _ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _imports(path: Path) -> tuple[str, ...]:
+    """Modules of ours that a file imports; a lazy table of homes (as `mtl_models/__init__.py` has) counts
+    for every name imported through it."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                # the name may be a module, or something defined in one
+                found += [node.module, f"{node.module}.{alias.name}"]
+                home = _lazy_homes(node.module).get(alias.name)
+                if home is not None:
+                    found.append(f"{node.module}.{home}")
+    return tuple(f for f in found if f.split(".")[0] in _OURS)
+
+
+def _lazy_homes(module: str) -> dict[str, str]:
+    path = _file(module)
+    if path is None or path.name != "__init__.py":
+        return {}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_HOMES":
+            return ast.literal_eval(node.value)
+    return {}

@@ -1,0 +1,66 @@
+"""What came of a run's steps, gathered for the report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.components.evaluation import METRICS
+from pipeline.components.verdicts import read_verdicts
+from pipeline.evaluation.table import MetricsTable
+from pipeline.ingest import read_counts
+from pipeline.ingest.errors import DataError
+from pipeline.plan import Plan
+from pipeline.recipe.dump import resolved
+from pipeline.report.facts import Failure, RowCounts, RunFacts
+from pipeline.runners.local import Step
+from pipeline.trainer import HISTORY
+
+
+def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple[str, BaseException] | None,
+             total: float, versions: dict[str, str]) -> RunFacts:
+    """Reads what each finished step left; steps that did not finish leave their part out."""
+    verdicts = []
+    for name in ("DataGate", "Gate"):
+        if name in done:
+            verdicts += read_verdicts(done[name].uri("verdict"))
+    pushed = done["Push"].outputs["pushed"][0] if "Push" in done else None
+    path = pushed.get_string_custom_property("pushed_destination") if pushed else ""
+    blessed = bool(path)
+    status, reason, failed = "pushed", f"every gate passed; version {Path(path).name} serves from now on", None
+    if failure is not None:
+        step, error = failure
+        failed = Failure(step, _message(error))
+        status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
+    elif not blessed:
+        status = "refused"
+        reason = "; ".join(v.sentence for v in verdicts if v.status == "failed")
+    left_out = {*done, *([failure[0]] if failure else [])}
+    return RunFacts(
+        recipe=plan.recipe.name, run=plan.run, status=status, reason=reason, blessed=blessed, pushed=path or None,
+        kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
+        serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
+        rows=_rows(done), verdicts=verdicts, training=_training(done),
+        table=MetricsTable.read(Path(done["Evaluate"].uri("evaluation"), METRICS)) if "Evaluate" in done else None,
+        seconds={**{n: round(s.seconds, 2) for n, s in done.items()}, "total": round(total, 2)},
+        versions=versions, failure=failed, not_reached=[n for n in names if n not in left_out],
+        recipe_text=resolved(plan.recipe))
+
+
+def _rows(done: dict[str, Step]) -> RowCounts | None:
+    if "Ingest" not in done:
+        return None
+    counts = read_counts(done["Ingest"].uri("examples"))
+    return RowCounts(
+        read=counts.read, **counts.written, dropped=sum(counts.dropped.values()), dead=sum(counts.dead.values()),
+        dropped_reasons=counts.dropped, dead_reasons=counts.dead)
+
+
+def _training(done: dict[str, Step]) -> dict[str, Any] | None:
+    return json.loads(Path(done["Trainer"].uri("model_run"), HISTORY).read_text()) if "Trainer" in done else None
+
+
+def _message(error: BaseException | None) -> str:
+    found = error
+    while found is not None and not isinstance(found, DataError):
+        found = found.__cause__ or found.__context__
+    return str(found) if found is not None else f"{type(error).__name__}: {error}"

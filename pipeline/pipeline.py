@@ -1,0 +1,98 @@
+"""The pipeline: read top to bottom, it is the story of a run."""
+
+import json
+
+from google.protobuf import text_format
+from tfx import v1 as tfx
+
+from pipeline import digests
+from pipeline.components.data_gate import DataGate
+from pipeline.components.evaluation import Evaluate
+from pipeline.components.gate import Gate
+from pipeline.components.ingestion import SPLITS, Ingest
+from pipeline.components.push import Push
+from pipeline.components.serving_check import ServingCheck
+from pipeline.components.transform import Transform
+from pipeline.components.vocabularies import BuildVocabularies
+from pipeline.ingest.schema import schema_proto
+from pipeline.plan import Plan
+
+
+def create_pipeline(plan: Plan, enable_cache: bool = True) -> tfx.dsl.Pipeline:
+    """The steps of a run, each with the part of the recipe and the digest of the code it depends on."""
+    recipe, code = plan.recipe, digests.code_digest
+
+    ingest = Ingest(
+        recipe=recipe.part("dead").model_copy(update={"evaluation": _references(plan)}).model_dump_json(),
+        input_dir=str(plan.input_dir), content=plan.content, code=code("pipeline.components.ingestion"),
+        dead_dir=str(plan.home / "dead"))
+    examples = ingest.outputs["examples"]
+
+    statistics = tfx.components.StatisticsGen(examples=examples)
+    schema = tfx.components.ImportSchemaGen(schema_file=_schema_file(plan))
+    anomalies = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    data_gate = DataGate(anomalies=anomalies.outputs["anomalies"], code=code("pipeline.components.data_gate"))
+
+    columns = recipe.part("features", "derived").model_dump_json()
+    vocabularies = BuildVocabularies(
+        examples=examples, gate=data_gate.outputs["verdict"], recipe=columns,
+        code=code("pipeline.components.vocabularies"))
+    transform = Transform(
+        examples=examples, schema=schema.outputs["schema"], vocabularies=vocabularies.outputs["vocabularies"],
+        splits=SPLITS[:2], preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
+        custom_config={"recipe": columns, "code": code("pipeline.preprocessing", "pipeline.components.transform")})
+
+    trainer = tfx.components.Trainer(
+        run_fn="pipeline.trainer.run_fn",
+        examples=transform.outputs["transformed_examples"], transform_graph=transform.outputs["transform_graph"],
+        train_args=tfx.proto.TrainArgs(splits=[SPLITS[0]]), eval_args=tfx.proto.EvalArgs(splits=[SPLITS[1]]),
+        custom_config={
+            "recipe": recipe.part("features", "derived", "tasks", "model", "weighting", "training",
+                                  "serving").model_dump_json(),
+            "code": plan.trainer_code()})
+    model = trainer.outputs["model"]
+
+    judged = recipe.part("features", "derived", "evaluation").model_dump_json()
+    evaluate = Evaluate(
+        examples=examples, model=model, recipe=judged, code=code("pipeline.components.evaluation"),
+        baseline=str(plan.baseline or ""),
+        baseline_content=digests.folder_digest(plan.baseline) if plan.baseline else "")
+    check = ServingCheck(
+        examples=examples, model=model, recipe=recipe.part("features", "derived", "serving").model_dump_json(),
+        code=code("pipeline.components.serving_check", "serving.standalone"))
+    gate = Gate(
+        evaluation=evaluate.outputs["evaluation"], check=check.outputs["verdict"],
+        gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.gates]),
+        code=code("pipeline.components.gate"))
+    push = Push(
+        model=model, blessing=gate.outputs["blessing"], folder=str(plan.serving_dir), run=plan.run,
+        note=json.dumps({"fingerprint": plan.fingerprint()}))
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=recipe.name, pipeline_root=str(plan.home / "artifacts"),
+        components=[ingest, statistics, schema, anomalies, data_gate, vocabularies, transform, trainer, evaluate,
+                    check, gate, push],
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(
+            str(plan.home / "metadata.sqlite")),
+        enable_cache=enable_cache, beam_pipeline_args=beam_arguments(plan))
+
+
+def beam_arguments(plan: Plan) -> list[str]:
+    """Options of Beam's runner on this machine."""
+    beam = plan.recipe.beam
+    return ["--runner=DirectRunner", f"--direct_running_mode={beam.mode}", f"--direct_num_workers={beam.workers}"]
+
+
+def _references(plan: Plan):
+    evaluation = plan.recipe.evaluation
+    return type(evaluation)(references=evaluation.references)
+
+
+def _schema_file(plan: Plan) -> str:
+    # TFX's cache knows ImportSchemaGen's path and not what stands there: the path names the content
+    text = plan.schema or text_format.MessageToString(schema_proto(plan.recipe))
+    path = plan.home / "schemas" / digests.text_digest(text) / "schema.pbtxt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)

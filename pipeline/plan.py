@@ -1,0 +1,71 @@
+"""What a run will do, decided before TFX is imported: inputs, baseline, digests.
+
+Everything that can change a run's outcome is here as a digest, so that an unchanged run is known
+without running it.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import digests
+from pipeline.ingest.digest import source_digest
+from pipeline.recipe import Recipe, constructors
+from serving import versions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe, its data and its place, with the digests that steps are cached by."""
+
+    recipe: Recipe
+    input_dir: Path
+    home: Path  # OUTPUT/<name>
+    run: str
+    content: str  # digest of the input files
+    schema: str  # text of the schema
+    baseline: Path | None  # the version that serves
+
+    @property
+    def run_dir(self) -> Path:
+        return self.home / "runs" / self.run
+
+    @property
+    def serving_dir(self) -> Path:
+        return self.home / "serving"
+
+    def trainer_code(self) -> str:
+        parts = [("architectures", self.recipe.model.architecture), ("weighting", self.recipe.weighting),
+                 ("optimizers", self.recipe.training.optimizer.embedding)]
+        modules = [constructors.part_class(folder, p.name).partition(":")[0] for folder, p in parts
+                   if ":" not in p.name]
+        return digests.code_digest("pipeline.trainer", *modules)
+
+    def fingerprint(self) -> str:
+        """Digest of everything the model and its verdict are made of, the baseline apart."""
+        code = digests.code_digest("pipeline.pipeline", "pipeline.preprocessing")
+        recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam"}))
+        return digests.text_digest(json.dumps(recipe, sort_keys=True), self.content, self.schema, code,
+                                   self.trainer_code())
+
+    def is_unchanged(self) -> bool:
+        """Whether the version that serves was made from exactly this."""
+        return self.baseline is not None and versions.record(self.baseline).get("fingerprint") == self.fingerprint()
+
+
+def make_plan(recipe: Recipe, recipe_file: Path, input_dir: Path, output: Path, run: str) -> Plan:
+    """Looks at the inputs and at what serves.
+
+    Raises:
+      DataError: an input is not there.
+      ValueError: the serving folder's pointer is broken.
+    """
+    home = output.resolve() / recipe.name
+    content = source_digest(recipe, input_dir)
+    schema_file = recipe_file.with_name("schema.pbtxt")
+    return Plan(
+        recipe=recipe, input_dir=input_dir.resolve(), home=home, run=run,
+        content=digests.text_digest(json.dumps(content, sort_keys=True)),
+        schema=schema_file.read_text() if schema_file.is_file() else "",
+        baseline=versions.current(home / "serving"),
+    )

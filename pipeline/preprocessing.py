@@ -1,0 +1,144 @@
+"""TensorFlow Transform's preprocessing: a recipe's columns → the packed inputs of the model.
+
+Named columns up to here; from here on one int64 vector of embedding rows (`ids`), one float vector
+(`numbers`) and the precomputed vectors, as the layout says.
+"""
+
+import importlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from mtl_models import Layout
+from pipeline import vocabulary
+from pipeline.recipe import Recipe
+from pipeline.tensor_operations import TensorOperations
+
+TASK_PARTS = ("label", "mask", "weight")
+
+
+def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """See the module. `custom_config` holds the recipe as JSON and the folder of vocabularies."""
+    recipe = Recipe.model_validate_json(custom_config["recipe"])
+    folder = custom_config["vocabularies"]
+    layout = vocabulary.read_layout(folder)
+    columns = {n: _dense(inputs[n], c.type) for n, c in recipe.input_columns.items()}
+    values = {n: _value(x) for n, x in columns.items() if isinstance(x, tf.Tensor)}
+    for name, expression in recipe.derived_columns.items():
+        values[name] = expression.evaluate(values, TensorOperations)
+        columns[name] = values[name]
+
+    outputs: dict[str, tf.Tensor] = {}
+    if layout.categorical:
+        outputs["ids"] = tf.concat([_ids(recipe, layout, f.name, columns, values, folder)
+                                    for f in layout.categorical], axis=1)
+    if layout.numbers:
+        outputs["numbers"] = tf.stack([_number(recipe, n, columns, values) for n in layout.numbers], axis=1)
+    for vector in layout.vectors:
+        column = recipe.features[vector.name].column or vector.name
+        outputs[vector.key] = _vector(inputs[column], vector.dim)
+    for task in recipe.tasks:
+        for part in TASK_PARTS:
+            outputs[f"{task}/{part}"] = tf.reshape(_dense(inputs[f"{task}/{part}"], "float"), [-1])
+    return outputs
+
+
+def _dense(x: Any, kind: str) -> Any:
+    """`[rows]` with NaN, "" or the smallest int64 for a missing value; lists stay as they are."""
+    if kind.startswith("list[") or kind == "vector":
+        return x
+    if isinstance(x, tf.SparseTensor):
+        default = {tf.string: "", tf.int64: tf.int64.min}.get(x.dtype, math.nan)
+        x = tf.sparse.to_dense(tf.SparseTensor(x.indices, x.values, [x.dense_shape[0], 1]), default)
+    return tf.reshape(x, [-1])
+
+
+def _value(x: tf.Tensor) -> tf.Tensor:
+    """A dense column as expressions see it."""
+    if x.dtype == tf.int64:
+        return tf.where(x == tf.int64.min, tf.constant(math.nan, tf.float64), tf.cast(x, tf.float64))
+    return tf.cast(x, tf.float64) if x.dtype.is_floating else x
+
+
+def _ids(recipe: Recipe, layout: Layout, name: str, columns: Mapping, values: Mapping, folder: str) -> tf.Tensor:
+    """`[rows, length]` global rows of the embedding table; -1 where a list has no value."""
+    feature = recipe.features[name]
+    slots = next(f for f in layout.categorical if f.name == name)
+    column = feature.column or name
+    if feature.kind == "buckets":
+        x = values[column]
+        boundaries = tft.quantiles(tf.boolean_mask(x, ~tf.math.is_nan(x)), feature.count, epsilon=0.001)
+        bucket = tft.apply_buckets(tf.where(tf.math.is_nan(x), tf.zeros_like(x), x), tf.cast(boundaries, x.dtype))
+        rows = tf.where(tf.math.is_nan(x), tf.constant(vocabulary.MISSING, tf.int64),
+                        vocabulary.FIRST_BUCKET + bucket)
+        return slots.first_row + rows[:, None]
+    x = columns[column]
+    if isinstance(x, tf.SparseTensor):
+        rows = tf.SparseTensor(x.indices, _rows(_text(x.values), feature, name, folder), x.dense_shape)
+        dense = tf.sparse.to_dense(rows, -1)[:, :slots.length]
+        dense = tf.pad(dense, [[0, 0], [0, slots.length - tf.shape(dense)[1]]], constant_values=-1)
+        dense = tf.ensure_shape(dense, [None, slots.length])
+        return tf.where(dense >= 0, dense + slots.first_row, dense)
+    return slots.first_row + _rows(_text(x), feature, name, folder)[:, None]
+
+
+def _text(x: tf.Tensor) -> tf.Tensor:
+    if x.dtype == tf.int64:  # not through float64: an id may be larger than it holds exactly
+        return tf.where(x == tf.int64.min, "", tf.strings.as_string(x))
+    return TensorOperations.text(x)
+
+
+def _rows(text: tf.Tensor, feature: Any, name: str, folder: str) -> tf.Tensor:
+    """Texts of any shape to a feature's own rows."""
+    missing = tf.equal(text, "")
+    if feature.hash_buckets is not None:
+        found = vocabulary.FIRST_BUCKET + tf.strings.to_hash_bucket_fast(text, feature.hash_buckets)
+    else:
+        table = tft.make_and_track_object(
+            lambda: tf.lookup.StaticHashTable(
+                tf.lookup.TextFileInitializer(
+                    vocabulary.vocabulary_file(folder, name), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE,
+                    tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER),
+                vocabulary.UNKNOWN - vocabulary.FIRST_VALUE),
+            name=f"vocabulary_{name}")
+        found = vocabulary.FIRST_VALUE + table.lookup(text)
+    return tf.where(missing, tf.constant(vocabulary.MISSING, tf.int64), found)
+
+
+def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping) -> tf.Tensor:
+    """float32 `[rows]`, scaled; a missing value is the given one, or the mean of training."""
+    feature = recipe.features[name]
+    if feature.kind == "custom":
+        module, _, function = feature.transform.partition(":")
+        return tf.cast(getattr(importlib.import_module(module), function)(columns), tf.float32)
+    x = values[feature.column or name]
+    x = tf.cast(x, tf.float64)
+    if feature.missing is not None:
+        x = tf.where(tf.math.is_nan(x), tf.constant(feature.missing, tf.float64), x)
+    if feature.scaling == "log_standard":
+        x = tf.sign(x) * tf.math.log1p(tf.abs(x))
+    known = tf.boolean_mask(x, tf.math.is_finite(x))
+    if feature.scaling in ("standard", "log_standard"):
+        low, spread = tft.mean(known, output_dtype=tf.float64), tf.sqrt(tft.var(known, output_dtype=tf.float64))
+        middle = tf.zeros([], tf.float64)
+    elif feature.scaling == "minmax":
+        low = tft.min(known)
+        spread = tft.max(known) - low
+        middle = (tft.mean(known, output_dtype=tf.float64) - low) / spread
+    else:
+        low, spread = tf.zeros([], tf.float64), tf.ones([], tf.float64)
+        middle = tft.mean(known, output_dtype=tf.float64)
+    usable = tf.math.is_finite(spread) & (spread > 0)
+    scaled = tf.where(usable, (x - low) / tf.where(usable, spread, tf.ones_like(spread)), tf.zeros_like(x))
+    scaled = tf.where(tf.math.is_finite(scaled), scaled, tf.zeros_like(x) + middle)
+    return tf.cast(tf.where(tf.math.is_finite(scaled), scaled, tf.zeros_like(x)), tf.float32)
+
+
+def _vector(x: Any, dimension: int) -> tf.Tensor:
+    """float32 `[rows, dimension]`; zeros where a row has no vector."""
+    if isinstance(x, tf.SparseTensor):
+        x = tf.sparse.to_dense(tf.sparse.reset_shape(x, [x.dense_shape[0], dimension]))
+    return tf.where(tf.math.is_finite(x), tf.reshape(x, [-1, dimension]), 0.0)

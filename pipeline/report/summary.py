@@ -1,0 +1,46 @@
+"""What a run's terminal output ends with: a table of tasks and the verdict in words."""
+
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+_SHOWN = {"binary": ("auc", "gauc"), "regression": ("mae", "rmse")}
+_STYLE = {"pushed": "bold green", "unchanged": "bold green", "refused": "bold red", "failed": "bold red"}
+
+
+def summary(metrics: dict[str, Any]) -> Group:
+    """The content of metrics.json as a few lines for a terminal."""
+    parts: list[Any] = []
+    if any(task["metrics"] for task in metrics["tasks"].values()):
+        parts.append(_tasks(metrics))
+    for gate in metrics["gates"]:
+        mark = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}[gate["status"]]
+        parts.append(Text(f"  {mark}  {gate['sentence']}", style="red" if mark == "FAIL" else ""))
+    parts.append(Text(f"{metrics['status']}: {metrics['reason']}", style=_STYLE[metrics["status"]]))
+    if metrics["failure"]:
+        parts.append(Text(metrics["failure"]["message"]))
+    return Group(*parts)
+
+
+def _tasks(metrics: dict[str, Any]) -> Table:
+    ceilings = sorted({name for task in metrics["references"].values() for name in task if name != "constant"})
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("task", "metric", "test", "95 % interval", "serving model", *ceilings, "gate"):
+        table.add_column(heading, justify="left" if heading in ("task", "metric", "gate") else "right")
+    for name, task in metrics["tasks"].items():
+        for metric in _SHOWN.get(task["kind"], ()):
+            if metric not in task["metrics"]:
+                continue
+            interval = task["intervals"].get(metric)
+            baseline = (task["baseline"] or {}).get(metric)
+            known = [metrics["references"].get(name, {}).get(c, {}).get(metric) for c in ceilings]
+            table.add_row(name, metric, _number(task["metrics"][metric]),
+                          f"{interval[0]:.4f} – {interval[1]:.4f}" if interval else "", _number(baseline),
+                          *[_number(k) for k in known], task["gate"])
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,197 @@
+"""`mtl run`: plan, steps, report, exit code."""
+
+import contextlib
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline import progress, terminal
+from pipeline.ingest.errors import DataError
+from pipeline.plan import Plan, make_plan
+from pipeline.recipe import load
+from pipeline.recipe.dump import resolved
+
+BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
+_PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
+
+
+class Busy(Exception):
+    """Another run is at work in the same folder."""
+
+
+def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str] = (), cache: bool = True) -> int:
+    """Runs a recipe and returns the exit code; the report is written whatever happens.
+
+    Raises:
+      RecipeError: the recipe is wrong; nothing was started.
+      Busy: another run is at work there.
+    """
+    recipe = load(recipe_file, settings)
+    home = output.resolve() / recipe.name
+    (home / "runs").mkdir(parents=True, exist_ok=True)
+    with _only_one(home):
+        name = _new_run(home / "runs")
+        run_dir = home / "runs" / name
+        (run_dir / "recipe.yaml").write_text(resolved(recipe))
+        with terminal.chatter_to(run_dir / "log.txt") as console:
+            try:
+                plan = make_plan(recipe, recipe_file, input_dir, output, name)
+            except (DataError, ValueError) as error:
+                return _failed_early(console, recipe, run_dir, "inputs", error)
+            console.print(f"{recipe.name}: run {name} in {_shown(run_dir)}", markup=False)
+            if cache and plan.is_unchanged():
+                return _unchanged(console, plan)
+            return _run(console, plan, cache)
+
+
+def _run(console: Console, plan: Plan, cache: bool) -> int:
+    begin = time.perf_counter()
+    with terminal.Steps(console) as steps:
+        steps.start("starting TensorFlow and TFX", 0, 0)
+        progress.listen(steps.move)
+        try:
+            return _steps(console, steps, plan, cache, begin)
+        finally:
+            progress.listen(None)
+
+
+def _steps(console: Console, shown: terminal.Steps, plan: Plan, cache: bool, begin: float) -> int:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    from pipeline.pipeline import create_pipeline
+    from pipeline.runners.local import Step, StepFailed, run_steps
+
+    done: dict[str, Step] = {"start": Step("start", time.perf_counter() - begin)}
+    shown.end("TensorFlow and TFX", done["start"].seconds, "")
+
+    def end(step: Step) -> None:
+        done[step.name] = step
+        shown.end(step.name, step.seconds, "cached" if step.cached else "")
+
+    pipeline = create_pipeline(plan, cache)
+    try:
+        run_steps(pipeline, shown.start, end)
+        failure = None
+    except StepFailed as error:
+        failure = (error.step, error.__cause__)
+        traceback.print_exception(error)
+    names = [c.id for c in pipeline.components]
+    return _report(console, plan, done, names, failure, time.perf_counter() - begin)
+
+
+def _report(console: Console, plan: Plan, done: dict, names: list[str], failure: tuple | None, total: float) -> int:
+    from pipeline.outcome import facts_of
+    from pipeline.report.write import write_report
+
+    if "ServingCheck" in done:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy(Path(done["ServingCheck"].uri("verdict"), "requests.jsonl"), plan.run_dir / "requests.jsonl")
+    facts = facts_of(plan, done, names, failure, total, _versions())
+    metrics = write_report(facts, plan.run_dir / "report")
+    if "Trainer" in done:
+        _link_logs(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
+    _latest(plan.run_dir)
+    _print_outcome(console, plan, metrics)
+    if failure is not None:
+        return BAD_DATA if _data_error(failure[1]) else OTHER
+    return BLESSED if metrics["blessed"] else REFUSED
+
+
+def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
+    from pipeline.report.summary import summary
+
+    console.print(summary(metrics))
+    console.print(f"report:  {_shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
+    if metrics["pushed"]:
+        console.print(f"pushed:  {_shown(Path(metrics['pushed']))}", markup=False)
+    console.print(f"log:     {_shown(plan.run_dir / 'log.txt')}", markup=False)
+
+
+def _unchanged(console: Console, plan: Plan) -> int:
+    from pipeline.report.facts import RunFacts
+    from pipeline.report.write import write_report
+
+    reason = (f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this recipe, data and "
+              "code (--no-cache runs it all the same)")
+    write_report(RunFacts(plan.recipe.name, plan.run, "unchanged", reason, blessed=True,
+                          kinds={n: t.kind for n, t in plan.recipe.tasks.items()}, versions=_versions()),
+                 plan.run_dir / "report")
+    console.print(reason, markup=False)
+    return BLESSED
+
+
+def _failed_early(console: Console, recipe, run_dir: Path, step: str, error: Exception) -> int:
+    from pipeline.report.facts import Failure, RunFacts
+    from pipeline.report.write import write_report
+
+    write_report(RunFacts(recipe.name, run_dir.name, "failed", str(error).splitlines()[0],
+                          kinds={n: t.kind for n, t in recipe.tasks.items()}, failure=Failure(step, str(error)),
+                          versions=_versions()), run_dir / "report")
+    _latest(run_dir)
+    console.print(f"failed: {error}", markup=False)
+    console.print(f"report:  {_shown(run_dir / 'report' / 'index.html')}", markup=False)
+    return BAD_DATA if isinstance(error, DataError) else OTHER
+
+
+def _data_error(error: BaseException | None) -> DataError | None:
+    while error is not None:
+        if isinstance(error, DataError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@contextlib.contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    with (home / ".lock").open("a+") as file:  # the kernel lets go of it when the process ends, however it ends
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise Busy(f"another run (process {file.read().strip() or 'unknown'}) is at work in {home}; "
+                       "wait for it, or give another --output") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _new_run(folder: Path) -> str:
+    base = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    for name in (base, *(f"{base}-{i}" for i in range(2, 100))):
+        with contextlib.suppress(FileExistsError):
+            (folder / name).mkdir()
+            return name
+    raise FileExistsError(f"100 runs began in one second in {folder}")
+
+
+def _latest(run_dir: Path) -> None:
+    link = run_dir.parent.parent / "latest"
+    part = link.with_name(f".latest-{os.getpid()}")
+    part.unlink(missing_ok=True)
+    part.symlink_to(Path("runs", run_dir.name))
+    os.replace(part, link)
+
+
+def _link_logs(logs: Path, link: Path) -> None:
+    if logs.is_dir() and not link.exists():
+        link.symlink_to(os.path.relpath(logs, link.parent))
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

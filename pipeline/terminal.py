@@ -1,0 +1,88 @@
+"""What a person sees of a run: steps and bars on a terminal, plain lines in a pipe.
+
+Everything else that prints (TensorFlow and Beam, also from C++) goes to the run's log file.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+@contextlib.contextmanager
+def chatter_to(log: Path) -> Iterator[Console]:
+    """Sends file descriptors 1 and 2 to `log` and gives a console that still reaches the terminal."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    python_streams = sys.stdout, sys.stderr
+    with log.open("ab", buffering=0) as file, os.fdopen(os.dup(1), "w", encoding="utf-8") as out, \
+            open(os.dup(file.fileno()), "w", encoding="utf-8", buffering=1) as text:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        sys.stdout = sys.stderr = text
+        try:
+            yield Console(file=out, highlight=False, soft_wrap=not out.isatty())
+        finally:
+            sys.stdout, sys.stderr = python_streams
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            for handle in saved:
+                os.close(handle)
+
+
+class Steps:
+    """Shows the steps of a run as they start, move and end."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._bars: Progress | None = None
+        self._task = None
+        self._count = ""
+        self._told = 0.0
+        if console.is_terminal:
+            self._bars = Progress(
+                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[at]}"),
+                TimeElapsedColumn(), console=console, transient=True)
+
+    def __enter__(self) -> "Steps":
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def start(self, name: str, place: int, count: int) -> None:
+        self._count, self._told = f"[{place}/{count}]", time.monotonic()
+        if self._bars:
+            self._clear()
+            self._task = self._bars.add_task(f"{self._count.replace('[', chr(92) + '[')} {name}", total=None, at="")
+        else:
+            self._say(f"{self._count} {name} ...")
+
+    def move(self, text: str, share: float | None) -> None:
+        if self._bars and self._task is not None:
+            self._bars.update(self._task, at=text, total=None if share is None else 1.0, completed=share or 0.0)
+        elif not self._bars and time.monotonic() - self._told > 10:  # a log wants few lines
+            self._told = time.monotonic()
+            self._say(f"      {text}")
+
+    def end(self, name: str, seconds: float, note: str) -> None:
+        self._clear()
+        self._say(f"{self._count} {name} {seconds:.1f} s{f' ({note})' if note else ''}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def _clear(self) -> None:
+        if self._bars and self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None

@@ -1,0 +1,128 @@
+"""The Trainer's run function: transformed examples → a trained model → the SavedModel."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from mtl_models import EpochRecorder, MultiTaskModel, Objective, Task, array_batches
+from pipeline import progress, vocabulary
+from pipeline.recipe import Recipe, constructors
+from serving.export import export
+
+HISTORY = "history.json"
+
+
+def run_fn(fn_args: Any) -> None:
+    """Called by TFX's Trainer; `custom_config` holds the recipe as JSON."""
+    recipe = Recipe.model_validate_json(fn_args.custom_config["recipe"])
+    keras.utils.set_random_seed(recipe.training.seed)
+    tft_output = tft.TFTransformOutput(fn_args.transform_graph_path)
+    layout = vocabulary.read_layout(fn_args.transform_graph_path)
+    train = read_arrays(fn_args.train_files, layout, recipe)
+    validation = read_arrays(fn_args.eval_files, layout, recipe)
+    model, history = fit(recipe, layout, train, validation, Path(fn_args.model_run_dir))
+    export(model, tft_output.transform_features_layer(), recipe, fn_args.serving_model_dir)
+    Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
+    Path(fn_args.model_run_dir, HISTORY).write_text(json.dumps(history, indent=1))
+    model.save(Path(fn_args.model_run_dir, "model.keras"))
+
+
+def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict, dict, dict, dict]:
+    """All rows of transformed examples as arrays: inputs, labels, weights and masks."""
+    spec: dict[str, Any] = {f"{t}/{p}": tf.io.FixedLenFeature([], tf.float32)
+                            for t in recipe.tasks for p in ("label", "mask", "weight")}
+    if layout.categorical:
+        spec["ids"] = tf.io.FixedLenFeature([layout.id_slots], tf.int64)
+    if layout.numbers:
+        spec["numbers"] = tf.io.FixedLenFeature([len(layout.numbers)], tf.float32)
+    for vector in layout.vectors:
+        spec[vector.key] = tf.io.FixedLenFeature([vector.dim], tf.float32)
+    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    batches = tf.data.TFRecordDataset(files, "GZIP", buffer_size=1 << 20).batch(4096).map(
+        lambda x: tf.io.parse_example(x, spec), num_parallel_calls=2)
+    read = list(batches.as_numpy_iterator())
+    columns = {name: np.concatenate([b[name] for b in read]) for name in spec}
+    parts = [{t: columns[f"{t}/{part}"] for t in recipe.tasks} for part in ("label", "weight", "mask")]
+    return {n: v for n, v in columns.items() if "/" not in n}, *parts
+
+
+def build(recipe: Recipe, layout: Any, labels: dict, weights: dict) -> MultiTaskModel:
+    """The model of a recipe, with outputs that begin at the labels' base rate or mean."""
+    return MultiTaskModel(
+        layout, [_task(name, t, labels[name], weights[name]) for name, t in recipe.tasks.items()],
+        architecture=_part("architectures", recipe.model.architecture),
+        weighting=_part("weighting", recipe.weighting),
+        seed=recipe.training.seed, **recipe.model.settings())
+
+
+def fit(recipe: Recipe, layout: Any, train: tuple, validation: tuple, logs: Path) -> tuple[MultiTaskModel, dict]:
+    """Trains, keeps the epoch that is best on validation, and says how it went."""
+    settings = recipe.training
+    inputs, labels, weights, _ = train
+    model = build(recipe, layout, labels, weights)
+    steps = -(-len(next(iter(labels.values()))) // settings.batch_size)
+    model.compile(
+        optimizer=_dense_optimizer(recipe, steps),
+        embedding_optimizer=_part("optimizers", settings.optimizer.embedding),
+        clip_norm=settings.clip_norm, jit_compile=settings.jit_compile,
+        steps_per_execution=min(settings.steps_per_execution, steps))
+    recorder = EpochRecorder(
+        (validation[0], validation[1], validation[3]),
+        objective=Objective(settings.stopping.objective or {name: 1.0 for name in recipe.tasks}),
+        patience=settings.stopping.patience, progress_steps=settings.steps_per_execution,
+        on_progress=lambda at: _show(at, settings.epochs))
+    model.fit(
+        array_batches((inputs, labels, weights), settings.batch_size, seed=settings.seed),
+        epochs=settings.epochs, verbose=0,
+        callbacks=[recorder, keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False)])
+    objective = recorder.objective
+    used = ", ".join(f"{w:g} × {n} ({objective.metric(t)})" for t in model.tasks
+                     for n, w in objective.weights.items() if n == t.name)
+    return model, {
+        "epochs": recorder.history, "best_epoch": recorder.best_epoch,
+        "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: " + used,
+    }
+
+
+def _task(name: str, task: Any, labels: np.ndarray, weights: np.ndarray) -> Task:
+    mean = float(np.average(labels, weights=weights)) if weights.sum() > 0 else 0.0
+    if task.kind == "binary":
+        return Task(name, "binary", task.loss, task.loss_weight, offset=min(max(mean, 1e-6), 1 - 1e-6))
+    spread = float(np.sqrt(np.average((labels - mean) ** 2, weights=weights))) if weights.sum() > 0 else 1.0
+    return Task(name, "regression", task.loss, task.loss_weight, offset=mean, scale=spread or 1.0)
+
+
+def _part(folder: str, part: Any) -> Any:
+    """Builds a part of `mtl_models`, or a class from elsewhere, from its place in the recipe."""
+    if ":" in part.name:
+        path, settings = part.name, part.settings
+    else:
+        path, settings = constructors.part_class(folder, part.name), part.model_dump(exclude={"name"})
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)(**settings)
+
+
+def _dense_optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    dense, schedule = recipe.training.optimizer.dense, recipe.training.schedule
+    rate: Any = dense.learning_rate
+    if schedule.name == "cosine":
+        total = max(1, recipe.training.epochs * steps_per_epoch - schedule.warmup_steps)
+        warm = {"warmup_target": rate, "warmup_steps": schedule.warmup_steps} if schedule.warmup_steps else {}
+        rate = keras.optimizers.schedules.CosineDecay(0.0 if warm else rate, total, **warm)
+    elif schedule.warmup_steps:
+        rate = keras.optimizers.schedules.PolynomialDecay(0.0, schedule.warmup_steps, end_learning_rate=rate)
+    kinds = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "adagrad": "Adagrad"}
+    extra = {} if dense.weight_decay is None else {"weight_decay": dense.weight_decay}
+    return getattr(keras.optimizers, kinds[dense.name])(learning_rate=rate, **extra)
+
+
+def _show(at: dict, epochs: int) -> None:
+    done = at["step"] / at["steps"] if at["steps"] else 0.0
+    text = f"epoch {at['epoch']} of at most {epochs}, loss {at['loss']:.4f}"
+    progress.tell(text, min(1.0, (at["epoch"] - 1 + done) / epochs))

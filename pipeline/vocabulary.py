@@ -1,0 +1,109 @@
+"""Vocabularies and the layout: which row of the one embedding table each value has.
+
+A categorical feature's rows: the first is for a missing value, the second (of vocabularies) for an
+unknown one, then one for each value, the most frequent first. Buckets and hashes have one row for a
+missing value and one for each bucket.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mtl_models import CategoricalSlots, Layout, VectorInput
+from pipeline.examples import record_batches, single_values
+from pipeline.ingest.numpy_operations import NumpyOperations
+from pipeline.recipe import Recipe
+
+MISSING, UNKNOWN, FIRST_VALUE, FIRST_BUCKET = 0, 1, 2, 1
+
+
+def vocabulary_file(folder: str | Path, feature: str) -> str:
+    """Where a feature's values are: one a line, in the order of their rows."""
+    return str(Path(folder, f"{feature}.txt"))
+
+
+def read_layout(folder: str | Path) -> Layout:
+    """The layout written by `write_vocabularies`."""
+    return Layout.from_dict(json.loads(Path(folder, "layout.json").read_text()))
+
+
+def write_vocabularies(recipe: Recipe, examples: str | Path, folder: str | Path) -> Layout:
+    """Counts the values of training and writes `<feature>.txt` and `layout.json` into `folder`."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    counted = _count(recipe, examples)
+    slots, row, slot = [], 0, 0
+    for name, feature in recipe.features.items():
+        if feature.kind == "categorical" and feature.hash_buckets is None:
+            values = _ordered(counted[name], feature.min_count, feature.max_size)
+            Path(vocabulary_file(folder, name)).write_bytes(b"".join(v + b"\n" for v in values))
+            rows = FIRST_VALUE + len(values)
+        elif feature.kind == "categorical":
+            rows = FIRST_BUCKET + feature.hash_buckets
+        elif feature.kind == "buckets":
+            rows = FIRST_BUCKET + feature.count
+        else:
+            continue
+        length = getattr(feature, "max_length", None) or 1
+        slots.append(CategoricalSlots(name, row, rows, slot, length))
+        row, slot = row + rows, slot + length
+    layout = Layout(
+        tuple(slots),
+        tuple(n for n, f in recipe.features.items() if f.kind in ("numeric", "custom")),
+        tuple(VectorInput(n, f.dimension) for n, f in recipe.features.items() if f.kind == "vector"),
+    )
+    Path(folder, "layout.json").write_text(json.dumps(layout.to_dict(), indent=1))
+    return layout
+
+
+def _ordered(counts: dict[bytes, int], min_count: int, max_size: int | None) -> list[bytes]:
+    # a value with a line break cannot stand in a file of lines: it keeps the unknown row
+    kept = [(v, n) for v, n in counts.items() if n >= min_count and v and b"\n" not in v and b"\r" not in v]
+    kept.sort(key=lambda pair: (-pair[1], pair[0]))
+    return [v for v, _ in kept[:max_size]]
+
+
+def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:
+    features = {n: f.column or n for n, f in recipe.features.items()
+                if f.kind == "categorical" and f.hash_buckets is None}
+    counts: dict[str, dict[bytes, int]] = {name: {} for name in features}
+    columns = {n: c.type for n, c in recipe.input_columns.items()}
+    derived = {n: e for n, e in recipe.derived_columns.items()}
+    for batch in record_batches(examples, "train", columns) if features else ():
+        arrays = dict(zip(batch.schema.names, batch.columns))
+        values = _expression_values(recipe, arrays) if derived else {}
+        for name, expression in derived.items():
+            values[name] = expression.evaluate(values, NumpyOperations)
+        for name, column in features.items():
+            found = _texts(values[column]) if column in derived else _flat_texts(arrays[column])
+            total = counts[name]
+            for entry in pc.value_counts(found):
+                value, count = entry["values"].as_py(), entry["counts"].as_py()
+                if value is not None:
+                    total[value] = total.get(value, 0) + count
+    return counts
+
+
+def _flat_texts(column: pa.Array) -> pa.Array:
+    flat = column.flatten() if not pa.types.is_null(column.type) else pa.array([], pa.binary())
+    return flat.cast(pa.string()).cast(pa.binary()) if pa.types.is_integer(flat.type) else flat.cast(pa.binary())
+
+
+def _texts(values: np.ndarray) -> pa.Array:
+    return pa.array(NumpyOperations.text(values).tolist(), pa.string()).cast(pa.binary())
+
+
+def _expression_values(recipe: Recipe, arrays: dict[str, pa.Array]) -> dict[str, np.ndarray]:
+    """Single-valued columns as expressions see them: float64 with NaN, or texts with ""."""
+    found = {}
+    for name, column in recipe.input_columns.items():
+        if column.type.startswith("list[") or column.type == "vector":
+            continue
+        flat = single_values(arrays[name])
+        if column.type == "string":
+            found[name] = np.asarray(pc.fill_null(flat.cast(pa.string()), "").to_pylist(), object)
+        else:
+            found[name] = flat.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return found

@@ -1,0 +1,91 @@
+"""The SavedModel that TensorFlow Serving loads: model, preprocessing and signatures in one."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from pipeline.recipe import Recipe
+from serving import inputs as raw
+
+CARD = "model_card.json"
+
+
+class Servable(tf.Module):
+    """Holds what the signatures use, so that variables and vocabularies are saved with them.
+
+    Signatures (each returns one output a task, float32 `[rows]`, and `score`):
+      serving_default: the recipe's input columns by name, as a web client sends them.
+      serve_examples: `examples`, serialized tf.Examples of the same columns.
+      transform_features: `examples` to the packed inputs of the model.
+    """
+
+    def __init__(self, model: Any, transform_layer: Any, recipe: Recipe):
+        super().__init__()
+        self.model = model
+        self.transform = transform_layer
+        self._recipe = recipe
+        self.serving_default = tf.function(self._serving_default, [raw.signature(recipe)])
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        self.serve_examples = tf.function(self._serve_examples, [examples])
+        self.transform_features = tf.function(self._transform_features, [examples])
+
+    def _packed(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        columns = {
+            name: raw.as_sparse(x) for name, x in inputs.items()
+        }
+        return {n: x for n, x in self.transform(columns).items() if "/" not in n}
+
+    def _answer(self, packed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        predictions = {n: tf.cast(p, tf.float32) for n, p in self.model(packed, training=False).items()}
+        return {**predictions, "score": _score(predictions, self._recipe)}
+
+    def _serving_default(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._answer(self._packed(raw.one_batch(inputs)))
+
+    def _serve_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._answer(self._transform_features(examples))
+
+    def _transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._packed(raw.parse_examples(examples, self._recipe))
+
+
+def _score(predictions: dict[str, tf.Tensor], recipe: Recipe) -> tf.Tensor:
+    weights = recipe.serving.score or {name: 1.0 for name in recipe.tasks}
+    if recipe.serving.fusion == "product":
+        return tf.exp(tf.add_n([w * tf.math.log(tf.maximum(predictions[n], 1e-12)) for n, w in weights.items()]))
+    return tf.add_n([w * predictions[n] for n, w in weights.items()])
+
+
+def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path) -> None:
+    """Saves the servable to `folder`, with defaults for inputs left out and a model card."""
+    servable = Servable(model, transform_layer, recipe)
+    signatures = {name: getattr(servable, name)
+                  for name in ("serving_default", "serve_examples", "transform_features")}
+    tf.saved_model.save(servable, str(folder), signatures=signatures)
+    _write_defaults(Path(folder), recipe)
+    card = {
+        "recipe": recipe.name,
+        "recipe_digest": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
+        "tasks": {n: t.kind for n, t in recipe.tasks.items()},
+        "inputs": {n: {"type": c.type, "column": c.column or n} for n, c in recipe.input_columns.items()},
+        "keras": type(model).__name__,
+    }
+    extra = Path(folder, "assets.extra")
+    extra.mkdir(exist_ok=True)
+    (extra / CARD).write_text(json.dumps(card, indent=1))
+
+
+def _write_defaults(folder: Path, recipe: Recipe) -> None:
+    # Python's writer has no argument for SignatureDef.defaults; TensorFlow Serving reads the field.
+    path = folder / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    signature = saved.meta_graphs[0].signature_def["serving_default"]
+    for name, column in recipe.input_columns.items():
+        signature.defaults[name].CopyFrom(tf.make_tensor_proto(raw.default(column)))
+    path.write_bytes(saved.SerializeToString(deterministic=True))
+    fingerprint = folder / "fingerprint.pb"  # of the file as it was before this edit
+    fingerprint.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""What the exported model takes: one dense tensor a column, with a value that stands for a missing one."""
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from pipeline.recipe import Recipe
+from pipeline.recipe.parts import Column
+
+MISSING = {tf.int64: tf.int64.min, tf.float32: math.nan, tf.string: b""}
+_DTYPES = {
+    "int": tf.int64, "time": tf.int64, "date": tf.int64, "float": tf.float32, "string": tf.string,
+    "list[int]": tf.int64, "list[string]": tf.string, "vector": tf.float32,
+}
+
+
+def dtype(column: Column) -> tf.DType:
+    """The tensor type of a column."""
+    return _DTYPES[column.type]
+
+
+def is_list(column: Column) -> bool:
+    """Whether a row holds several values."""
+    return column.type.startswith("list[") or column.type == "vector"
+
+
+def signature(recipe: Recipe) -> dict[str, tf.TensorSpec]:
+    """The raw inputs: `[rows]`, or `[rows, length]` for lists and vectors."""
+    return {
+        name: tf.TensorSpec([None, None] if is_list(column) else [None], dtype(column), name=name)
+        for name, column in recipe.input_columns.items()
+    }
+
+
+def default(column: Column) -> tf.Tensor:
+    """What an input that is left out becomes: one row with a missing value, which every row then shares."""
+    return tf.fill([1, 1] if is_list(column) else [1], tf.constant(MISSING[dtype(column)], dtype(column)))
+
+
+def parse_examples(serialized: tf.Tensor, recipe: Recipe) -> dict[str, tf.Tensor]:
+    """Serialized tf.Examples `[rows]` to raw inputs."""
+    spec: dict[str, Any] = {}
+    for name, column in recipe.input_columns.items():
+        kind, missing = dtype(column), MISSING[dtype(column)]
+        if is_list(column):
+            spec[name] = tf.io.FixedLenSequenceFeature([], kind, allow_missing=True, default_value=missing)
+        else:
+            spec[name] = tf.io.FixedLenFeature([], kind, default_value=missing)
+    return tf.io.parse_example(serialized, spec)
+
+
+def one_batch(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Repeats inputs of one row to the batch size of the others."""
+    rows = tf.reduce_max(tf.stack([tf.shape(x)[0] for x in inputs.values()]))
+    return {
+        name: tf.cond(tf.equal(tf.shape(x)[0], 1), lambda x=x: tf.repeat(x, rows, axis=0), lambda x=x: x)
+        for name, x in inputs.items()
+    }
+
+
+def as_sparse(x: tf.Tensor) -> tf.SparseTensor:
+    """A dense column without its missing values, in the form of TensorFlow Transform's raw features."""
+    if x.dtype == tf.float32:
+        there = ~tf.math.is_nan(x)
+    else:
+        there = tf.not_equal(x, tf.constant(MISSING[x.dtype], x.dtype))
+    indices = tf.where(there)
+    values = tf.gather_nd(x, indices)
+    if x.shape.rank == 1:
+        indices = tf.stack([indices[:, 0], tf.zeros_like(indices[:, 0])], axis=1)
+        width = tf.constant(1, tf.int64)
+    else:
+        width = tf.maximum(tf.shape(x, tf.int64)[1], 1)
+    return tf.SparseTensor(indices, values, tf.stack([tf.shape(x, tf.int64)[0], width]))

@@ -1,0 +1,122 @@
+"""`mtl predict`: rows of a file through a pushed model's `serving_default`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from serving.versions import current
+
+BATCH_ROWS = 8192
+
+
+class PredictError(ValueError):
+    """A file or model that cannot be used; the message says why and what would do."""
+
+
+def predict(model: Path, source: Path, target: str) -> int:
+    """Writes the source's predictions, one row a row, and returns how many.
+
+    Args:
+      model: a SavedModel, or the folder of versions (its current one is used).
+      source: .jsonl, .csv or .parquet, columns named as the model's inputs; those left out take the
+        defaults in the model, others are not read.
+      target: a .jsonl, .csv or .parquet file, or "-" for JSON Lines on standard output.
+
+    Raises:
+      PredictError: nothing there is a model, or the file's columns do not fit it.
+    """
+    folder = model if (model / "saved_model.pb").is_file() else current(model)
+    if folder is None:
+        raise PredictError(f"{model} is neither a SavedModel nor a folder with a pushed version")
+    table = _read(source)
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder))
+    signature = loaded.signatures["serving_default"]
+    specs = signature.structured_input_signature[1]
+    known = [n for n in table.column_names if n in specs]
+    if not known:
+        raise PredictError(f"{source} has none of the model's inputs ({', '.join(sorted(specs))}); "
+                           f"its columns are {', '.join(table.column_names)}")
+    answers: list[dict[str, np.ndarray]] = []
+    for start in range(0, table.num_rows, BATCH_ROWS):
+        part = table.slice(start, BATCH_ROWS)
+        inputs = {n: _tensor(tf, n, specs[n], part.column(n) if n in known else None, part.num_rows) for n in specs}
+        answers.append({n: v.numpy() for n, v in signature(**inputs).items()})
+    names = sorted(answers[0]) if answers else []
+    _write(pa.table({n: np.concatenate([a[n] for a in answers]) for n in names}), target)
+    return table.num_rows
+
+
+def _read(source: Path) -> pa.Table:
+    if not source.is_file():
+        raise PredictError(f"{source} is not a file")
+    try:
+        match source.suffix:
+            case ".parquet":
+                return pq.read_table(source)
+            case ".csv":
+                return pyarrow.csv.read_csv(source)
+            case ".jsonl" | ".ndjson" | ".json":
+                lines = source.read_text(encoding="utf-8").splitlines()
+                return pa.Table.from_pylist(_same_keys([json.loads(line) for line in lines if line.strip()]))
+    except (pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        raise PredictError(f"{source} cannot be read as {source.suffix[1:]}: {error}") from None
+    raise PredictError(f"{source}: the ending must be .jsonl, .csv or .parquet")
+
+
+def _same_keys(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    keys = {k: None for row in rows for k in row}
+    return [{k: row.get(k) for k in keys} for row in rows]
+
+
+def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows: int) -> Any:
+    from serving.inputs import MISSING
+
+    missing = MISSING[spec.dtype]
+    if column is None:
+        return tf.fill([rows] + [1] * (spec.shape.rank - 1), tf.constant(missing, spec.dtype))
+    values = column.to_pylist()
+    try:
+        if spec.shape.rank == 2:
+            lists = [v if isinstance(v, list) else [] if v is None else [v] for v in values]
+            width = max(1, *(len(v) for v in lists))
+            values = [[_value(v, spec.dtype, missing) for v in row] + [missing] * (width - len(row)) for row in lists]
+        else:
+            values = [_value(v, spec.dtype, missing) for v in values]
+        return tf.constant(values, spec.dtype)
+    except (TypeError, ValueError) as error:
+        raise PredictError(f"column {name} does not fit the model's {spec.dtype.name}: {error}") from None
+
+
+def _value(value: Any, dtype: Any, missing: Any) -> Any:
+    if value is None:
+        return missing
+    if dtype.name == "string":
+        return value if isinstance(value, bytes) else str(value).encode()
+    if dtype.is_integer:
+        if int(value) != value:
+            raise ValueError(f"{value!r} is not a whole number")
+        return int(value)
+    return float(value)
+
+
+def _write(table: pa.Table, target: str) -> None:
+    if target == "-" or target.endswith((".jsonl", ".ndjson")):
+        text = "".join(json.dumps(row) + "\n" for row in table.to_pylist())
+        if target == "-":
+            sys.stdout.write(text)
+        else:
+            Path(target).write_text(text, encoding="utf-8")
+    elif target.endswith(".csv"):
+        pyarrow.csv.write_csv(table, target)
+    elif target.endswith(".parquet"):
+        pq.write_table(table, target)
+    else:
+        raise PredictError(f"{target}: the ending must be .jsonl, .csv or .parquet, or - for standard output")

@@ -1,0 +1,100 @@
+"""The folder that TensorFlow Serving watches: numbered versions, and a pointer to the one that serves.
+
+`FOLDER/<version>/` are SavedModels; `FOLDER/CURRENT` names the version that serves, which is the
+baseline of the next run. TensorFlow Serving ignores names that are not numbers.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+POINTER = "CURRENT"
+RECORD = "push.json"
+
+
+def versions(folder: str | Path) -> list[int]:
+    """The versions there, ascending."""
+    path = Path(folder)
+    return sorted(int(p.name) for p in path.iterdir() if p.name.isdigit() and p.is_dir()) if path.is_dir() else []
+
+
+def current(folder: str | Path) -> Path | None:
+    """The version that serves, or None where nothing was pushed yet.
+
+    Raises:
+      ValueError: the pointer names a version that is not there.
+    """
+    pointer = Path(folder, POINTER)
+    if not pointer.is_file():
+        return None
+    version = Path(folder, pointer.read_text().strip())
+    if not (version / "saved_model.pb").is_file():
+        raise ValueError(f"{pointer} names version {version.name}, which is not a model in {folder}; "
+                         f"write one of {versions(folder)} into it, or delete it to start afresh")
+    return version
+
+
+def record(version: Path) -> dict[str, Any]:
+    """What was noted when a version was pushed; empty for one that was put there by hand."""
+    path = version / "assets.extra" / RECORD
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def push(model: str | Path, folder: str | Path, note: dict[str, Any]) -> Path:
+    """Copies a SavedModel to the next version and points to it, so that a reader sees all of it or nothing.
+
+    Args:
+      model: the SavedModel.
+      folder: the served folder.
+      note: kept in `assets.extra/push.json` of the version.
+
+    Returns:
+      The new version's folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    version = max([*versions(folder), _highest(folder)], default=0) + 1
+    part = folder / f".part-{uuid.uuid4().hex}"
+    try:
+        shutil.copytree(model, part)
+        extra = part / "assets.extra"
+        extra.mkdir(exist_ok=True)
+        (extra / RECORD).write_text(json.dumps({"version": version, **note}, indent=1))
+        for path in [*part.rglob("*"), part]:
+            _sync(path)
+        _write(folder / ".highest", str(version))  # so that a deleted version's number is not used again
+        os.rename(part, folder / str(version))
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    _sync(folder)
+    point(folder, version)
+    return folder / str(version)
+
+
+def point(folder: str | Path, version: int) -> None:
+    """Makes a version the one that serves."""
+    _write(Path(folder, POINTER), str(version))
+
+
+def _highest(folder: Path) -> int:
+    path = folder / ".highest"
+    return int(path.read_text()) if path.is_file() else 0
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    part.write_text(text)
+    _sync(part)
+    os.replace(part, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
