@@ -11,8 +11,8 @@ from pipeline.demo import words
 from pipeline.demo.draws import Stream, generator
 
 FIRST_DAY = dt.date(2024, 3, 4)
-ROWS_PER_USER, MOST_USERS = 100, 100_000
-ROWS_PER_ITEM, MOST_ITEMS = 333, 20_000
+ROWS_PER_USER, MOST_USERS = 400, 100_000
+ROWS_PER_ITEM, MOST_ITEMS = 1000, 20_000
 CONTENT_DIMENSIONS = 2
 
 

@@ -21,24 +21,26 @@ EXAMINATION_EXPONENT = 0.25
 USER_EFFECT = np.array((0.40, 0.40, 0.40, 0.30))
 ITEM_EFFECT = np.array((0.50, 0.55, 0.55, 0.30))
 CONTEXT_EFFECT = np.array((0.20, 0.15, 0.25, 0.15))
-TASTE_EFFECT = np.array((1.60, 1.60, 1.00, 0.60))
-INTEREST_EFFECT = np.array((0.60, 0.50, 0.20, 0.30))
+TASTE_EFFECT = np.array((2.00, 2.00, 1.00, 0.60))
+INTEREST_EFFECT = np.array((0.30, 0.35, 0.20, 0.20))
 THRIFT_EFFECT = np.array((0.25, 0.05, 0.70, 0.0))
 HASTE_EFFECT = np.array((0.20, 0.10, 0.0, 0.30))
 CONTENT_EFFECT = np.array((1.0, 1.0, 0.6, 0.4))
 
-# How much of a task's own and of its neighbours' directions it follows: related, never equal.
+# Every task follows the same ten directions of taste, each with an emphasis of its own: related, never
+# equal. So many directions because few of them are learned by any wide network that sees the two ids;
+# ten need the product of the two embeddings.
 TASTE_DIRECTIONS = np.array(
-    # shared, click's, like's
     (
-        (0.80, 0.60, 0.00),
-        (0.75, 0.00, 0.66),
-        (0.60, 0.60, -0.53),
-        (0.80, 0.42, 0.42),
+        (1.3, 1.3, 1.3, 1.3, 1.3, 0.7, 0.7, 0.7, 0.7, 0.7),
+        (0.7, 0.7, 0.7, 0.7, 1.3, 0.7, 1.3, 1.3, 1.3, 1.3),
+        (1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7),
+        (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     )
 )
+TASTE_DIRECTIONS /= np.linalg.norm(TASTE_DIRECTIONS, axis=1, keepdims=True)
 # Share of the variance of a taste (of an effect) that the catalog's columns explain.
-USER_TASTE_KNOWN, ITEM_TASTE_KNOWN, EFFECT_KNOWN = 0.6, 0.7, 0.5
+USER_TASTE_KNOWN, ITEM_TASTE_KNOWN, EFFECT_KNOWN = 0.3, 0.3, 0.5
 # Correlation of an entity's effects over tasks, through what they share.
 EFFECT_SHARED = 0.6
 
@@ -139,10 +141,11 @@ def build_truth(seed: int, users: Users, items: Items, content_effect: float) ->
     subcategory = subcategory + 0.8 * rng.normal(size=subcategory.shape)
     user_known = (
         users.interests @ category / np.sqrt(users.interests.sum(axis=1, keepdims=True))
-        + 0.5 * rng.normal(size=(len(words.SEGMENTS), directions))[users.segment]
-        + 0.5 * ((users.age - 37) / 13)[:, None] * rng.normal(size=directions)
+        + 0.7 * rng.normal(size=(len(words.SEGMENTS), directions))[users.segment]
+        + 0.7 * rng.normal(size=(len(words.COUNTRIES), directions))[users.country]
+        + 0.4 * ((users.age - 37) / 13)[:, None] * rng.normal(size=directions)
     )
-    item_known = subcategory[items.subcategory] + 0.5 * rng.normal(size=(len(words.BRANDS), directions))[items.brand]
+    item_known = subcategory[items.subcategory] + 0.6 * rng.normal(size=(len(words.BRANDS), directions))[items.brand]
     young = -(users.age - 37) / 13
     content = generator(seed, Stream.USER_CONTENT).normal(size=(len(users.ids), CONTENT_DIMENSIONS))
     return Truth(
