@@ -1,14 +1,6 @@
 """Packaging. Also what Beam ships to remote workers (`--setup_file=./setup.py`)."""
 
-import sys
-
 from setuptools import find_packages, setup
-
-SUPPORTED = "Linux x86-64 with glibc 2.36 or newer and Python 3.11, or Linux with glibc 2.39 and macOS arm64 " \
-            "with Python 3.12 or 3.13"
-
-if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-    sys.exit(f"Python {sys.version_info[0]}.{sys.version_info[1]} is not supported. Supported: {SUPPORTED}.")
 
 # The exact versions that were run together are in requirements.lock; the Makefile installs those.
 # These are the bounds a resolver would need; TFX's own pins need the overrides in overrides.txt.
@@ -26,6 +18,7 @@ REQUIRES = [
     "rich>=13",
     "click>=8.1,<9",
     "jinja2>=3.1",
+    "tensorboard>=2.20",
 ]
 
 setup(

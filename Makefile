@@ -1,0 +1,63 @@
+# `make run`: set up, then the demo from logs to a served model. `make test`: set up, then the tests.
+# GPU=1 installs TensorFlow with CUDA beside it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := requirements.lock $(if $(GPU),requirements-gpu.lock)
+STAMP := $(VENV)/.stamp$(if $(GPU),-gpu)
+ROWS ?= 160000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow lint lock docs clean
+
+help:
+	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
+	@echo "make test       set up and run the tests"
+	@echo "make setup      only set up .venv"
+	@echo "make test-slow  the tests that take long"
+	@echo "make docs       write the recipe reference and JSON Schema from the code"
+	@echo "make lock       resolve requirements.lock anew"
+
+setup: $(STAMP)
+
+$(STAMP): .ci/uv.lock $(LOCKS) setup.py pyproject.toml .ci/supported.py
+	@$(PYTHON) .ci/supported.py
+	@echo "setup: the locked packages go into $(VENV) (3 GB; minutes on a first download)"
+	@# --without-pip, then pip from outside: Debian's python3 alone has no ensurepip
+	@test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --require-hashes -r .ci/uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes $(addprefix -r ,$(LOCKS))
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+	@echo "setup: done"
+
+run: setup
+	@$(BIN)/mtl data demo --out demo-data --rows $(ROWS)
+	@$(BIN)/mtl run data/demo/recipe.yaml --input demo-data --output output
+	@echo; echo "a served prediction for one row, from the pushed model:"
+	@head -n 1 output/demo/latest/requests.jsonl > output/demo/request.jsonl
+	@$(BIN)/mtl predict --model output/demo/serving --input output/demo/request.jsonl
+	@echo; echo "next: open output/demo/latest/report/index.html; then README.md, 'Your own data'"
+
+test: setup
+	@$(BIN)/python -m pytest -m "not slow"
+	@echo "next: make run"
+
+test-slow: setup
+	@$(BIN)/python -m pytest -m slow
+
+docs: setup
+	@$(BIN)/python -m pipeline.recipe.reference
+
+lock:
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --override overrides.txt \
+		--extra test --no-emit-index-url --custom-compile-command "make lock" setup.py -o requirements.lock
+	@sed 's/^tensorflow>=/tensorflow[and-cuda]>=/' overrides.txt > $(VENV)/overrides-gpu.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--override $(VENV)/overrides-gpu.txt --constraint requirements.lock --extra gpu --extra test \
+		setup.py -o $(VENV)/gpu.lock
+	@$(BIN)/python .ci/only_nvidia.py $(VENV)/gpu.lock > requirements-gpu.lock
+
+clean:
+	rm -rf output demo-data build dist *.egg-info
