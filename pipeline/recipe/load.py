@@ -59,7 +59,7 @@ def loads(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Re
             recipe = Recipe.model_validate(data)
             found = problems(recipe)
         except ValidationError as error:
-            found = [_problem(e) for e in error.errors(include_url=False)]
+            found = [_problem(e) for e in _told_once(error.errors(include_url=False))]
     if found:
         raise RecipeError(source, [_with_line(p, node) for p in found])
     return recipe
@@ -154,6 +154,12 @@ def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
             path.append(str(key))
         schema = found[1]
     return path, resolve(schema)
+
+
+def _told_once(errors: list[Any]) -> list[Any]:
+    """Without what a union says of a choice that was not meant: `gates` as a list is not a wrong `none`."""
+    return [e for e in errors if not (
+        str(e["loc"][-1]).startswith("literal[") and any(o is not e and o["loc"][0] == e["loc"][0] for o in errors))]
 
 
 def _problem(error: Mapping[str, Any]) -> Problem:

@@ -1,0 +1,192 @@
+"""Every kind of mistake in a recipe: its place, its value, and what would be right."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.recipe import RecipeError, load, loads
+from pipeline.recipe.dump import resolved
+
+GOOD = """
+version: 1
+name: shop
+sources:
+  log:
+    files: logs/*.parquet
+    columns:
+      user: int
+      item: {type: string, column: product}
+      at: {type: time, unit: s}
+      price: float
+      words: {type: "list[string]", separator: " "}
+      clicked: {type: int, known: after}
+      paid: {type: float, known: after}
+      p_click: {type: float, known: after}
+  catalogs:
+    items:
+      files: items.csv
+      key: item
+      columns: {item: string, category: string, since: date}
+roles: {user: user, item: item, time: at}
+derived:
+  age: days(at) - since
+features:
+  user: {kind: categorical, min_count: 2}
+  item: {kind: categorical, hash_buckets: 100}
+  words: {kind: categorical, max_length: 3}
+  price: {kind: numeric, scaling: log_standard}
+  age_bucket: {kind: buckets, column: age, count: 4}
+tasks:
+  click: {kind: binary, label: clicked}
+  spend: {kind: regression, label: paid, where: clicked == 1}
+splits: {by: time, validation_from: 2024-01-08, test_from: 2024-01-09}
+model:
+  architecture: {name: mmoe, experts: 4}
+weighting: {name: uncertainty}
+gates:
+  - {task: click, metric: auc, lower: 0.6, max_drop: 0.01}
+evaluation:
+  slices: [category]
+  references: {click: {truth: p_click}}
+"""
+
+
+def problems(text: str, settings: tuple[str, ...] = ()) -> str:
+    with pytest.raises(RecipeError) as error:
+        loads(text, "shop.yaml", settings)
+    return str(error.value)
+
+
+def test_good_recipe():
+    recipe = loads(GOOD)
+    assert recipe.columns["item"].column == "product"
+    assert list(recipe.input_columns) == ["user", "item", "at", "price", "words", "since"]
+    assert set(recipe.example_columns) == {*recipe.input_columns, "category"}
+    assert recipe.splits.test_from == "2024-01-09"
+    assert recipe.model.architecture.experts == 4
+
+
+MISTAKES = [
+    # (what is written, what is written instead, parts of the message)
+    ("min_count: 2", "min_cout: 2", ["features.user.min_cout (line 25)", "did you mean 'min_count'"]),
+    ("kind: buckets", "kind: bucket", ["features.age_bucket.kind", "did you mean 'buckets'", "'bucket'"]),
+    ("experts: 4", "experts: many", ["model.architecture.experts", "'many'", "integer"]),
+    ("name: mmoe", "name: mmmoe", ["model.architecture.name", "did you mean 'mmoe'"]),
+    ("name: mmoe, experts", "experts", ["model.architecture.name", "is missing", "hard_sharing"]),
+    ("name: uncertainty", "name: uncertain", ["weighting.name", "did you mean 'uncertainty'"]),
+    ("label: clicked", "label: clickd", ["tasks.click.label", "is not a column", "did you mean 'clicked'"]),
+    ("label: clicked", "label: price", ["tasks.click.label", "known before the impression"]),
+    ("label: clicked", "label: clicked == ", ["tasks.click.label", "cannot be read"]),
+    ("label: clicked", "label: __import__('os')", ["tasks.click.label", "unknown function '__import__'"]),
+    ("label: clicked", "label: clicked.real", ["tasks.click.label", "is not allowed"]),
+    ("label: paid", "label: category", ["tasks.spend.label", "is a string"]),
+    ("where: clicked == 1", "where: clicked", ["tasks.spend.where", "a condition is needed"]),
+    ("where: clicked == 1", "where: category > 'a'", ["tasks.spend.where", "orders texts"]),
+    ("where: clicked == 1", "where: category == 1", ["tasks.spend.where", "mixes int and string"]),
+    ("price: {kind: numeric", "paid: {kind: numeric", ["features.paid", "known only after the impression"]),
+    ("days(at) - since", "days(at) - clicked", ["derived.age", "known only after the impression"]),
+    ("days(at) - since", "dayz(at) - since", ["derived.age", "did you mean 'days'"]),
+    ("days(at) - since", "days(at, 1, 2)", ["derived.age", "takes 1 to 2"]),
+    ("days(at) - since", "days(category)", ["derived.age", "is a string; a number is needed"]),
+    ("words: {kind: categorical, max_length: 3}", "words: {kind: categorical}",
+     ["features.words.max_length", "list[string]"]),
+    ("price: {kind: numeric, scaling: log_standard}", "category: {kind: numeric}",
+     ["features.category.kind", "is string, which fits categorical"]),
+    ("hash_buckets: 100", "hash_buckets: 100, min_count: 3", ["features.item", "leave out min_count"]),
+    ("key: item", "key: itm", ["sources.catalogs.items.key", "did you mean 'item'"]),
+    ("item: string, category", "item: int, category", ["sources.catalogs.items.columns.item.type", "which is string"]),
+    ("category: string", "price: float", ["sources.catalogs.items.columns.price", "sources.log has a column"]),
+    ("user: user, item", "user: usr, item", ["roles.user", "did you mean 'user'"]),
+    ("time: at", "time: price", ["roles.time", "must be of type time"]),
+    ("2024-01-09", "2024-01-07", ["splits.test_from", "later than validation_from"]),
+    ("2024-01-09", "tomorrow", ["splits.test_from", "ISO date", "'tomorrow'"]),
+    ("by: time", "by: tme", ["splits.by", "did you mean 'time'"]),
+    ("task: click", "task: clik", ["gates.0.task", "did you mean 'click'"]),
+    ("metric: auc", "metric: mae", ["gates.0.metric", "click is binary, which has auc"]),
+    (", lower: 0.6, max_drop: 0.01", "", ["gates.0", "needs lower, upper or max_drop"]),
+    ("lower: 0.6", "lower: 0.6, upper: 0.5", ["gates.0.lower", "nothing could pass"]),
+    ("lower: 0.6", "slice: colour=red", ["gates.0.slice", "evaluation.slices"]),
+    ("slices: [category]", "slices: [clicked]", ["evaluation.slices.0", "known only after"]),
+    ("truth: p_click", "truth: p_clik", ["evaluation.references.click.truth", "did you mean 'p_click'"]),
+    ("type: time, unit: s", "type: time, unit: minutes", ["sources.log.columns.at.unit", "'minutes'"]),
+    ("user: int", "user: integer", ["sources.log.columns.user.type", "'integer'", "'int'"]),
+    ("item: {type: string", "Item: {type: string", ["sources.log.columns.Item", "lower-case"]),
+    ("price: float", "price: {type: float, separator: ','}", ["sources.log.columns.price", "separator needs a list"]),
+    ("files: items.csv", "files: []", ["sources.catalogs.items.files", "at least 1"]),
+    ("weighting:", "weightings:", ["weighting", "is missing", "weightings", "did you mean 'weighting'"]),
+    ("version: 1", "version: 2", ["version", "must be one of 1"]),
+    ("  click: {kind: binary, label: clicked}", "  score: {kind: binary, label: clicked}",
+     ["tasks.score", "choose another"]),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "said"), MISTAKES, ids=[w or r for r, w, _ in MISTAKES])
+def test_mistakes(right, wrong, said):
+    assert right in GOOD
+    message = problems(GOOD.replace(right, wrong, 1))
+    for part in said:
+        assert part in message
+
+
+def test_gates_must_be_written():
+    text = GOOD[:GOOD.index("gates:")] + GOOD[GOOD.index("evaluation:"):]
+    assert "gates" in problems(text) and "`none` must be written" in problems(text)
+    assert loads(text + "gates: none\n").gates == "none"
+
+
+def test_a_gate_field_is_said_once():
+    assert problems(GOOD.replace("lower: 0.6", "lower: abc")).startswith("shop.yaml: 1 problem\n  gates.0.lower (line ")
+
+
+def test_every_mistake_is_listed():
+    message = problems(GOOD.replace("label: clicked", "label: clik").replace("metric: auc", "metric: mae"))
+    assert message.startswith("shop.yaml: 2 problems")
+
+
+def test_not_yaml_and_not_a_mapping():
+    assert "is not YAML" in problems("a: [1") and "line" in problems("a: [1")
+    assert "must be a mapping" in problems("- 1")
+
+
+def test_a_key_written_twice():
+    assert "is written twice; first on line" in problems(GOOD + "name: other\n")
+
+
+def test_settings_override():
+    recipe = loads(GOOD, settings=["training.epochs=7", "gates.0.lower=0.7", "model.architecture.experts=2"])
+    assert (recipe.training.epochs, recipe.gates[0].lower, recipe.model.architecture.experts) == (7, 0.7, 2)
+    assert "did you mean 'epochs'" in problems(GOOD, ("training.epoch=7",))
+    assert "dotted.path=value" in problems(GOOD, ("training.epochs",))
+    assert "is not a place in a list of 1" in problems(GOOD, ("gates.3.lower=1",))
+    assert "single value" in problems(GOOD, ("name.x=1",))
+
+
+def test_resolved_recipe_loads_to_the_same():
+    recipe = loads(GOOD)
+    assert loads(resolved(recipe)) == recipe
+
+
+def test_a_part_is_neutral_elsewhere():
+    one, other = loads(GOOD), loads(GOOD, settings=["training.epochs=9", "features.price.scaling=none"])
+    assert one.part() == other.part()
+    assert one.part("training") != other.part("training")
+    assert type(one).model_validate_json(one.part("features").model_dump_json()) == one.part("features")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize("name", ["demo", "kuairand", "census"])
+def test_the_projects_own_recipes(root, name):
+    assert load(root / "data" / name / "recipe.yaml").name == name
+
+
+def test_checking_imports_nothing_heavy(root):
+    code = ("import sys; from pipeline.recipe import load; load(sys.argv[1]); "
+            "print([m for m in ('numpy', 'pyarrow', 'keras', 'tensorflow', 'tfx', 'apache_beam') if m in sys.modules])")
+    ran = subprocess.run([sys.executable, "-c", code, str(root / "data/census/recipe.yaml")],
+                         capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
