@@ -1,0 +1,93 @@
+"""What was read, written, dropped and dead. It always adds up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pipeline.ingest.batch import DeadLetter
+from pipeline.ingest.splits import SPLITS
+
+
+@dataclass
+class Counts:
+    """Rows of the log, and of catalogs.
+
+    Attributes:
+      read: rows of the log.
+      written: split → rows.
+      dropped: reason → rows.
+      dead: kind of problem → rows.
+      examples_of_dead: kind → the first reason of that kind.
+      unmatched: catalog → rows read of the log that have no row in it.
+      catalogs: catalog → {"read", "dead"} rows.
+      known: task → split → rows whose label is known.
+      first_time, last_time: milliseconds of the earliest and latest row of roles.time, dead rows left out.
+      digests: source → file → digest of its content.
+    """
+
+    read: int = 0
+    written: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+    dropped: dict[str, int] = field(default_factory=dict)
+    dead: dict[str, int] = field(default_factory=dict)
+    examples_of_dead: dict[str, str] = field(default_factory=dict)
+    unmatched: dict[str, int] = field(default_factory=dict)
+    catalogs: dict[str, dict[str, int]] = field(default_factory=dict)
+    known: dict[str, dict[str, int]] = field(default_factory=dict)
+    first_time: int | None = None
+    last_time: int | None = None
+    digests: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def rows_written(self) -> int:
+        return sum(self.written.values())
+
+    @property
+    def rows_dropped(self) -> int:
+        return sum(self.dropped.values())
+
+    @property
+    def rows_dead(self) -> int:
+        return sum(self.dead.values())
+
+    def saw_dead(self, letters: list[DeadLetter]) -> None:
+        """Counts dead letters by kind."""
+        for letter in letters:
+            kind, reason = letter.problem
+            self.dead[kind] = self.dead.get(kind, 0) + 1
+            self.examples_of_dead.setdefault(kind, reason)
+
+    def saw_times(self, first: int | None, last: int | None) -> None:
+        """Widens the range of times."""
+        if first is not None:
+            self.first_time = first if self.first_time is None else min(first, self.first_time)
+            self.last_time = last if self.last_time is None else max(last, self.last_time)
+
+    def add(self, other: Counts) -> None:
+        """Adds what one worker counted; catalogs and digests stay."""
+        self.read += other.read
+        for mine, more in ((self.written, other.written), (self.dropped, other.dropped), (self.dead, other.dead),
+                           (self.unmatched, other.unmatched)):
+            for key, value in more.items():
+                mine[key] = mine.get(key, 0) + value
+        for kind, reason in other.examples_of_dead.items():
+            self.examples_of_dead.setdefault(kind, reason)
+        for task, splits in other.known.items():
+            mine = self.known.setdefault(task, dict.fromkeys(SPLITS, 0))
+            for split, value in splits.items():
+                mine[split] += value
+        self.saw_times(other.first_time, other.last_time)
+
+    def check(self) -> None:
+        """Raises RuntimeError, which is a mistake in this code, where read ≠ written + dropped + dead."""
+        if self.read != self.rows_written + self.rows_dropped + self.rows_dead:
+            raise RuntimeError(f"rows were lost: read {self.read}, written {self.rows_written}, dropped "
+                               f"{self.rows_dropped}, dead {self.rows_dead}")
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Counts:
+        return cls(**json.loads(path.read_text()))

@@ -1,0 +1,76 @@
+"""Label, mask and weight of each task, and the scores of others that tasks are measured beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.ingest import numpy_operations
+from pipeline.ingest.batch import Batch, Problem
+from pipeline.recipe.expressions import Expression, parse
+from pipeline.recipe.parts import Task
+
+
+class Labels:
+    """Evaluates the tasks' expressions on batches.
+
+    A label exists (mask 1) where its expression is not missing and `where` is true. Elsewhere label and weight
+    are 0. A label whose value is beyond float32 counts as missing. The weight is mask × `weight`, or the mask.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], references: Mapping[str, Mapping[str, str]], types: Mapping[str, str]):
+        self._tasks = tasks
+        self._parsed: dict[tuple[str, str], Expression] = {}
+        for name, task in tasks.items():
+            for field in ("label", "where", "weight"):
+                if (text := getattr(task, field)) is not None:
+                    self._parsed[name, field] = parse(text, types)
+        self._references = {(task, name): parse(text, types)
+                            for task, named in references.items() for name, text in named.items()}
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that any expression reads."""
+        every = [*self._parsed.values(), *self._references.values()]
+        return set().union(*(e.columns for e in every))
+
+    def __call__(self, batch: Batch) -> None:
+        """Adds `<task>/label`, `/mask`, `/weight` and `/reference/<name>`, float32 `[rows]`, to the batch's columns.
+
+        A binary label other than 0 and 1 makes a row dead, and so does a weight that is missing, infinite or negative.
+        """
+        values = {n: numpy_operations.column_values(batch.columns[n]) for n in self.columns}
+        rows = len(batch.positions)
+        for name, task in self._tasks.items():
+            label = self._evaluate(name, "label", values, rows).astype(np.float64)
+            with np.errstate(over="ignore"):
+                mask = np.isfinite(label.astype(np.float32))
+            if task.where is not None:
+                mask &= self._evaluate(name, "where", values, rows).astype(bool)
+            if task.kind == "binary":
+                self._flag(batch, f"{name}: label is neither 0 nor 1", mask & (label != 0) & (label != 1), label,
+                           f"the label of {name} is {{}}, neither 0 nor 1")
+            weight = mask.astype(np.float64)
+            if task.weight is not None:
+                weight = np.where(mask, self._evaluate(name, "weight", values, rows), 0.0)
+                with np.errstate(over="ignore"):
+                    wrong = ~np.isfinite(weight.astype(np.float32)) | (weight < 0)
+                self._flag(batch, f"{name}: weight is not a number from 0", wrong, weight,
+                           f"the weight of {name} is {{}}; it must be a number from 0")
+            for field, found in (("label", np.where(mask, label, 0.0)), ("mask", mask), ("weight", weight)):
+                with np.errstate(over="ignore"):
+                    batch.columns[f"{name}/{field}"] = pa.array(found.astype(np.float32))
+        for (name, reference), expression in self._references.items():
+            found = np.broadcast_to(expression.evaluate(values, numpy_operations), rows)
+            batch.columns[f"{name}/reference/{reference}"] = pa.array(found.astype(np.float32))
+
+    def _evaluate(self, task: str, field: str, values: Mapping[str, Any], rows: int) -> np.ndarray:
+        return np.broadcast_to(self._parsed[task, field].evaluate(values, numpy_operations), rows)
+
+    @staticmethod
+    def _flag(batch: Batch, kind: str, wrong: np.ndarray, values: np.ndarray, reason: str) -> None:
+        batch.flag(np.flatnonzero(wrong), lambda row: Problem(kind, reason.format(
+            "missing" if np.isnan(values[row]) else f"{values[row]:g}")))

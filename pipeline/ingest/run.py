@@ -1,0 +1,167 @@
+"""Ingestion: the sources of a recipe to tf.Examples in three splits, with counts and dead letters."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from pipeline.ingest.catalogs import load_catalog, write_table
+from pipeline.ingest.counts import Counts
+from pipeline.ingest.errors import DataError
+from pipeline.ingest.files import source_digest
+from pipeline.ingest.plan import Piece, Plan, make_plan, pieces
+from pipeline.ingest.read_stage import ReadStage, catalog_path, piece_path, write_letters
+from pipeline.ingest.splits import SPLITS
+from pipeline.ingest.write_stage import WriteStage
+from pipeline.recipe.model import Recipe
+
+COUNTS, DEAD_LETTERS = "counts.json", "dead_letters.jsonl"
+
+
+def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pipeline,
+           dead_dir: Path | None = None) -> Counts:
+    """Reads a recipe's sources and writes examples.
+
+    Writes `Split-<split>/data_tfrecord-<i>-of-<n>.gz` for train, validation and test, gzipped TFRecords of
+    tf.Examples: every column in `recipe.example_columns` (a missing value has no value), per task `<task>/label`,
+    `/mask`, `/weight` and `/reference/<name>` (floats), and `row/id` (int64, see `hashing.row_ids`). Bytes and names
+    depend on the recipe and the data alone. Beside them `counts.json`, and `dead_letters.jsonl` in `dead_dir`; both
+    are written too where the data are refused for what was counted.
+
+    Args:
+      recipe: what to read.
+      input_dir: the folder that the sources' paths are below.
+      output_dir: gets the splits and the counts; is made.
+      pipeline: a Beam pipeline without steps; it is run here. Workers must see both folders.
+      dead_dir: gets the dead letters; `output_dir` where left out.
+
+    Raises:
+      DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; a split has no
+        rows; or a task has no known label in train or test.
+    """
+    input_dir, output_dir = Path(input_dir), Path(output_dir)
+    dead_dir = output_dir if dead_dir is None else Path(dead_dir)
+    work_dir = output_dir / ".ingest"
+    plan = make_plan(recipe, input_dir, output_dir, work_dir)
+    for folder in (work_dir, dead_dir, *(output_dir / f"Split-{split}" for split in SPLITS)):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        counts = Counts(digests=source_digest(recipe, input_dir), known={
+            task: dict.fromkeys(SPLITS, 0) for task in recipe.tasks})
+        with (dead_dir / DEAD_LETTERS).open("w") as letters:
+            _load_catalogs(plan, counts, letters)
+            _check_share(recipe, {n: (c["dead"], c["read"]) for n, c in counts.catalogs.items()}, counts, dead_dir)
+            work = pieces(plan)
+            _run(pipeline, plan, work)
+            for result in _results(work_dir):
+                counts.add(result)
+            for piece in work:
+                with open(f"{piece_path(work_dir, piece.number)}.dead") as part:
+                    shutil.copyfileobj(part, letters)
+    finally:
+        shutil.rmtree(work_dir, ignore_errors=True)
+    counts.check()
+    counts.write(output_dir / COUNTS)
+    _judge(recipe, counts, plan, dead_dir)
+    return counts
+
+
+class _Read(beam.DoFn):
+    def __init__(self, plan: Plan):
+        self._plan = plan
+
+    def setup(self) -> None:
+        self._stage = ReadStage(self._plan)
+
+    def process(self, piece: Piece) -> Iterator[bool]:
+        yield _recorded(self._plan, f"read-{piece.number:06d}", lambda: self._stage(piece))
+
+
+class _Write(beam.DoFn):
+    def __init__(self, plan: Plan, number_of_pieces: int):
+        self._stage = WriteStage(plan, number_of_pieces)
+        self._plan = plan
+
+    def process(self, partition: int, all_read: list[bool]) -> None:
+        if all(all_read):
+            _recorded(self._plan, f"write-{partition:06d}", lambda: self._stage(partition))
+
+
+def _recorded(plan: Plan, name: str, work: Callable[[], Counts]) -> bool:
+    """Leaves what the work counted, or why the data are refused, in a file: Beam would wrap the error."""
+    try:
+        result: dict[str, Any] = asdict(work())
+    except DataError as error:
+        result = {"error": str(error)}
+    (plan.work_dir / f"{name}.json").write_text(json.dumps(result))
+    return "error" not in result
+
+
+def _run(pipeline: beam.Pipeline, plan: Plan, work: list[Piece]) -> None:
+    all_read = (pipeline | "Pieces" >> beam.Create(work) | "Spread pieces" >> beam.Reshuffle()
+                | "Read" >> beam.ParDo(_Read(plan)))
+    # as a side input, the first stage's results make the second wait for all of it
+    _ = (pipeline | "Partitions" >> beam.Create(range(plan.partitions)) | "Spread partitions" >> beam.Reshuffle()
+         | "Write" >> beam.ParDo(_Write(plan, len(work)), beam.pvalue.AsList(all_read)))
+    pipeline.run().wait_until_finish()
+
+
+def _results(work_dir: Path) -> Iterator[Counts]:
+    for path in sorted(work_dir.glob("*.json")):
+        result = json.loads(path.read_text())
+        if "error" in result:
+            raise DataError(result["error"])
+        yield Counts(**result)
+
+
+def _load_catalogs(plan: Plan, counts: Counts, letters: Any) -> None:
+    for name, catalog in plan.catalogs.items():
+        rows = load_catalog(catalog, name, plan.input_dir, plan.needed)
+        write_table(rows.table, catalog_path(plan.work_dir, name))
+        write_letters(letters, rows.dead)
+        counts.catalogs[name] = {"read": rows.read, "dead": len(rows.dead)}
+
+
+def _check_share(recipe: Recipe, dead_of_read: dict[str, tuple[int, int]], counts: Counts, dead_dir: Path) -> None:
+    for what, (dead, read) in dead_of_read.items():
+        if dead > recipe.dead.max_share * read:
+            top = sorted(counts.dead.items(), key=lambda kind: -kind[1])[:3]
+            kinds = "; ".join(f"{n:,} × {counts.examples_of_dead.get(kind, kind)}" for kind, n in top)
+            raise DataError(
+                f"{what}: {dead:,} of {read:,} rows ({dead / read:.2%}) are dead, and dead.max_share allows "
+                f"{recipe.dead.max_share:.2%}{': ' + kinds if kinds else ''}; every one is in "
+                f"{dead_dir / DEAD_LETTERS}", counts)
+
+
+def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
+    if not counts.read:
+        raise DataError(f"sources.log: {', '.join(plan.files[:5])}: no rows", counts)
+    _check_share(recipe, {"the log": (counts.rows_dead, counts.read)}, counts, dead_dir)
+    for split, rows in counts.written.items():
+        if not rows:
+            seen = ""
+            if counts.first_time is not None and recipe.splits.by == "time":
+                hours = recipe.splits.utc_offset_hours
+                seen = (f"; the data are from {_moment(counts.first_time, hours)} to "
+                        f"{_moment(counts.last_time, hours)}, validation_from is {recipe.splits.validation_from} and "
+                        f"test_from {recipe.splits.test_from}, all {hours:+g} h from UTC")
+            raise DataError(f"splits: {split} has no rows{seen}", counts)
+    for task, known in counts.known.items():
+        for split in ("train", "test"):
+            if not known[split]:
+                where = recipe.tasks[task].where
+                raise DataError(
+                    f"tasks.{task}: no row of {split} has a label: `{recipe.tasks[task].label}` is always missing"
+                    + (f" or `{where}` false" if where else ""), counts)
+
+
+def _moment(ms: int, hours: float) -> str:
+    zone = timezone(timedelta(hours=hours))
+    return datetime.fromtimestamp(ms / 1000, zone).isoformat(sep=" ", timespec="milliseconds")

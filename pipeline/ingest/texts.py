@@ -1,0 +1,206 @@
+"""Texts to typed values, by whole columns. What a text means depends on that text alone, so that the
+same file read in other chunks gives the same rows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.recipe.parts import Column
+
+TO_MS = {"s": Fraction(1000), "ms": Fraction(1), "us": Fraction(1, 1000), "ns": Fraction(1, 1_000_000)}
+MAX_MS = 8_640_000_000_000_000  # year 275,760: whatever is beyond is not a time
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INT = r"^-?[0-9]{1,18}$"
+_FLOAT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
+_ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$"
+
+# A pair of the typed array and, per row, whether the text could not be read (None: all could be).
+Parsed = tuple[pa.Array, np.ndarray | None]
+
+
+def blank_missing(texts: pa.Array, missing: list[str]) -> pa.Array:
+    """Nulls where the text stands for a missing value; the empty text always does."""
+    return pc.if_else(pc.is_in(texts, value_set=pa.array(["", *missing], texts.type)),
+                      pa.scalar(None, texts.type), texts)
+
+
+def parse_texts(texts: pa.Array, column: Column) -> Parsed:
+    """Reads a column of texts (`pa.string()`, nulls where missing) as the column's type."""
+    match column.type:
+        case "int":
+            return _mostly(texts, _INT, lambda t: t.cast(pa.int64()), _one_int, pa.int64())
+        case "float":
+            return finite(*_mostly(texts, _FLOAT, lambda t: t.cast(pa.float64()), _one_float, pa.float64()))
+        case "time":
+            return _times(texts, column.unit)
+        case "date":
+            return _by_distinct(texts, _one_date, pa.int64())
+        case "list[int]" | "list[string]" | "vector":
+            return _lists(texts, column)
+    return texts, None
+
+
+def finite(numbers: pa.Array, bad: np.ndarray | None) -> Parsed:
+    """NaN is a missing number; an infinite one is no number at all."""
+    values = numbers.to_numpy(zero_copy_only=False)
+    odd = ~np.isfinite(values)
+    if numbers.null_count != odd.sum():
+        infinite = np.isinf(values)
+        numbers = pa.array(values, numbers.type, mask=odd)
+        bad = merge(bad, infinite)
+    return numbers, bad
+
+
+def merge(bad: np.ndarray | None, more: np.ndarray | None) -> np.ndarray | None:
+    """Either of two sets of rows."""
+    if bad is None or more is None:
+        return more if bad is None else bad
+    return bad | more
+
+
+def _mostly(texts: pa.Array, plain: str, cast: Callable[[pa.Array], pa.Array],
+            one: Callable[[str], object], kind: pa.DataType) -> Parsed:
+    """Plain texts by Arrow; the few others by their distinct values."""
+    is_plain = pc.match_substring_regex(texts, plain)
+    null = pa.scalar(None, texts.type)
+    values = cast(pc.if_else(is_plain, texts, null))
+    if values.null_count == texts.null_count:
+        return values, None
+    others, bad = _by_distinct(pc.if_else(is_plain, null, texts), one, kind)
+    return pc.coalesce(values, others), bad
+
+
+def _by_distinct(texts: pa.Array, one: Callable[[str], object], kind: pa.DataType) -> Parsed:
+    """`one` reads each distinct text, and raises ValueError for one that it cannot."""
+    encoded = texts.dictionary_encode()
+    values: list[object] = []
+    wrong: list[bool] = []
+    for text in encoded.dictionary.to_pylist():
+        try:
+            values.append(one(text))
+            wrong.append(False)
+        except (ValueError, OverflowError):
+            values.append(None)
+            wrong.append(True)
+    found = pa.array(values, kind).take(encoded.indices)
+    if not any(wrong):
+        return found, None
+    indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return found, np.append(np.array(wrong), False)[indices]
+
+
+def _one_int(text: str) -> int:
+    if re.fullmatch(r"[+-]?[0-9]+", text):
+        value = int(text)
+        if -(2**63) <= value < 2**63:
+            return value
+    elif re.fullmatch(_FLOAT[1:-1], text) and float(text).is_integer() and abs(float(text)) < 2**53:
+        return int(float(text))
+    raise ValueError(text)
+
+
+def _one_float(text: str) -> float:
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
+
+
+def _one_date(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise ValueError(text)
+    return (date.fromisoformat(text) - date(1970, 1, 1)).days
+
+
+def _times(texts: pa.Array, unit: str) -> Parsed:
+    if unit == "iso":
+        return _iso_times(texts)
+
+    def one(text: str) -> int:
+        if not re.fullmatch(_FLOAT[1:-1], text):
+            raise ValueError(text)
+        value = math.floor(Fraction(text) * TO_MS[unit])
+        if abs(value) > MAX_MS:
+            raise ValueError(text)
+        return value
+
+    is_plain = pc.match_substring_regex(texts, _INT)
+    null = pa.scalar(None, texts.type)
+    scaled, beyond = scale_times(pc.if_else(is_plain, texts, null).cast(pa.int64()), unit)
+    others, wrong = _by_distinct(pc.if_else(is_plain, null, texts), one, pa.int64())
+    return pc.coalesce(scaled, others), merge(beyond, wrong)
+
+
+def scale_times(numbers: pa.Array, unit: str) -> Parsed:
+    """Int64 numbers since 1970 in a unit → whole milliseconds, rounded down."""
+    values = numbers.fill_null(0).to_numpy(zero_copy_only=False)
+    factor = TO_MS[unit]
+    beyond = np.abs(values.astype(np.float64)) > float(MAX_MS / factor)
+    # wraps only where `beyond` says so
+    scaled = values * factor.numerator if factor >= 1 else values // factor.denominator
+    nulls = numbers.is_null().to_numpy(zero_copy_only=False) | beyond
+    return pa.array(scaled, pa.int64(), mask=nulls), beyond if beyond.any() else None
+
+
+def _iso_times(texts: pa.Array) -> Parsed:
+    def read(plain: pa.Array) -> pa.Array:
+        try:
+            micros = plain.cast(pa.timestamp("us"))
+        except pa.ArrowInvalid:  # some text is no day of the calendar: all go the slow way
+            return pa.nulls(len(plain), pa.int64())
+        return floor_divide(micros.cast(pa.int64()), 1000)
+
+    return _mostly(texts, _ISO, read, _one_iso, pa.int64())
+
+
+def _one_iso(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def floor_divide(numbers: pa.Array, by: int) -> pa.Array:
+    """Int64 division that rounds down (Arrow's own rounds towards zero)."""
+    values = numbers.fill_null(0).to_numpy(zero_copy_only=False) // by
+    return pa.array(values, pa.int64(), mask=numbers.is_null().to_numpy(zero_copy_only=False))
+
+
+def _lists(texts: pa.Array, column: Column) -> Parsed:
+    if column.type == "vector":
+        inner = pc.utf8_trim(texts, "[]() \t")
+        lists = pc.split_pattern_regex(inner, r"[,\s]+")
+    else:
+        lists = pc.split_pattern(texts, column.separator)
+    elements = pc.utf8_trim_whitespace(lists.flatten())
+    owners = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
+    filled = pc.not_equal(elements, "")
+    if not pc.all(filled).as_py():
+        elements, owners = elements.filter(filled), owners[filled.to_numpy(zero_copy_only=False)]
+    element = Column(type={"list[int]": "int", "list[string]": "string", "vector": "float"}[column.type])
+    values, bad = parse_texts(elements, element)
+    offsets = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(np.bincount(owners, minlength=len(texts)), out=offsets[1:])
+    wrong = None
+    if bad is not None:
+        wrong = np.bincount(owners[bad], minlength=len(texts)) > 0
+    if column.type == "vector":
+        values = values.cast(pa.float32())
+        if values.null_count:
+            nulls = values.is_null().to_numpy(zero_copy_only=False)
+            wrong = merge(wrong, np.bincount(owners[nulls], minlength=len(texts)) > 0)
+    nulls = texts.is_null().to_numpy(zero_copy_only=False)
+    return with_nulls(pa.ListArray.from_arrays(pa.array(offsets), values), nulls), wrong
+
+
+def with_nulls(lists: pa.ListArray, nulls: np.ndarray) -> pa.Array:
+    """The same lists, null where `nulls` says so."""
+    if not nulls.any():
+        return lists
+    return pc.if_else(pa.array(nulls), pa.scalar(None, lists.type), lists)
