@@ -56,6 +56,7 @@ class TensorOperations:
     def compare(name, a, b):
         if a.dtype == tf.bool:
             a, b = tf.cast(a, tf.int32), tf.cast(b, tf.int32)
+        if not a.dtype.is_floating:
             return _COMPARE[name](a, b)
         return _COMPARE[name](a, b) & ~_missing(a) & ~_missing(b)
 
@@ -68,7 +69,10 @@ class TensorOperations:
     def log1p(x):
         return _finite(tf.math.log1p(x))
 
-    sqrt = staticmethod(tf.sqrt)
+    @staticmethod
+    def sqrt(x):
+        return tf.where(x < 0, tf.constant(math.nan, x.dtype), tf.sqrt(x))
+
     abs = staticmethod(tf.abs)
     floor = staticmethod(tf.floor)
 
@@ -104,7 +108,9 @@ class TensorOperations:
     def if_missing(x, other):
         return tf.where(_missing(x), other, x)
 
-    lower = staticmethod(tf.strings.lower)
+    @staticmethod
+    def lower(text):
+        return tf.strings.lower(text, encoding="utf-8")
 
     @classmethod
     def cross(cls, a, b):

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from mtl_models import CategoricalSlots, Layout, VectorInput
 from pipeline.examples import record_batches, single_values
-from pipeline.ingest.numpy_operations import NumpyOperations
+from pipeline.ingest import numpy_operations
 from pipeline.recipe import Recipe
 
 MISSING, UNKNOWN, FIRST_VALUE, FIRST_BUCKET = 0, 1, 2, 1
@@ -75,7 +75,7 @@ def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:
         arrays = dict(zip(batch.schema.names, batch.columns))
         values = _expression_values(recipe, arrays) if derived else {}
         for name, expression in derived.items():
-            values[name] = expression.evaluate(values, NumpyOperations)
+            values[name] = expression.evaluate(values, numpy_operations)
         for name, column in features.items():
             found = _texts(values[column]) if column in derived else _flat_texts(arrays[column])
             total = counts[name]
@@ -92,7 +92,7 @@ def _flat_texts(column: pa.Array) -> pa.Array:
 
 
 def _texts(values: np.ndarray) -> pa.Array:
-    return pa.array(NumpyOperations.text(values).tolist(), pa.string()).cast(pa.binary())
+    return pa.array(numpy_operations.as_text(values).tolist(), pa.string()).cast(pa.binary())
 
 
 def _expression_values(recipe: Recipe, arrays: dict[str, pa.Array]) -> dict[str, np.ndarray]:
@@ -102,8 +102,5 @@ def _expression_values(recipe: Recipe, arrays: dict[str, pa.Array]) -> dict[str,
         if column.type.startswith("list[") or column.type == "vector":
             continue
         flat = single_values(arrays[name])
-        if column.type == "string":
-            found[name] = np.asarray(pc.fill_null(flat.cast(pa.string()), "").to_pylist(), object)
-        else:
-            found[name] = flat.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        found[name] = numpy_operations.column_values(flat.cast(pa.string()) if column.type == "string" else flat)
     return found
