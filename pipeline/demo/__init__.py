@@ -4,6 +4,6 @@
 drew every label, so that a model can be told how good it is and how good it could be.
 """
 
-from pipeline.demo.generate import DemoSummary, ForeignFolderError, generate
+from pipeline.demo.generation import DemoSummary, ForeignFolderError, generate
 
 __all__ = ["DemoSummary", "ForeignFolderError", "generate"]

@@ -93,7 +93,7 @@ def _pick(shares: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(np.cumsum(shares), draws, side="right"), len(shares) - 1)
 
 
-def _distinct(items: np.ndarray, count: int) -> np.ndarray:
+def without_repeats(items: np.ndarray, count: int) -> np.ndarray:
     """The same [requests, slots] items with repeats within a request moved on to neighbours."""
     order = np.argsort(items, axis=1, kind="stable")
     ranked = np.take_along_axis(items, order, axis=1)
@@ -118,7 +118,7 @@ def block(seed: int, users: Users, items: Items, day: Day, first: int, last: int
     slots = uniforms(seed, Stream.SLOTS, day.index, first, count, LONGEST * SLOT_DRAWS)
     slots = slots.reshape(count, LONGEST, SLOT_DRAWS)
     shown = np.arange(LONGEST) < day.sizes[first:last, None]
-    item = _distinct(_pick(items.exposure, slots[:, :, 0]), len(items.ids))
+    item = without_repeats(_pick(items.exposure, slots[:, :, 0]), len(items.ids))
 
     def spread(per_request: np.ndarray) -> np.ndarray:
         return np.repeat(per_request, day.sizes[first:last])

@@ -65,11 +65,13 @@ def generate(
     Raises: ForeignFolderError where `out` holds anything but a demo world; ValueError for arguments out of
       range.
     """
+    _check_ours(out)
     world = build_world(rows, seed, content_effect)
     card = {"format": FORMAT, "seed": seed, "rows": rows, "content_effect": content_effect}
-    _clear(out)
+    out.mkdir(parents=True, exist_ok=True)
     # Marks the folder as ours from the first byte on, so that an interrupted run can be repeated.
     _write_card(out, card | {"complete": False})
+    _clear(out)
     write_users(out / USERS, seed, world.users)
     write_items(out / ITEMS, seed, world.items)
     overall = Ceilings()
@@ -93,22 +95,15 @@ def generate(
     return summary
 
 
-def _clear(out: Path) -> None:
-    """Makes `out` an empty folder if it is new or ours, else raises."""
-    if out.exists() and not out.is_dir():
-        raise ForeignFolderError(f"{out} is a file; the demo world needs a folder")
-    if out.is_dir() and any(out.iterdir()):
-        _check_ours(out)
-        for folder in (LOG, TRUTH):
-            shutil.rmtree(out / folder, ignore_errors=True)
-        for name in (USERS, ITEMS):
-            (out / name).unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-
-
 def _check_ours(out: Path) -> None:
-    ours = {CARD, LOG, TRUTH, USERS, ITEMS}
-    strangers = sorted(path.name for path in out.iterdir() if path.name not in ours)
+    """Raises unless `out` is new, empty or a demo world."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise ForeignFolderError(f"{out} is a file; the demo world needs a folder")
+    names = sorted(path.name for path in out.iterdir())
+    if not names:
+        return
     try:
         card = json.loads((out / CARD).read_text(encoding="utf-8"))
         known = isinstance(card, dict) and str(card.get("format", "")).startswith("mtl demo world")
@@ -119,11 +114,19 @@ def _check_ours(out: Path) -> None:
             f"{out} is not empty and holds no demo world ({CARD} is missing or not ours); "
             "name a new or empty folder"
         )
+    strangers = [name for name in names if name not in {CARD, CARD + ".tmp", LOG, TRUTH, USERS, ITEMS}]
     if strangers:
         raise ForeignFolderError(
             f"{out} holds a demo world and also {', '.join(strangers[:3])}; "
             "move that away or name another folder"
         )
+
+
+def _clear(out: Path) -> None:
+    for folder in (LOG, TRUTH):
+        shutil.rmtree(out / folder, ignore_errors=True)
+    for name in (USERS, ITEMS):
+        (out / name).unlink(missing_ok=True)
 
 
 def _write_card(out: Path, card: dict) -> None:
