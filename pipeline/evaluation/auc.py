@@ -24,7 +24,7 @@ class RankedScores:
     """Scores sorted once, so that AUC under many weightings of the same rows costs no sort.
 
     Only negatives need a running weight; each positive looks up how much negative weight lies
-    strictly below it and how much at or below it. Their mean counts ties as one half.
+    below it, and adds half of what ties with it.
     """
 
     def __init__(self, labels: np.ndarray, scores: np.ndarray, weights: np.ndarray):
@@ -46,13 +46,15 @@ class RankedScores:
             )
         require_finite(scores)
         kept = np.flatnonzero(weights > 0)
+        kept = kept[np.argsort(scores[kept], kind="stable")]
         positive = labels[kept] > 0.5
-        self.positives = kept[positive]
-        negatives = kept[~positive]
-        self.negatives = negatives[np.argsort(scores[negatives], kind="stable")]
-        ranked = scores[self.negatives]
-        self._below = np.searchsorted(ranked, scores[self.positives], side="left")
-        self._at_or_below = np.searchsorted(ranked, scores[self.positives], side="right")
+        # Both in the order of scores: the look-ups below then walk memory forwards.
+        self.positives, self.negatives = kept[positive], kept[~positive]
+        ranked, sought = scores[self.negatives], scores[self.positives]
+        self._below = np.searchsorted(ranked, sought, side="left")
+        at_or_below = np.searchsorted(ranked, sought, side="right")
+        self._tied = np.flatnonzero(at_or_below > self._below)
+        self._tied_below, self._tied_at_or_below = self._below[self._tied], at_or_below[self._tied]
         self.positive_weights = weights[self.positives].astype(np.float64)
         self.negative_weights = weights[self.negatives].astype(np.float64)
 
@@ -75,8 +77,12 @@ class RankedScores:
         total = positive.sum() * running[-1]
         if not total > 0:
             return float("nan")
-        beaten = running[self._below] + running[self._at_or_below]
-        return float(positive @ beaten / (2.0 * total))
+        # NumPy's sums, here and in the other metrics, and not BLAS's dot products: those wait on
+        # threads, and add in an order that depends on how many there are.
+        beaten = (positive * running[self._below]).sum()
+        ties = running[self._tied_at_or_below] - running[self._tied_below]
+        tied = (positive[self._tied] * ties).sum()
+        return float((beaten + 0.5 * tied) / total)
 
 
 def auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:

@@ -47,7 +47,7 @@ class GroupedAuc:
         """
         weights = self.impressions * factors
         total = weights.sum()
-        return float(weights @ self.aucs / total) if total > 0 else float("nan")
+        return float((weights * self.aucs).sum() / total) if total > 0 else float("nan")
 
 
 def grouped_auc(

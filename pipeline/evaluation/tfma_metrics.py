@@ -35,7 +35,8 @@ def row_sums(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -
     clipped = np.clip(p, LOG_LOSS_EPSILON, 1.0 - LOG_LOSS_EPSILON)
     log_loss = -(y * np.log(clipped) + (1.0 - y) * np.log1p(-clipped))
     error = p - y
-    return np.array([len(w), w.sum(), w @ y, w @ p, w @ log_loss, w @ np.abs(error), w @ error**2])
+    terms = (y, p, log_loss, np.abs(error), error**2)
+    return np.array([len(w), w.sum(), *((w * term).sum() for term in terms)])
 
 
 def _ratio(top: float, bottom: float) -> float:

@@ -111,8 +111,9 @@ def test_tfma_reads_its_own_files(world):
 def test_weights_where_asked(tmp_path, write_scores):
     columns = write_scores(tmp_path / "scores")
     table = evaluate_scores(
-        tmp_path / "scores", TASKS[:1], [], tmp_path / "tfma", max_slice_values=9, replicates=0, use_weight=True
-    )
+        tmp_path / "scores", TASKS[:1], [], tmp_path / "tfma",
+        max_slice_values=9, replicates=0, use_weight=True,
+    )  # fmt: skip
     labels, scores, weights = (columns[f"click/{part}"] for part in ("label", "prediction", "weight"))
     assert table.get("click", "auc").value == pytest.approx(
         roc_auc_score(labels, scores, sample_weight=weights), abs=1e-12
