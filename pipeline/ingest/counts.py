@@ -23,6 +23,7 @@ class Counts:
       unmatched: catalog → rows read of the log that have no row in it.
       catalogs: catalog → {"read", "dead"} rows.
       known: task → split → rows whose label is known.
+      broken: rule of a column that the schema cannot hold, in words → rows that break it.
       first_time, last_time: milliseconds of the earliest and latest row of roles.time, dead rows left out.
       digests: source → file → digest of its content.
     """
@@ -35,6 +36,7 @@ class Counts:
     unmatched: dict[str, int] = field(default_factory=dict)
     catalogs: dict[str, dict[str, int]] = field(default_factory=dict)
     known: dict[str, dict[str, int]] = field(default_factory=dict)
+    broken: dict[str, int] = field(default_factory=dict)
     first_time: int | None = None
     last_time: int | None = None
     digests: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class Counts:
         """Adds what one worker counted; catalogs and digests stay."""
         self.read += other.read
         for mine, more in ((self.written, other.written), (self.dropped, other.dropped), (self.dead, other.dead),
-                           (self.unmatched, other.unmatched)):
+                           (self.unmatched, other.unmatched), (self.broken, other.broken)):
             for key, value in more.items():
                 mine[key] = mine.get(key, 0) + value
         for kind, reason in other.examples_of_dead.items():

@@ -173,12 +173,12 @@ def cross(a: Any, b: Any) -> Any:
     A whole number is written without a point ("3"), any other with six decimals ("0.500000"), a condition as "1"
     or "0".
     """
-    a, b = np.broadcast_arrays(_as_text(a), _as_text(b))
+    a, b = np.broadcast_arrays(as_text(a), as_text(b))
     absent = np.equal(a, "") | np.equal(b, "")
     return np.where(np.asarray(absent, bool), "", a + "_x_" + b)
 
 
-def _as_text(x: Any) -> np.ndarray:
+def as_text(x: Any) -> np.ndarray:
     if _is_text(x):
         return np.asarray(x, object)
     x = np.asarray(x, np.float64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.ingest.constraints import Constraints
 from pipeline.ingest.files import file_format, resolve, text_bytes
 from pipeline.ingest.labels import Labels
 from pipeline.ingest.read import check_columns
@@ -57,9 +58,13 @@ class Plan:
         return Labels(self.tasks, self.references, types)
 
     @cached_property
+    def constraints(self) -> Constraints:
+        return Constraints(self.columns, self.example_columns)
+
+    @cached_property
     def needed(self) -> list[str]:
-        """The columns that are written, or read by a label, a join or the search for repeats."""
-        wanted = {*self.example_columns, *self.labels.columns, *self.log.unique}
+        """The columns that are written, or read by a label, a join, a rule or the search for repeats."""
+        wanted = {*self.example_columns, *self.labels.columns, *self.constraints.columns, *self.log.unique}
         wanted |= {catalog.on or catalog.key for catalog in self.catalogs.values()}
         return [name for name in self.columns if name in wanted]
 

@@ -59,7 +59,7 @@ class ReadStage:
                     if sum(r.nbytes for r in waiting) >= SPILL_BYTES:
                         owners += self._spill(waiting, writer)
                         waiting = []
-                    (base.parent / f"{base.name}.progress").write_text(str(counts.read))
+                    Path(f"{base}.progress").write_text(str(counts.read))
                 if waiting:
                     owners += self._spill(waiting, writer)
             finally:
@@ -86,6 +86,8 @@ class ReadStage:
                           FILE: pa.array(np.full(len(ids), piece.file_number, np.int32))}
         dead = batch.drop_problems(piece.file)
         counts.saw_dead(dead)
+        for rule, rows in plan.constraints(batch.columns).items():
+            counts.broken[rule] = counts.broken.get(rule, 0) + rows
         if plan.roles.time is not None and len(batch.positions):
             range_ = pc.min_max(batch.columns[plan.roles.time]).as_py()
             counts.saw_times(range_["min"], range_["max"])

@@ -17,6 +17,7 @@ from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import source_digest
 from pipeline.ingest.plan import Piece, Plan, make_plan, pieces
+from pipeline.ingest.progress import watch
 from pipeline.ingest.read_stage import ReadStage, catalog_path, piece_path, write_letters
 from pipeline.ingest.splits import SPLITS
 from pipeline.ingest.write_stage import WriteStage
@@ -26,7 +27,7 @@ COUNTS, DEAD_LETTERS = "counts.json", "dead_letters.jsonl"
 
 
 def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pipeline,
-           dead_dir: Path | None = None) -> Counts:
+           dead_dir: Path | None = None, progress: Callable[[int], None] | None = None) -> Counts:
     """Reads a recipe's sources and writes examples.
 
     Writes `Split-<split>/data_tfrecord-<i>-of-<n>.gz` for train, validation and test, gzipped TFRecords of
@@ -41,6 +42,7 @@ def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pip
       output_dir: gets the splits and the counts; is made.
       pipeline: a Beam pipeline without steps; it is run here. Workers must see both folders.
       dead_dir: gets the dead letters; `output_dir` where left out.
+      progress: told, about once a second and from another thread, how many rows of the log have been read.
 
     Raises:
       DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; a split has no
@@ -59,7 +61,8 @@ def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pip
             _load_catalogs(plan, counts, letters)
             _check_share(recipe, {n: (c["dead"], c["read"]) for n, c in counts.catalogs.items()}, counts, dead_dir)
             work = pieces(plan)
-            _run(pipeline, plan, work)
+            with watch(plan, len(work), progress):
+                _run(pipeline, plan, work)
             for result in _results(work_dir):
                 counts.add(result)
             for piece in work:
@@ -144,6 +147,9 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
     if not counts.read:
         raise DataError(f"sources.log: {', '.join(plan.files[:5])}: no rows", counts)
     _check_share(recipe, {"the log": (counts.rows_dead, counts.read)}, counts, dead_dir)
+    if counts.broken:
+        rules = "; ".join(f"{rule} in {rows:,} rows" for rule, rows in sorted(counts.broken.items()))
+        raise DataError(f"the data break the recipe's rules: {rules}", counts)
     for split, rows in counts.written.items():
         if not rows:
             seen = ""
