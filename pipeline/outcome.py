@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.components.evaluation import METRICS
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.table import MetricsTable
-from pipeline.ingest import read_counts
+from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
 from pipeline.plan import Plan
 from pipeline.recipe.dump import resolved
@@ -39,19 +39,20 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
         recipe=plan.recipe.name, run=plan.run, status=status, reason=reason, blessed=blessed, pushed=path or None,
         kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
         serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
-        rows=_rows(done), verdicts=verdicts, training=_training(done),
+        rows=_rows(done, failure), verdicts=verdicts, training=_training(done),
         table=MetricsTable.read(Path(done["Evaluate"].uri("evaluation"), METRICS)) if "Evaluate" in done else None,
         seconds={**{n: round(s.seconds, 2) for n, s in done.items()}, "total": round(total, 2)},
         versions=versions, failure=failed, not_reached=[n for n in names if n not in left_out],
         recipe_text=resolved(plan.recipe))
 
 
-def _rows(done: dict[str, Step]) -> RowCounts | None:
-    if "Ingest" not in done:
-        return None
-    counts = read_counts(done["Ingest"].uri("examples"))
-    return RowCounts(
-        read=counts.read, **counts.written, dropped=sum(counts.dropped.values()), dead=sum(counts.dead.values()),
+def _rows(done: dict[str, Step], failure: tuple[str, BaseException] | None) -> RowCounts | None:
+    if "Ingest" in done:
+        counts = Counts.load(Path(done["Ingest"].uri("examples"), "counts.json"))
+    else:
+        counts = getattr(data_error(failure[1]), "counts", None) if failure else None
+    return counts and RowCounts(
+        read=counts.read, **counts.written, dropped=counts.rows_dropped, dead=counts.rows_dead,
         dropped_reasons=counts.dropped, dead_reasons=counts.dead)
 
 
@@ -59,8 +60,12 @@ def _training(done: dict[str, Step]) -> dict[str, Any] | None:
     return json.loads(Path(done["Trainer"].uri("model_run"), HISTORY).read_text()) if "Trainer" in done else None
 
 
-def _message(error: BaseException | None) -> str:
-    found = error
-    while found is not None and not isinstance(found, DataError):
-        found = found.__cause__ or found.__context__
-    return str(found) if found is not None else f"{type(error).__name__}: {error}"
+def data_error(error: BaseException | None) -> DataError | None:
+    """The DataError that an error is or was caused by."""
+    while error is not None and not isinstance(error, DataError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _message(error: BaseException) -> str:
+    return str(data_error(error) or f"{type(error).__name__}: {error}")

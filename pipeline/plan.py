@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import digests
-from pipeline.ingest.digest import source_digest
+from pipeline.ingest.files import source_digest
 from pipeline.recipe import Recipe, constructors
 from serving import versions
 

@@ -88,7 +88,7 @@ def _steps(console: Console, shown: terminal.Steps, plan: Plan, cache: bool, beg
 
 
 def _report(console: Console, plan: Plan, done: dict, names: list[str], failure: tuple | None, total: float) -> int:
-    from pipeline.outcome import facts_of
+    from pipeline.outcome import data_error, facts_of
     from pipeline.report.write import write_report
 
     if "ServingCheck" in done:
@@ -101,7 +101,7 @@ def _report(console: Console, plan: Plan, done: dict, names: list[str], failure:
     _latest(plan.run_dir)
     _print_outcome(console, plan, metrics)
     if failure is not None:
-        return BAD_DATA if _data_error(failure[1]) else OTHER
+        return BAD_DATA if data_error(failure[1]) else OTHER
     return BLESSED if metrics["blessed"] else REFUSED
 
 
@@ -139,14 +139,6 @@ def _failed_early(console: Console, recipe, run_dir: Path, step: str, error: Exc
     console.print(f"failed: {error}", markup=False)
     console.print(f"report:  {_shown(run_dir / 'report' / 'index.html')}", markup=False)
     return BAD_DATA if isinstance(error, DataError) else OTHER
-
-
-def _data_error(error: BaseException | None) -> DataError | None:
-    while error is not None:
-        if isinstance(error, DataError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
 
 
 @contextlib.contextmanager

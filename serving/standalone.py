@@ -7,7 +7,7 @@ made to fail first, as it would on a machine that has only TensorFlow Serving.
 
 import sys
 
-_FORBIDDEN = ("pipeline", "mtl_models", "serving", "keras", "tfx", "tensorflow_transform")
+_FORBIDDEN = ("pipeline", "mtl_models", "serving", "tfx", "tensorflow_transform")
 
 
 class _Refuse:

@@ -1,8 +1,9 @@
 """The data gate: statistics that break the schema stop the run, in words."""
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx import v1 as tfx
-from tfx.types import artifact_utils
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils
 
 from pipeline.components.artifacts import Verdict as VerdictArtifact
@@ -11,11 +12,11 @@ from pipeline.evaluation.gates import Verdict
 from pipeline.ingest.errors import DataError
 
 
-@tfx.dsl.components.component
+@component
 def DataGate(
-    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
-    code: tfx.dsl.components.Parameter[str],
-    verdict: tfx.dsl.components.OutputArtifact[VerdictArtifact],
+    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    code: Parameter[str],
+    verdict: OutputArtifact[VerdictArtifact],
 ) -> None:
     """Raises DataError, naming every column that broke the schema and how, in every split."""
     found: list[str] = []

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import apache_beam as beam
-from tfx import v1 as tfx
+from tfx.dsl.component.experimental.annotations import BeamComponentParameter, InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from pipeline import progress
@@ -16,16 +18,16 @@ SCORES = "scores.parquet"
 METRICS = "metrics.parquet"
 
 
-@tfx.dsl.components.component(use_beam=True)
+@component(use_beam=True)
 def Evaluate(
-    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
-    model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    recipe: tfx.dsl.components.Parameter[str],
-    baseline: tfx.dsl.components.Parameter[str],
-    baseline_content: tfx.dsl.components.Parameter[str],
-    code: tfx.dsl.components.Parameter[str],
-    evaluation: tfx.dsl.components.OutputArtifact[Evaluation],
-    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+    examples: InputArtifact[standard_artifacts.Examples],
+    model: InputArtifact[standard_artifacts.Model],
+    recipe: Parameter[str],
+    baseline: Parameter[str],
+    baseline_content: Parameter[str],
+    code: Parameter[str],
+    evaluation: OutputArtifact[Evaluation],
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Scores test once with both models, then measures; `baseline` is a folder, or empty on a first run."""
     read = Recipe.model_validate_json(recipe)
@@ -37,6 +39,7 @@ def Evaluate(
     table = evaluate_scores(
         folder / SCORES, tasks=[(n, t.kind) for n, t in read.tasks.items()], slices=read.evaluation.slices,
         output=folder / "tfma", user_role=read.roles.user is not None, replicates=read.evaluation.replicates,
+        max_slice_values=read.evaluation.max_slice_values,
         seed=0, use_weight=read.evaluation.weighted,
         pipeline_args=_arguments(beam_pipeline))
     table.write(folder / METRICS)

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from tfx import v1 as tfx
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
 
 from pipeline.components.artifacts import Evaluation
 from pipeline.components.artifacts import Verdict as VerdictArtifact
@@ -14,14 +16,14 @@ from pipeline.evaluation.gates import Verdict, judge_all
 from pipeline.evaluation.table import MetricsTable
 
 
-@tfx.dsl.components.component
+@component
 def Gate(
-    evaluation: tfx.dsl.components.InputArtifact[Evaluation],
-    check: tfx.dsl.components.InputArtifact[VerdictArtifact],
-    gates: tfx.dsl.components.Parameter[str],
-    code: tfx.dsl.components.Parameter[str],
-    verdict: tfx.dsl.components.OutputArtifact[VerdictArtifact],
-    blessing: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ModelBlessing],
+    evaluation: InputArtifact[Evaluation],
+    check: InputArtifact[VerdictArtifact],
+    gates: Parameter[str],
+    code: Parameter[str],
+    verdict: OutputArtifact[VerdictArtifact],
+    blessing: OutputArtifact[standard_artifacts.ModelBlessing],
 ) -> None:
     """Judges every gate of the recipe and the serving check; blesses only where none failed."""
     table = MetricsTable.read(Path(evaluation.uri, METRICS))

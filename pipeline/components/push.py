@@ -3,20 +3,22 @@
 import json
 from pathlib import Path
 
-from tfx import v1 as tfx
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from serving.versions import push
 
 
-@tfx.dsl.components.component
+@component
 def Push(
-    model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
-    folder: tfx.dsl.components.Parameter[str],
-    note: tfx.dsl.components.Parameter[str],
-    run: tfx.dsl.components.Parameter[str],
-    pushed: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.PushedModel],
+    model: InputArtifact[standard_artifacts.Model],
+    blessing: InputArtifact[standard_artifacts.ModelBlessing],
+    folder: Parameter[str],
+    note: Parameter[str],
+    run: Parameter[str],
+    pushed: OutputArtifact[standard_artifacts.PushedModel],
 ) -> None:
     """Pushes only what is blessed. `run` is in the cache key: a push is never answered from the cache."""
     destination = Path(pushed.uri)

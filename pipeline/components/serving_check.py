@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import tensorflow as tf
-from tfx import v1 as tfx
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from pipeline.components.artifacts import Verdict as VerdictArtifact
@@ -16,13 +18,13 @@ from serving.inputs import parse_examples
 from serving.requests import json_lines, to_rows
 
 
-@tfx.dsl.components.component
+@component
 def ServingCheck(
-    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
-    model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
-    recipe: tfx.dsl.components.Parameter[str],
-    code: tfx.dsl.components.Parameter[str],
-    verdict: tfx.dsl.components.OutputArtifact[VerdictArtifact],
+    examples: InputArtifact[standard_artifacts.Examples],
+    model: InputArtifact[standard_artifacts.Model],
+    recipe: Parameter[str],
+    code: Parameter[str],
+    verdict: OutputArtifact[VerdictArtifact],
 ) -> None:
     """Writes one verdict, and the rows asked about as requests; never raises because of the model."""
     read = Recipe.model_validate_json(recipe)

@@ -48,7 +48,8 @@ class Transform(base_beam_component.BaseBeamComponent):
 
     def __init__(self, examples: types.BaseChannel, schema: types.BaseChannel, vocabularies: types.BaseChannel,
                  splits: tuple[str, ...], preprocessing_fn: str, custom_config: dict[str, Any]):
-        transformed = types.Channel(type=standard_artifacts.Examples, matching_channel_name="examples")
+        transformed = types.Channel(type=standard_artifacts.Examples)
+        transformed.matching_channel_name = "examples"
         super().__init__(_Spec(
             examples=examples, schema=schema, vocabularies=vocabularies,
             preprocessing_fn=preprocessing_fn, force_tf_compat_v1=0, disable_statistics=1,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
-from tfx import v1 as tfx
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
+from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.types import artifact_utils
 
@@ -37,7 +37,7 @@ class StepFailed(Exception):
         super().__init__(step)
 
 
-def run_steps(pipeline: tfx.dsl.Pipeline, on_start: Callable[[str, int, int], None],
+def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
               on_end: Callable[[Step], None]) -> dict[str, Step]:
     """Launches every node in order, as TFX's LocalDagRunner does, and keeps what it cannot tell: how long
     a step took, whether its outputs came from the cache, and where they are.
