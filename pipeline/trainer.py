@@ -94,8 +94,12 @@ def _task(name: str, task: Any, labels: np.ndarray, weights: np.ndarray) -> Task
     mean = float(np.average(labels, weights=weights)) if weights.sum() > 0 else 0.0
     if task.kind == "binary":
         return Task(name, "binary", task.loss, task.loss_weight, offset=min(max(mean, 1e-6), 1 - 1e-6))
-    spread = float(np.sqrt(np.average((labels - mean) ** 2, weights=weights))) if weights.sum() > 0 else 1.0
-    return Task(name, "regression", task.loss, task.loss_weight, offset=mean, scale=spread or 1.0)
+    if weights.sum() == 0:
+        return Task(name, "regression", task.loss, task.loss_weight)
+    spread = float(np.sqrt(np.average((labels - mean) ** 2, weights=weights)))
+    # the constant that the loss itself would choose
+    center = mean if task.loss == "mse" else float(np.median(labels[weights > 0]))
+    return Task(name, "regression", task.loss, task.loss_weight, offset=center, scale=spread or 1.0)
 
 
 def _part(folder: str, part: Any) -> Any:
