@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from pipeline.ingest.texts import (
-    Parsed, blank_missing, finite, floor_divide, merge, parse_texts, scale_times, with_nulls,
+    Parsed, blank_missing, finite, floor_divide, merge, parse_texts, scale_times,
 )
 from pipeline.recipe.parts import Column
 
@@ -173,4 +173,4 @@ def _list(array: pa.Array, column: Column, missing: list[str]) -> Parsed:
         values = values.cast(pa.float32(), safe=False)
     offsets = np.zeros(rows + 1, np.int32)
     np.cumsum(np.bincount(owners, minlength=rows), out=offsets[1:])
-    return with_nulls(pa.ListArray.from_arrays(pa.array(offsets), values), nulls), wrong
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(nulls)), wrong

@@ -26,19 +26,27 @@ def encode_examples(columns: dict[str, pa.Array]) -> pa.BinaryArray:
       columns: name → `[rows]` of int64, float32, float64 (written as float32), string, or lists of these.
 
     Returns:
-      `[rows]` serialized tf.Examples; within one, single numbers come first, each group by name.
+      `[rows]` serialized tf.Examples; within one, single numbers come before texts and lists.
     """
-    numbers, others = _Rows(), []
+    # kept apart because nothing has to be left out of a number that is always there and always four bytes
+    fixed, varying, others = _Rows(), _Rows(), []
     for name in sorted(columns):
         column = columns[name]
-        if pt.is_list(column.type) or pt.is_string(column.type):
-            others.append(_entries(name, column))
+        if pt.is_list(column.type):
+            lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+            others.append(_entries(name, column.flatten(), lengths))
+        elif pt.is_string(column.type):
+            # most texts repeat: each distinct one is encoded once
+            encoded = column.dictionary_encode()
+            entries = _entries(name, encoded.dictionary, np.ones(len(encoded.dictionary), np.int64))
+            others.append(entries.take(encoded.indices).fill_null(b""))
         else:
-            _add_number(numbers, name, column)
-    features = pc.binary_join_element_wise(numbers.array(len(next(iter(columns.values())))), *others, b"")
+            _add_number(varying if column.null_count or pt.is_integer(column.type) else fixed, name, column)
+    rows = len(next(iter(columns.values())))
+    features = pc.binary_join_element_wise(fixed.array(rows), varying.array(rows), *others, b"")
     head = _Rows()
     head.add([b"\x0a", _sizes(features)])
-    return pc.binary_join_element_wise(head.array(len(features)), features, b"")
+    return pc.binary_join_element_wise(head.array(rows), features, b"")
 
 
 def _add_number(rows: _Rows, name: str, column: pa.Array) -> None:
@@ -52,14 +60,8 @@ def _add_number(rows: _Rows, name: str, column: pa.Array) -> None:
         rows.add([*_front(name, _INTS, _varint_widths(value)), value], present)
 
 
-def _entries(name: str, column: pa.Array) -> pa.Array:
-    """Map entries of a column of texts or lists, empty where there is no value."""
-    if pt.is_list(column.type):
-        values = column.flatten()
-        lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    else:
-        values = column.drop_null()
-        lengths = column.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+def _entries(name: str, values: pa.Array, lengths: np.ndarray) -> pa.Array:
+    """Map entries of `lengths[i]` values a row, empty where there are none: `[rows]`."""
     if pt.is_string(values.type):
         kind, texts = _BYTES, values.cast(pa.binary())
         head = _Rows()

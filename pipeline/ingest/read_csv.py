@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +147,7 @@ def _typed(texts: dict[str, pa.Array], source: Source, positions: np.ndarray,
     for name, column_texts in texts.items():
         column = source.columns[name]
         batch.columns[name], bad = parse_texts(blank_missing(column_texts, column.missing), column)
-        flag_values(batch, name, column.type, bad, column_texts)
+        flag_values(batch, name, column.type, bad, lambda row, texts=column_texts: texts[row].as_py())
         if column.type in ("string", "list[string]"):
             odd = pc.match_substring(column_texts, NOT_TEXT)
             if pc.any(odd).as_py():
@@ -156,15 +156,16 @@ def _typed(texts: dict[str, pa.Array], source: Source, positions: np.ndarray,
     return batch
 
 
-def flag_values(batch: Batch, name: str, kind: str, bad: np.ndarray | None, values: pa.Array) -> None:
-    """Marks the rows whose value of a column could not be read as its type."""
+def flag_values(batch: Batch, name: str, kind: str, bad: np.ndarray | None, value: Callable[[int], object]) -> None:
+    """Marks the rows whose value of a column could not be read as its type; `value` gives a row's, to be shown."""
     if bad is None:
         return
     article = "an" if kind == "int" else "a"
 
     def problem(row: int) -> Problem:
-        value = str(values[row].as_py()).replace(NOT_TEXT, "\ufffd")
-        shown = value if len(value) <= 80 else value[:77] + "..."
+        # halves of surrogate pairs, which JSON can hold, cannot be written
+        shown = str(value(row)).replace(NOT_TEXT, "\ufffd").encode(errors="replace").decode()
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
         return Problem(f"{name}: not {article} {kind}", f"{name}: '{shown}' is not {article} {kind}")
 
     batch.flag(np.flatnonzero(bad), problem)

@@ -97,7 +97,7 @@ def _fast(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
     for name in wanted:
         column, array = source.columns[name], table[_key(source, name)].combine_chunks()
         batch.columns[name], bad = convert(array, column, column.missing)
-        flag_values(batch, name, column.type, bad, array)
+        flag_values(batch, name, column.type, bad, lambda row, array=array: array[row].as_py())
     return batch
 
 
@@ -133,9 +133,7 @@ def _slow(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
             batch.columns[name], bad = _lists(values, column)
         else:
             batch.columns[name], bad = _scalars(values, column)
-        shown = pa.array([None if v is None else v if isinstance(v, str) else json.dumps(v) for v in values],
-                         pa.string()) if bad is not None else None
-        flag_values(batch, name, column.type, bad, shown)
+        flag_values(batch, name, column.type, bad, lambda row, values=values: values[row])
     return batch
 
 

@@ -66,5 +66,5 @@ def typed_batch(found: dict[str, pa.Array], names: dict[str, str], source: Sourc
     for name, array in found.items():
         column = source.columns[name]
         batch.columns[name], bad = convert(array, column, [])
-        flag_values(batch, name, column.type, bad, array)
+        flag_values(batch, name, column.type, bad, lambda row, array=array: array[row].as_py())
     return batch

@@ -28,8 +28,12 @@ Parsed = tuple[pa.Array, np.ndarray | None]
 
 def blank_missing(texts: pa.Array, missing: list[str]) -> pa.Array:
     """Nulls where the text stands for a missing value; the empty text always does."""
-    return pc.if_else(pc.is_in(texts, value_set=pa.array(["", *missing], texts.type)),
-                      pa.scalar(None, texts.type), texts)
+    return _without(texts, pc.is_in(texts, value_set=pa.array(["", *missing], texts.type)))
+
+
+def _without(texts: pa.Array, these: pa.Array) -> pa.Array:
+    # an array of nulls: with a null scalar, Arrow 18's if_else makes a broken array of a sliced one
+    return pc.if_else(these, pa.nulls(len(texts), texts.type), texts)
 
 
 def parse_texts(texts: pa.Array, column: Column) -> Parsed:
@@ -70,11 +74,10 @@ def _mostly(texts: pa.Array, plain: str, cast: Callable[[pa.Array], pa.Array],
             one: Callable[[str], object], kind: pa.DataType) -> Parsed:
     """Plain texts by Arrow; the few others by their distinct values."""
     is_plain = pc.match_substring_regex(texts, plain)
-    null = pa.scalar(None, texts.type)
-    values = cast(pc.if_else(is_plain, texts, null))
+    values = cast(_without(texts, pc.invert(is_plain)))
     if values.null_count == texts.null_count:
         return values, None
-    others, bad = _by_distinct(pc.if_else(is_plain, null, texts), one, kind)
+    others, bad = _by_distinct(_without(texts, is_plain), one, kind)
     return pc.coalesce(values, others), bad
 
 
@@ -132,9 +135,8 @@ def _times(texts: pa.Array, unit: str) -> Parsed:
         return value
 
     is_plain = pc.match_substring_regex(texts, _INT)
-    null = pa.scalar(None, texts.type)
-    scaled, beyond = scale_times(pc.if_else(is_plain, texts, null).cast(pa.int64()), unit)
-    others, wrong = _by_distinct(pc.if_else(is_plain, null, texts), one, pa.int64())
+    scaled, beyond = scale_times(_without(texts, pc.invert(is_plain)).cast(pa.int64()), unit)
+    others, wrong = _by_distinct(_without(texts, is_plain), one, pa.int64())
     return pc.coalesce(scaled, others), merge(beyond, wrong)
 
 
@@ -151,13 +153,12 @@ def scale_times(numbers: pa.Array, unit: str) -> Parsed:
 
 def _iso_times(texts: pa.Array) -> Parsed:
     def read(plain: pa.Array) -> pa.Array:
-        try:
-            micros = plain.cast(pa.timestamp("us"))
-        except pa.ArrowInvalid:  # some text is no day of the calendar: all go the slow way
-            return pa.nulls(len(plain), pa.int64())
-        return floor_divide(micros.cast(pa.int64()), 1000)
+        return floor_divide(plain.cast(pa.timestamp("us")).cast(pa.int64()), 1000)
 
-    return _mostly(texts, _ISO, read, _one_iso, pa.int64())
+    try:
+        return _mostly(texts, _ISO, read, _one_iso, pa.int64())
+    except pa.ArrowInvalid:  # some text is no day of the calendar
+        return _by_distinct(texts, _one_iso, pa.int64())
 
 
 def _one_iso(text: str) -> int:
@@ -196,11 +197,4 @@ def _lists(texts: pa.Array, column: Column) -> Parsed:
             nulls = values.is_null().to_numpy(zero_copy_only=False)
             wrong = merge(wrong, np.bincount(owners[nulls], minlength=len(texts)) > 0)
     nulls = texts.is_null().to_numpy(zero_copy_only=False)
-    return with_nulls(pa.ListArray.from_arrays(pa.array(offsets), values), nulls), wrong
-
-
-def with_nulls(lists: pa.ListArray, nulls: np.ndarray) -> pa.Array:
-    """The same lists, null where `nulls` says so."""
-    if not nulls.any():
-        return lists
-    return pc.if_else(pa.array(nulls), pa.scalar(None, lists.type), lists)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(nulls)), wrong

@@ -10,6 +10,7 @@ from types import TracebackType
 import google_crc32c
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 class TFRecordWriter:
@@ -27,18 +28,14 @@ class TFRecordWriter:
     def write(self, records: pa.Array) -> None:
         """Appends records, a binary array."""
         lengths = np.diff(np.frombuffer(records.buffers()[1], np.int32)[records.offset:records.offset + len(records) + 1])
-        heads = np.ascontiguousarray(lengths, "<u8")
-        distinct, places = np.unique(heads, return_inverse=True)
-        head_crcs = _masked([google_crc32c.value(h.tobytes()) for h in distinct])[places]
-        datas = records.to_pylist()
-        data_crcs = _masked([google_crc32c.value(data) for data in datas])
-        framing = np.zeros(len(records), [("head", "<u8"), ("crc", "<u4")])
-        framing["head"], framing["crc"] = heads, head_crcs
-        fronts, backs = framing.tobytes(), data_crcs.tobytes()
-        parts: list[bytes] = []
-        for i, data in enumerate(datas):
-            parts += (fronts[12 * i:12 * i + 12], data, backs[4 * i:4 * i + 4])
-        self._file.write(b"".join(parts))
+        distinct, places = np.unique(lengths, return_inverse=True)
+        fronts = np.zeros(len(records), [("length", "<u8"), ("crc", "<u4")])
+        fronts["length"] = lengths
+        fronts["crc"] = _masked([google_crc32c.value(h.tobytes()) for h in distinct.astype("<u8")])[places]
+        # the one call a row in Python: no library at hand takes a CRC of every element
+        backs = _masked([google_crc32c.value(data) for data in records.to_pylist()])
+        framed = pc.binary_join_element_wise(_fixed(fronts), records, _fixed(backs), b"")
+        self._file.write(framed.buffers()[2] or b"")
 
     def __enter__(self) -> TFRecordWriter:
         return self
@@ -51,6 +48,12 @@ class TFRecordWriter:
             os.replace(self._partial, self._path)
         else:
             self._partial.unlink()
+
+
+def _fixed(items: np.ndarray) -> pa.Array:
+    """Each item's bytes."""
+    return pa.Array.from_buffers(
+        pa.binary(items.itemsize), len(items), [None, pa.py_buffer(items)]).cast(pa.binary())
 
 
 def _masked(crcs: list[int]) -> np.ndarray:
