@@ -11,8 +11,8 @@ from pipeline.demo import words
 from pipeline.demo.draws import Stream, generator
 
 FIRST_DAY = dt.date(2024, 3, 4)
-ROWS_PER_USER, MOST_USERS = 400, 100_000
-ROWS_PER_ITEM, MOST_ITEMS = 1000, 20_000
+ROWS_PER_USER, MOST_USERS = 500, 100_000
+ROWS_PER_ITEM, MOST_ITEMS = 1250, 20_000
 CONTENT_DIMENSIONS = 2
 
 
@@ -94,7 +94,8 @@ def draw_items(seed: int, count: int) -> Items:
     subcategory = rng.choice(subcategories, size=count, p=rng.permutation(_fading(subcategories, 0.4)))
     category = subcategory // words.SUBCATEGORIES_PER_CATEGORY
     brand = rng.choice(len(words.BRANDS), size=count, p=_fading(len(words.BRANDS), 0.5))
-    dear = rng.normal(0, 0.5, len(words.CATEGORY_NAMES))[category] + rng.normal(0, 0.4, len(words.BRANDS))[brand]
+    dear = rng.normal(0, 0.5, len(words.CATEGORY_NAMES))[category]
+    dear += rng.normal(0, 0.4, len(words.BRANDS))[brand]
     long = rng.normal(0, 0.3, len(words.CATEGORY_NAMES))[category]
     exposure = np.minimum(rng.lognormal(0.0, 0.6, count), 5.0)
     return Items(
@@ -123,7 +124,9 @@ def titles(seed: int, items: Items) -> list[str]:
     ]
 
 
-def _write(path: Path, columns: dict[str, list[str]], gaps: dict[str, float], rng: np.random.Generator) -> None:
+def _write(
+    path: Path, columns: dict[str, list[str]], gaps: dict[str, float], rng: np.random.Generator
+) -> None:
     for name, share in gaps.items():
         lost = rng.random(len(columns[name])) < share
         columns[name] = ["" if gone else value for gone, value in zip(lost, columns[name], strict=True)]

@@ -50,9 +50,9 @@ def generate(
 ) -> DemoSummary:
     """Writes a world of exactly `rows` impressions over ten days to the folder `out`.
 
-    Layout: `users.csv`, `items.csv`, `impressions/<date>/part-*.parquet`, `propensities/<date>/part-*.parquet`
-    (row for row with the log), and `world.json`, complete only once all the rest is. The same arguments give
-    the same bytes. Memory does not grow with `rows` once the catalogs are at their cap.
+    Layout: `users.csv`, `items.csv`, `impressions/<date>/part-*.parquet`, beside it row for row
+    `propensities/<date>/part-*.parquet`, and `world.json`, complete only once all the rest is. The
+    same arguments give the same bytes. Memory holds the catalogs and one part of the log.
 
     Args:
       out: a new or empty folder, or one that holds a demo world, which is replaced.

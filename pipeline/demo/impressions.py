@@ -17,7 +17,8 @@ MIDNIGHT_MS = int(dt.datetime.combine(FIRST_DAY, dt.time(), dt.UTC).timestamp())
 # Monday to Sunday, then on: weekends are busier.
 DAY_WEIGHTS = np.array((1.0, 0.98, 0.98, 1.0, 1.06, 1.2, 1.16, 1.0, 0.98, 0.98))
 HOUR_WEIGHTS = np.array(
-    (1.3, 0.8, 0.5, 0.4, 0.4, 0.6, 1.2, 2.2, 3.0, 3.0, 2.9, 3.1, 3.8, 3.6, 3.1, 3.0, 3.2, 3.8, 4.6, 5.6, 6.4, 6.2, 4.6, 2.6)
+    (1.3, 0.8, 0.5, 0.4, 0.4, 0.6, 1.2, 2.2, 3.0, 3.0, 2.9, 3.1)
+    + (3.8, 3.6, 3.1, 3.0, 3.2, 3.8, 4.6, 5.6, 6.4, 6.2, 4.6, 2.6)
 )
 SURFACE_WEIGHTS = np.array((0.6, 0.25, 0.15))
 PRIMARY_DEVICE_SHARE = 0.8
@@ -107,7 +108,7 @@ def without_repeats(items: np.ndarray, count: int) -> np.ndarray:
 
 
 def block(seed: int, users: Users, items: Items, day: Day, first: int, last: int) -> Block:
-    """Impressions of requests `first` .. `last` of a day; what a request holds depends on its number alone."""
+    """Impressions of requests `first` .. `last` of a day; a request depends on its number alone."""
     count = last - first
     number = np.arange(first, last)
     who, when, where, how = uniforms(seed, Stream.REQUESTS, day.index, first, count, 4).T

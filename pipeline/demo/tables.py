@@ -17,7 +17,9 @@ def _names(values: np.ndarray | tuple[str, ...], codes: np.ndarray) -> pa.Array:
     return pa.array(values, pa.string()).take(pa.array(codes))
 
 
-def impression_table(world: World, shown: Block, labels: Labels, first_row: int, first_request: int) -> pa.Table:
+def impression_table(
+    world: World, shown: Block, labels: Labels, first_row: int, first_request: int
+) -> pa.Table:
     """The log's columns. `purchase` and `watch_seconds` are null where there was no click.
 
     Args:

@@ -21,21 +21,22 @@ EXAMINATION_EXPONENT = 0.25
 USER_EFFECT = np.array((0.40, 0.40, 0.40, 0.30))
 ITEM_EFFECT = np.array((0.50, 0.55, 0.55, 0.30))
 CONTEXT_EFFECT = np.array((0.20, 0.15, 0.25, 0.15))
-TASTE_EFFECT = np.array((2.00, 2.00, 1.00, 0.60))
+TASTE_EFFECT = np.array((2.50, 2.40, 1.20, 0.60))
 INTEREST_EFFECT = np.array((0.30, 0.35, 0.20, 0.20))
 THRIFT_EFFECT = np.array((0.25, 0.05, 0.70, 0.0))
 HASTE_EFFECT = np.array((0.20, 0.10, 0.0, 0.30))
 CONTENT_EFFECT = np.array((1.0, 1.0, 0.6, 0.4))
 
-# Every task follows the same ten directions of taste, each with an emphasis of its own: related, never
+# Every task follows the same fourteen directions of taste, each with an emphasis of its own: related, never
 # equal. So many directions because few of them are learned by any wide network that sees the two ids;
-# ten need the product of the two embeddings.
+# fourteen need the product of the two embeddings (Rendle et al., "Neural collaborative filtering vs. matrix
+# factorization revisited", RecSys 2020).
 TASTE_DIRECTIONS = np.array(
     (
-        (1.3, 1.3, 1.3, 1.3, 1.3, 0.7, 0.7, 0.7, 0.7, 0.7),
-        (0.7, 0.7, 0.7, 0.7, 1.3, 0.7, 1.3, 1.3, 1.3, 1.3),
-        (1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7),
-        (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        (1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7),
+        (0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 1.3, 0.7, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3),
+        (1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7),
+        (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     )
 )
 TASTE_DIRECTIONS /= np.linalg.norm(TASTE_DIRECTIONS, axis=1, keepdims=True)
@@ -145,7 +146,8 @@ def build_truth(seed: int, users: Users, items: Items, content_effect: float) ->
         + 0.7 * rng.normal(size=(len(words.COUNTRIES), directions))[users.country]
         + 0.4 * ((users.age - 37) / 13)[:, None] * rng.normal(size=directions)
     )
-    item_known = subcategory[items.subcategory] + 0.6 * rng.normal(size=(len(words.BRANDS), directions))[items.brand]
+    brand = rng.normal(size=(len(words.BRANDS), directions))
+    item_known = subcategory[items.subcategory] + 0.6 * brand[items.brand]
     young = -(users.age - 37) / 13
     content = generator(seed, Stream.USER_CONTENT).normal(size=(len(users.ids), CONTENT_DIMENSIONS))
     return Truth(
@@ -207,14 +209,14 @@ def propensities(truth: Truth, block: Block) -> Propensities:
 
 def calibrate(truth: Truth, pilot: Block) -> Truth:
     """The same world with the intercepts that give RATES on the pilot's traffic, by bisection."""
-    raw = logits(truth, pilot)
+    raw = np.asfortranarray(logits(truth, pilot))
     seen = examination(pilot.position)
     everyone = np.ones(len(seen))
     intercept = np.zeros(len(TASKS))
     scale, weight = seen, everyone
     for task in range(len(TASKS)):
         low, high = -20.0, 20.0
-        while high - low > 1e-9:
+        while high - low > 1e-6:
             middle = (low + high) / 2
             rate = weight @ (scale * _sigmoid(raw[:, task] + middle)) / weight.sum()
             low, high = (middle, high) if rate < RATES[task] else (low, middle)

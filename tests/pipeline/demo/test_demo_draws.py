@@ -7,7 +7,8 @@ from pipeline.demo.draws import Stream, uniforms
 def test_a_row_does_not_depend_on_where_reading_starts():
     whole = uniforms(7, Stream.SLOTS, 3, 0, 50, 8)
     for first, rows in ((0, 1), (1, 9), (17, 33), (49, 1)):
-        np.testing.assert_array_equal(uniforms(7, Stream.SLOTS, 3, first, rows, 8), whole[first : first + rows])
+        part = uniforms(7, Stream.SLOTS, 3, first, rows, 8)
+        np.testing.assert_array_equal(part, whole[first : first + rows])
 
 
 def test_tables_differ_by_seed_stream_and_part():
