@@ -7,8 +7,9 @@ class Architecture(keras.layers.Layer):
     """What shares and separates the tasks: a dense vector [B, D] to one vector a task, [B, T, d].
 
     The constructor of a subclass takes only what a recipe sets: annotated keyword arguments with literal
-    defaults, described in its `Args:` section; `units` is what each output's width comes from. Which tasks there are, and the seed, come from the model
-    through `bind`, before the layer is built.
+    defaults, described in its `Args:` section; `units` is what each output's width
+    comes from. Which tasks there are, and the seed, come from the model through `bind`, before the layer
+    is built.
     """
 
     def __init__(self, **kwargs):

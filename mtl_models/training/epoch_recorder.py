@@ -18,6 +18,8 @@ class EpochRecorder(keras.callbacks.Callback):
     far), `gate_use` {gate: {expert: mean weight}}, `learning_rate`, `seconds` of training and
     `validation_seconds`.
 
+    Raises FloatingPointError at the end of an epoch in which a loss or task weight was not finite.
+
     Args:
         validation_data: `(x, y)` or `(x, y, sample_weight)` of arrays: x a dict as the model takes it, y
             and sample_weight dicts from task to [N].
@@ -68,6 +70,10 @@ class EpochRecorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         trained = time.perf_counter()
+        lost = [name for name, value in logs.items() if not np.isfinite(value)]
+        if lost:
+            raise FloatingPointError(f"training diverged in epoch {epoch + 1}: {', '.join(lost)} is not "
+                                     "finite; lower the learning rates or set clip_norm")
         names = [task.name for task in self.model.tasks]
         measured, gains = self._measure()
         objective = self.objective.combine(gains)

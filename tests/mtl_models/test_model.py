@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtl_models import (PLE, HardSharing, Layout, MMoE, MultiTaskModel, RowAdagrad, RowAdam, Task, Uncertainty,
-                        array_batches)
+from mtl_models import (PLE, HardSharing, Layout, MMoE, MultiTaskModel, RowAdagrad, RowAdam, Task,
+                        Uncertainty, array_batches)
 
 LAYOUT = Layout.of({"user": 40, "item": 30, "tags": (12, 3)}, ["age"], {"title": 4})
 TASKS = [Task("click", "binary", offset=0.4), Task("watch", "regression", "mae", offset=5.0, scale=2.0)]
@@ -24,8 +24,8 @@ def data(seed=0, rows=N):
 def model(architecture=None, embedding="adam", clip_norm=None, jit=False, **settings):
     made = MultiTaskModel(LAYOUT, TASKS, architecture or MMoE(experts=3, units=(8,)), tower_units=(4,),
                           **{"embedding_dim": 4, "seed": 7, **settings})
-    made.compile(keras.optimizers.Adam(0.01),
-                 RowAdam(0.01) if embedding == "adam" else RowAdagrad(0.1), clip_norm=clip_norm, jit_compile=jit)
+    made.compile(keras.optimizers.Adam(0.01), RowAdam(0.01) if embedding == "adam" else RowAdagrad(0.1),
+                 clip_norm=clip_norm, jit_compile=jit)
     return made
 
 
@@ -39,8 +39,8 @@ def assert_same(left, right, **tolerance):
         np.testing.assert_allclose(a, b, **tolerance) if tolerance else np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("architecture", [lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)),
-                                          lambda: PLE(units=(8,))])
+@pytest.mark.parametrize("architecture", [
+    lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)), lambda: PLE(units=(8,))])
 def test_learns_every_task_and_predicts_in_label_units(architecture):
     made = model(architecture(), weighting=Uncertainty(), interactions=[("user", "item")], dropout=0.05)
     x, y, w = data()
@@ -82,7 +82,8 @@ def test_loss_by_hand_and_its_logs():
     log = made.evaluate(x, y, sample_weight=w, batch_size=16, verbose=0, return_dict=True)
     assert log["click_loss"] == pytest.approx(click, rel=1e-5)
     assert log["watch_loss"] == pytest.approx(watch, rel=1e-5)
-    assert log["click_weight"] == pytest.approx(weights[0]) and log["watch_weight"] == pytest.approx(weights[1])
+    assert log["click_weight"] == pytest.approx(weights[0])
+    assert log["watch_weight"] == pytest.approx(weights[1])
     assert log["loss"] == pytest.approx(weights @ [click, watch] + 2 * 0.25 + penalty, rel=1e-5)
 
 
@@ -92,9 +93,9 @@ def test_a_fully_masked_task_contributes_exactly_nothing(weighting):
     x, y, w = data(rows=32)
     packed = LAYOUT.pack(x)
     rows = made.feature_inputs.lookup(packed)
-    results = []
-    for label in (y["watch"], np.full(32, 1e6, "float32")):
-        results.append(made._gradients(rows, packed, [y["click"], label], [w["click"], np.zeros(32, "float32")]))
+    weights = [w["click"], np.zeros(32, "float32")]
+    results = [made._gradients(rows, packed, [y["click"], label], weights)
+               for label in (y["watch"], np.full(32, 1e6, "float32"))]
     (rows_a, dense_a, log_a), (rows_b, dense_b, log_b) = results
     np.testing.assert_array_equal(rows_a, rows_b)
     assert float(log_a[1][1]) == 0 and float(log_a[0]) == float(log_b[0])
@@ -162,6 +163,14 @@ def test_clip_norm_bounds_the_whole_gradient():
     assert 0 < moved <= 1.001e-3
 
 
+def test_uncertainty_stays_in_its_range_in_training():
+    made = model(weighting=Uncertainty(initial=0.0, minimum=-0.01, maximum=0.01))
+    x, y, w = data()
+    made.fit(x, y, sample_weight=w, batch_size=64, epochs=3, verbose=0)
+    s = made.weighting.log_variances.numpy()
+    assert np.abs(s).max() == pytest.approx(0.01)
+
+
 def test_xla_gives_the_same_training():
     x, y, w = data()
     trained = []
@@ -172,8 +181,8 @@ def test_xla_gives_the_same_training():
     assert_same(*trained, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", [lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)),
-                                          lambda: PLE(units=(8,))])
+@pytest.mark.parametrize("architecture", [
+    lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)), lambda: PLE(units=(8,))])
 def test_keras_save_and_load_continue_training_alike(tmp_path, architecture):
     made = model(architecture(), weighting=Uncertainty(), interactions="all", vector_units=3, clip_norm=1.0)
     x, y, w = data()

@@ -31,7 +31,8 @@ def test_binary_starts_from_its_base_rate():
 @pytest.mark.parametrize("settings, words", [
     ({"kind": "bool"}, "kind 'bool'"), ({"kind": "binary", "loss": "mse"}, "does not fit"),
     ({"kind": "binary", "offset": 1.0}, "base rate"), ({"kind": "binary", "scale": 2.0}, "no scale"),
-    ({"kind": "regression", "scale": 0.0}, "above 0"), ({"kind": "binary", "loss_weight": -1.0}, "loss_weight")])
+    ({"kind": "regression", "scale": 0.0}, "above 0"),
+    ({"kind": "binary", "loss_weight": -1.0}, "loss_weight")])
 def test_refuses(settings, words):
     with pytest.raises(ValueError, match=words):
         Task("t", **settings)

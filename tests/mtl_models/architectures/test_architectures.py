@@ -101,7 +101,8 @@ def test_a_task_gradient_does_not_reach_another_tasks_experts():
 
 
 @pytest.mark.parametrize("settings, words", [
-    ({"levels": 0}, "at least one level"), ({"levels": 1, "task_experts": 0, "shared_experts": 0}, "one expert"),
+    ({"levels": 0}, "at least one level"),
+    ({"levels": 1, "task_experts": 0, "shared_experts": 0}, "one expert"),
     ({"levels": 2, "shared_experts": 0}, "shared expert")])
 def test_ple_refuses_what_it_cannot_be(settings, words):
     with pytest.raises(ValueError, match=words):

@@ -53,7 +53,8 @@ def test_absent_parts_are_absent():
     (lambda: Layout.of({"a": 0}), "'a' needs rows"),
     (lambda: Layout(), "at least one feature"),
     (lambda: Layout((CategoricalSlots("a", 0, 3, 0), CategoricalSlots("b", 2, 2, 1))), "share table rows"),
-    (lambda: Layout((CategoricalSlots("a", 0, 3, 0, 2), CategoricalSlots("b", 3, 2, 1))), "share ids columns")])
+    (lambda: Layout((CategoricalSlots("a", 0, 3, 0, 2), CategoricalSlots("b", 3, 2, 1))),
+     "share ids columns")])
 def test_refuses(make, words):
     with pytest.raises(ValueError, match=words):
         make()

@@ -27,7 +27,8 @@ def fit(recorder, epochs=12, rate=0.1):
 
 def test_restores_the_best_epoch_and_stops_after_patience():
     x, y, w = data(1)
-    recorder = EpochRecorder((x, y, w), Objective({"click": 1, "watch": 1}), groups=x["user"] // 10, patience=2)
+    recorder = EpochRecorder((x, y, w), Objective({"click": 1, "watch": 1}), groups=x["user"] // 10,
+                             patience=2)
     made = fit(recorder, epochs=40)
     objectives = [entry["objective"] for entry in recorder.history]
     best = int(np.argmax(objectives))
@@ -70,6 +71,12 @@ def test_progress_is_told():
     # 7 batches of 32 an epoch
     assert [(c["epoch"], c["step"]) for c in calls] == [(1, 3), (1, 6), (1, 7), (2, 3), (2, 6), (2, 7)]
     assert calls[2]["entry"]["epoch"] == 1 and all(c["steps"] == 7 for c in calls)
+
+
+def test_divergence_is_an_error_that_says_what_to_do():
+    x, y, w = data(1)
+    with pytest.raises(FloatingPointError, match="epoch 1: .*loss.* is not finite.*clip_norm"):
+        fit(EpochRecorder((x, y, w)), rate=1e38)
 
 
 def test_gauc_needs_groups():
