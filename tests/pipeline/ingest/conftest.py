@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -50,7 +51,7 @@ def shop():
     """Makes the shop's recipe, with some of its parts replaced."""
 
     def make(**parts: Any) -> Recipe:
-        return loads(yaml.safe_dump(_merge(copy.deepcopy(SHOP), parts)))
+        return loads(yaml.safe_dump(_merge(copy.deepcopy(SHOP), parts), sort_keys=False))
 
     return make
 
@@ -104,14 +105,23 @@ def payloads():
 
 
 @pytest.fixture(scope="session")
-def examples(payloads):
-    """Split → the rows that were written, each feature → list of values (None where it is absent)."""
+def tables(payloads):
+    """Split → the rows that were written, each feature a list column (null where it is absent); None without rows."""
 
-    def read(recipe: Recipe, output_dir: Path) -> dict[str, list[dict[str, Any]]]:
+    def read(recipe: Recipe, output_dir: Path) -> dict[str, pa.RecordBatch | None]:
         plain = schema_pb2.Schema(feature=[schema_pb2.Feature(name=f.name, type=f.type)
                                            for f in schema_proto(recipe).feature])
         decoder = ExamplesToRecordBatchDecoder(plain.SerializeToString())
-        return {split: decoder.DecodeBatch(rows).to_pylist() if rows else []
-                for split, rows in payloads(output_dir).items()}
+        return {split: decoder.DecodeBatch(rows) if rows else None for split, rows in payloads(output_dir).items()}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def examples(tables):
+    """Split → the rows that were written, each a dict."""
+
+    def read(recipe: Recipe, output_dir: Path) -> dict[str, list[dict[str, Any]]]:
+        return {split: batch.to_pylist() if batch else [] for split, batch in tables(recipe, output_dir).items()}
 
     return read
