@@ -13,7 +13,7 @@ from pipeline.demo.impressions import HOUR_WEIGHTS, SURFACE_WEIGHTS, Block
 
 TASKS = ("click", "like", "purchase", "watch")
 # Share of impressions clicked and liked, of clicks bought, of a clicked item's duration watched.
-RATES = np.array((0.30, 0.09, 0.12, 0.45))
+RATES = np.array((0.30, 0.10, 0.12, 0.45))
 # Examination falls as position^-exponent (the position-based model, Joachims et al., KDD 2017).
 EXAMINATION_EXPONENT = 0.25
 
@@ -33,9 +33,9 @@ CONTENT_EFFECT = np.array((1.0, 1.0, 0.6, 0.4))
 # factorization revisited", RecSys 2020).
 TASTE_DIRECTIONS = np.array(
     (
-        (1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7),
-        (0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 1.3, 0.7, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3),
-        (1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7, 1.3, 0.7),
+        (1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8),
+        (0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 1.2, 0.8, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2),
+        (1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8),
         (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
     )
 )
