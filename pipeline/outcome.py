@@ -25,12 +25,15 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
             verdicts += read_verdicts(done[name].uri("verdict"))
     pushed = done["Push"].outputs["pushed"][0] if "Push" in done else None
     path = pushed.get_string_custom_property("pushed_destination") if pushed else ""
-    blessed = bool(path)
+    blessed = bool(pushed and pushed.get_int_custom_property("blessed"))
     status, reason, failed = "pushed", f"every gate passed; version {Path(path).name} serves from now on", None
     if failure is not None:
         step, error = failure
         failed = Failure(step, _message(error))
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
+    elif blessed and not path:
+        status = "unchanged"
+        reason = f"nothing to push: every gate passed, and version {plan.baseline.name}, which serves, is this very model"
     elif not blessed:
         status = "refused"
         reason = "; ".join(v.sentence for v in verdicts if v.status == "failed")
@@ -42,7 +45,7 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
         rows=_rows(done, failure), verdicts=verdicts, training=_training(done),
         table=MetricsTable.read(Path(done["Evaluate"].uri("evaluation"), METRICS)) if "Evaluate" in done else None,
         seconds={**{n: round(s.seconds, 2) for n, s in done.items()}, "total": round(total, 2)},
-        versions=versions, failure=failed, not_reached=[n for n in names if n not in left_out],
+        cached=[n for n, s in done.items() if s.cached], versions=versions, failure=failed, not_reached=[n for n in names if n not in left_out],
         recipe_text=resolved(plan.recipe))
 
 

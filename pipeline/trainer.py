@@ -69,7 +69,7 @@ def fit(recipe: Recipe, layout: Any, train: tuple, validation: tuple, logs: Path
     steps = -(-len(next(iter(labels.values()))) // settings.batch_size)
     model.compile(
         optimizer=_dense_optimizer(recipe, steps),
-        embedding_optimizer=_part("optimizers", settings.optimizer.embedding),
+        embedding_optimizer=_embedding_optimizer(recipe, steps),
         clip_norm=settings.clip_norm, jit_compile=settings.jit_compile,
         steps_per_execution=min(settings.steps_per_execution, steps))
     recorder = EpochRecorder(
@@ -113,17 +113,33 @@ def _part(folder: str, part: Any) -> Any:
 
 
 def _dense_optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    dense, schedule = recipe.training.optimizer.dense, recipe.training.schedule
-    rate: Any = dense.learning_rate
-    if schedule.name == "cosine":
-        total = max(1, recipe.training.epochs * steps_per_epoch - schedule.warmup_steps)
-        warm = {"warmup_target": rate, "warmup_steps": schedule.warmup_steps} if schedule.warmup_steps else {}
-        rate = keras.optimizers.schedules.CosineDecay(0.0 if warm else rate, total, **warm)
-    elif schedule.warmup_steps:
-        rate = keras.optimizers.schedules.PolynomialDecay(0.0, schedule.warmup_steps, end_learning_rate=rate)
+    dense = recipe.training.optimizer.dense
     kinds = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD", "adagrad": "Adagrad"}
     extra = {} if dense.weight_decay is None else {"weight_decay": dense.weight_decay}
+    rate = _rate(recipe, dense.learning_rate, steps_per_epoch)
     return getattr(keras.optimizers, kinds[dense.name])(learning_rate=rate, **extra)
+
+
+def _embedding_optimizer(recipe: Recipe, steps_per_epoch: int) -> Any:
+    part = recipe.training.optimizer.embedding
+    if ":" in part.name:
+        return _part("optimizers", part)
+    return _part("optimizers", part.model_copy(
+        update={"learning_rate": _rate(recipe, part.learning_rate, steps_per_epoch)}))
+
+
+def _rate(recipe: Recipe, rate: float, steps_per_epoch: int) -> Any:
+    """The recipe's schedule at this rate: a number, or a function of the step."""
+    schedule = recipe.training.schedule
+    if schedule.name == "cosine":
+        total = max(1, recipe.training.epochs * steps_per_epoch - schedule.warmup_steps)
+        if schedule.warmup_steps:
+            return keras.optimizers.schedules.CosineDecay(
+                0.0, total, warmup_target=rate, warmup_steps=schedule.warmup_steps)
+        return keras.optimizers.schedules.CosineDecay(rate, total)
+    if schedule.warmup_steps:
+        return keras.optimizers.schedules.PolynomialDecay(0.0, schedule.warmup_steps, end_learning_rate=rate)
+    return rate
 
 
 def _show(at: dict, epochs: int) -> None:

@@ -8,7 +8,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from serving.versions import push
+from pipeline.digests import folder_digest
+from serving.versions import current, push, record
 
 
 @component
@@ -20,13 +21,17 @@ def Push(
     run: Parameter[str],
     pushed: OutputArtifact[standard_artifacts.PushedModel],
 ) -> None:
-    """Pushes only what is blessed. `run` is in the cache key: a push is never answered from the cache."""
-    destination = Path(pushed.uri)
-    destination.mkdir(parents=True, exist_ok=True)
-    if not blessing.get_int_custom_property("blessed"):
-        pushed.set_int_custom_property("pushed", 0)
+    """Pushes what is blessed and does not serve already. `run` is in the cache key: a push is never
+    answered from the cache."""
+    Path(pushed.uri).mkdir(parents=True, exist_ok=True)
+    blessed = blessing.get_int_custom_property("blessed")
+    pushed.set_int_custom_property("blessed", blessed)
+    if not blessed:
         return
-    version = push(path_utils.serving_model_path(model.uri), folder, {"run": run, **json.loads(note)})
-    pushed.set_int_custom_property("pushed", 1)
+    source = path_utils.serving_model_path(model.uri)
+    content, serving = folder_digest(source), current(folder)
+    if serving is not None and record(serving).get("model") == content:
+        return
+    version = push(source, folder, {"run": run, "model": content, **json.loads(note)})
     pushed.set_string_custom_property("pushed_destination", str(version))
     pushed.set_string_custom_property("pushed_version", version.name)

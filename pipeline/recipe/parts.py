@@ -241,9 +241,9 @@ class Dead(Part):
 
 
 class Schedule(Part):
-    """The dense learning rate over the steps of training."""
+    """Both learning rates over the steps of training."""
 
-    name: Literal["constant", "cosine"] = "constant"
+    name: Literal["constant", "cosine"] = Field("constant", description="cosine falls to 0 at the last epoch's end")
     warmup_steps: int = Field(0, ge=0, description="steps of linear increase from 0")
 
 

@@ -58,6 +58,7 @@ class RunFacts:
       training: {"epochs": [...], "best_epoch": k, "objective": sentence}; an epoch is a dict of
         `epoch`, `seconds`, `losses`, `task_weights`, `validation`, `objective`, `gate_use`.
       seconds: step -> seconds; "total" is added where it is missing.
+      cached: steps whose outputs came from an earlier run.
       versions: package -> version.
       failure: set where status is "failed".
       not_reached: steps that never ran.
@@ -78,6 +79,7 @@ class RunFacts:
     verdicts: Sequence[Verdict] = ()
     training: Mapping[str, Any] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    cached: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     failure: Failure | None = None
     not_reached: Sequence[str] = ()

@@ -64,7 +64,7 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
       {METRIC: [low, high]}, notes {METRIC: why undefined}, gate "pass"|"fail"|"none"}},
       references {TASK: {NAME: {METRIC: value}}}, slices [{task, slice, metric, value, baseline,
       low, high, diff_low, diff_high, examples, note}], gates [{status, sentence, task, metric,
-      slice, gate}], training {..} | null, seconds {STEP: s, total}, versions`.
+      slice, gate}], training {..} | null, seconds {STEP: s, total}, cached [STEP], versions`.
     """
     table = facts.table or MetricsTable([])
     model_rows = [row for row in table if row.reference is None]
@@ -89,6 +89,7 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
             "gates": [asdict(verdict) for verdict in facts.verdicts],
             "training": facts.training,
             "seconds": steps | {"total": facts.seconds.get("total", sum(steps.values()))},
+            "cached": list(facts.cached),
             "versions": dict(facts.versions),
         }
     )

@@ -1,0 +1,281 @@
+"""A recommender's first days: pushed, unchanged, edited, a day later, and a day that went wrong.
+
+The runs happen in this order, each on what the one before left, as they would in production.
+"""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.demo import generate
+from pipeline.recipe import RecipeError
+from serving import versions
+
+ALL = {"ImportSchemaGen", "Ingest", "StatisticsGen", "ExampleValidator", "DataGate", "BuildVocabularies", "Transform",
+       "Trainer", "Evaluate", "ServingCheck", "Gate", "Push"}
+NINE_DAYS = ("splits.validation_from=2024-03-11", "splits.test_from=2024-03-12")
+GATES = """gates:
+  - {task: click, metric: auc, lower: 0.52, max_drop: 0.1}
+  - {task: like, metric: auc, lower: 0.55, max_drop: 0.1}
+  - {task: purchase, metric: logloss, upper: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, root):
+    """A recipe with gates that so small a world can keep, and nine of its ten days."""
+    folder = tmp_path_factory.mktemp("days")
+    generate(folder / "all", 24_000, 5)
+    shutil.copytree(folder / "all", folder / "data")
+    for log in ("impressions", "propensities"):
+        shutil.rmtree(folder / "data" / log / "2024-03-13")
+    text = (root / "data/demo/recipe.yaml").read_text()
+    start, end = text.index("gates:\n"), text.index("evaluation:\n")
+    (folder / "recipe.yaml").write_text(text[:start] + GATES + text[end:])
+    shutil.copy(root / "data/demo/schema.pbtxt", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def days(place, go, root, tmp_path_factory):
+    recipe, data, output = place / "recipe.yaml", place / "data", place / "output"
+    serving = output / "demo" / "serving"
+    seen = {"first": go(recipe, data, output, *NINE_DAYS)}
+    seen["pushed_first"] = versions.versions(serving)
+    seen["unchanged"] = go(recipe, data, output, *NINE_DAYS)
+    seen["gate_edited"] = go(recipe, data, output, *NINE_DAYS, "gates.0.lower=0.51")
+    seen["pushed_unchanged"] = versions.versions(serving)
+
+    schema = recipe.with_name("schema.pbtxt")
+    schema.write_text(schema.read_text().replace("max: 120", "max: 121"))
+    seen["schema_edited"] = go(recipe, data, output, *NINE_DAYS)
+
+    copy = tmp_path_factory.mktemp("code")
+    for package in ("pipeline", "mtl_models", "serving"):
+        shutil.copytree(root / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "requirements.lock", copy)
+    with (copy / "mtl_models/architectures/mmoe.py").open("a") as file:
+        file.write("# one more line\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.digests._ROOT", copy)
+        seen["code_edited"] = go(recipe, data, output, *NINE_DAYS)
+
+    users = data / "users.csv"
+    with users.open(newline="") as file:
+        table = list(csv.DictReader(file))
+    row = next(r for r in table if r["age"])
+    row["age"] = str(int(row["age"]) + 1)
+    with users.open("w", newline="") as file:
+        writer = csv.DictWriter(file, table[0])
+        writer.writeheader()
+        writer.writerows(table)
+    seen["catalog_edited"] = go(recipe, data, output, *NINE_DAYS)
+
+    for log in ("impressions", "propensities"):
+        shutil.copytree(place / "all" / log / "2024-03-13", data / log / "2024-03-13")
+    before = versions.current(serving)
+    seen["next_day"] = go(recipe, data, output)
+    seen["before_next_day"], seen["after_next_day"] = before, versions.current(serving)
+
+    shuffled = place / "shuffled"
+    shutil.copytree(data, shuffled)
+    draw = np.random.default_rng(0)
+    for path in sorted(shuffled.glob("impressions/*/*.parquet")):
+        table = pq.read_table(path)
+        like = pa.array(draw.permutation(table["like"].to_numpy()))
+        pq.write_table(table.set_column(table.column_names.index("like"), "like", like), path)
+    seen["shuffled"] = go(recipe, shuffled, output)
+    seen["after_shuffled"] = versions.current(serving)
+    return seen
+
+
+def test_the_first_run_is_pushed(days):
+    first = days["first"]
+    assert (first.code, first.metrics["status"], first.metrics["blessed"]) == (0, "pushed", True)
+    assert days["pushed_first"] == [1]
+    assert first.ran == ALL
+    rows = first.metrics["rows"]
+    assert rows["read"] == rows["train"] + rows["validation"] + rows["test"] + rows["dropped"] + rows["dead"]
+    assert rows["read"] > 20_000
+    assert all(task["baseline"] is None for task in first.metrics["tasks"].values())
+    said = [g["sentence"] for g in first.metrics["gates"]]
+    assert any("there is no serving model yet" in s for s in said)
+    assert any("answered in a process without this project" in s for s in said)
+
+
+def test_metrics_json_has_what_was_promised(days):
+    metrics = days["first"].metrics
+    assert {"recipe", "run", "blessed", "pushed", "rows", "tasks", "seconds", "versions"} <= set(metrics)
+    click = metrics["tasks"]["click"]
+    assert {"auc", "gauc", "logloss", "calibration"} <= set(click["metrics"])
+    assert click["intervals"]["auc"][0] < click["metrics"]["auc"] < click["intervals"]["auc"][1]
+    assert {"mae", "rmse"} <= set(metrics["tasks"]["watch_time"]["metrics"])
+    assert metrics["tasks"]["purchase"]["examples"] < click["examples"]  # known only where clicked
+    assert metrics["references"]["click"]["ceiling"]["auc"] > click["metrics"]["auc"]
+    assert {s["slice"].split("=")[0] for s in metrics["slices"]} == {"surface", "device"}
+    assert metrics["training"]["epochs"][0]["gate_use"]
+
+
+def test_the_run_folder_holds_everything(days):
+    folder = days["first"].folder
+    for name in ("report/index.html", "report/metrics.json", "recipe.yaml", "log.txt", "requests.jsonl", "tensorboard"):
+        assert (folder / name).exists(), name
+    page = (folder / "report/index.html").read_text()
+    assert "src=\"http" not in page and "href=\"http" not in page
+
+
+def test_an_unchanged_run_does_nothing_and_says_so(days):
+    assert days["unchanged"].code == 0
+    assert days["unchanged"].metrics["status"] == "unchanged"
+    assert "nothing to do" in days["unchanged"].metrics["reason"]
+
+
+def test_an_edited_gate_is_judged_anew_and_the_same_model_is_not_pushed_again(days):
+    edited = days["gate_edited"]
+    # Evaluate runs too: there is a serving model to compare with now
+    assert edited.ran == {"Evaluate", "Gate", "Push"}
+    assert (edited.code, edited.metrics["status"]) == (0, "unchanged")
+    assert days["pushed_unchanged"] == [1]
+    click = edited.metrics["tasks"]["click"]
+    assert click["baseline"]["auc"] == click["metrics"]["auc"]
+
+
+def test_an_edited_schema_field_reruns_what_reads_the_schema(days):
+    assert days["schema_edited"].ran == ALL - {"Ingest", "StatisticsGen"}
+
+
+def test_an_edited_line_of_code_reruns_the_step_that_uses_it_and_those_after(days):
+    assert days["code_edited"].ran == {"Trainer", "Evaluate", "ServingCheck", "Gate", "Push"}
+
+
+def test_an_edited_catalog_row_reruns_what_saw_it(days):
+    # the schema is cached; it comes from the recipe and not from the data
+    assert days["catalog_edited"].ran == ALL - {"ImportSchemaGen"}
+
+
+def test_one_more_day_is_compared_and_pushed(days):
+    metrics = days["next_day"].metrics
+    assert (days["next_day"].code, metrics["status"]) == (0, "pushed")
+    assert metrics["tasks"]["click"]["baseline"]["auc"] > 0.5
+    assert int(days["after_next_day"].name) > int(days["before_next_day"].name)
+    assert metrics["pushed"] == str(days["after_next_day"])
+
+
+def test_shuffled_labels_of_one_task_are_refused(days):
+    refused = days["shuffled"]
+    metrics = refused.metrics
+    assert (refused.code, metrics["status"], metrics["pushed"]) == (3, "refused", None)
+    assert "like" in metrics["reason"] and "click" not in metrics["reason"] and "below" in metrics["reason"]
+    assert {n: t["gate"] for n, t in metrics["tasks"].items()} == {
+        "click": "pass", "like": "fail", "watch_time": "none", "purchase": "pass"}
+    assert days["after_shuffled"] == days["after_next_day"]
+
+
+def test_two_processes_two_folders_the_same_metrics(place, days, tmp_path, small):
+    shuffled = place / "shuffled"
+    settings = [x for s in small for x in ("--set", s)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", str(place / "recipe.yaml"), "--input", str(shuffled),
+         "--output", str(tmp_path), *settings], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    again = json.loads((tmp_path / "demo/latest/report/metrics.json").read_text())
+    one = days["shuffled"].metrics
+    for task, values in again["tasks"].items():
+        assert values["metrics"] == one["tasks"][task]["metrics"]
+        assert values["intervals"] == one["tasks"][task]["intervals"]
+    assert "refused" in ran.stdout and "like: auc" in ran.stdout
+    assert "I0000" not in ran.stdout + ran.stderr  # TensorFlow's chatter is in the log
+
+
+def test_predict_gives_what_the_run_served(days, tmp_path):
+    from serving.predict import predict
+
+    target = tmp_path / "scores.jsonl"
+    rows = predict(days["first"].folder.parents[1] / "serving", days["first"].folder / "requests.jsonl", str(target))
+    scores = [json.loads(line) for line in target.read_text().splitlines()]
+    assert len(scores) == rows > 100
+    assert set(scores[0]) == {"click", "like", "watch_time", "purchase", "score"}
+    assert all(0 < s["click"] < 1 for s in scores)
+
+
+def rewritten(place: Path, tmp_path: Path, change) -> Path:
+    """The day's data with one Parquet file of the log changed."""
+    data = tmp_path / "data"
+    shutil.copytree(place / "data", data)
+    path = sorted(data.glob("impressions/*/*.parquet"))[3]
+    table = change(pq.read_table(path))
+    pq.write_table(table, path)
+    return data
+
+
+def test_a_missing_column(place, days, go, tmp_path):
+    data = rewritten(place, tmp_path, lambda t: t.rename_columns(["device" if n == "surface" else
+                                                                  "surfaze" if n == "device" else n
+                                                                  for n in t.column_names]))
+    found = go(place / "recipe.yaml", data, tmp_path / "out")
+    assert (found.code, found.metrics["status"], found.metrics["failure"]["step"]) == (4, "failed", "Ingest")
+    assert "surface" in found.metrics["failure"]["message"] and "surfaze" in found.metrics["failure"]["message"]
+    assert "Push" in found.metrics["not_reached"]
+
+
+def test_a_column_of_another_type(place, days, go, tmp_path):
+    def change(table):
+        texts = pa.array([f"no {i}" for i in range(table.num_rows)])
+        return table.set_column(table.column_names.index("position"), "position", texts)
+
+    found = go(place / "recipe.yaml", rewritten(place, tmp_path, change), tmp_path / "out")
+    assert found.code == 4
+    assert "position" in found.metrics["failure"]["message"] and "int" in found.metrics["failure"]["message"]
+
+
+def test_no_rows(place, days, go, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(place / "data", data)
+    for path in data.glob("impressions/*/*.parquet"):
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    found = go(place / "recipe.yaml", data, tmp_path / "out")
+    assert found.code == 4 and "no rows" in found.metrics["failure"]["message"]
+
+
+def test_a_task_without_any_label(place, days, go, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(place / "data", data)
+    for path in data.glob("impressions/*/*.parquet"):
+        table = pq.read_table(path)
+        nothing = pa.nulls(table.num_rows, table["purchase"].type)
+        pq.write_table(table.set_column(table.column_names.index("purchase"), "purchase", nothing), path)
+    found = go(place / "recipe.yaml", data, tmp_path / "out")
+    assert found.code == 4 and "purchase" in found.metrics["failure"]["message"]
+
+
+def test_a_recipe_for_other_data(place, days, go, tmp_path, root):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "census-income.data.bz2").write_bytes(b"")
+    found = go(place / "recipe.yaml", data, tmp_path / "out")
+    assert found.code == 4 and "impressions/*/*.parquet" in found.metrics["failure"]["message"]
+
+
+def test_values_that_break_the_schema(place, days, go, tmp_path):
+    def change(table):
+        return table.set_column(table.column_names.index("position"), "position",
+                                pa.array(table["position"].to_numpy() * 100))
+
+    found = go(place / "recipe.yaml", rewritten(place, tmp_path, change), tmp_path / "out")
+    assert (found.code, found.metrics["failure"]["step"]) == (4, "DataGate")
+    assert "position" in found.metrics["failure"]["message"]
+    assert "Trainer" in found.metrics["not_reached"]
+
+
+def test_a_wrong_recipe_starts_nothing(place, go, tmp_path):
+    with pytest.raises(RecipeError, match="training.epochz"):
+        go(place / "recipe.yaml", place / "data", tmp_path / "out", "training.epochz=1")
+    assert not (tmp_path / "out").exists()
