@@ -14,8 +14,14 @@ from pipeline.recipe.parts import Column
 
 # What each type of a recipe is in memory; missing values are nulls.
 ARROW_TYPES: dict[str, pa.DataType] = {
-    "int": pa.int64(), "float": pa.float64(), "string": pa.string(), "time": pa.int64(), "date": pa.int64(),
-    "list[int]": pa.list_(pa.int64()), "list[string]": pa.list_(pa.string()), "vector": pa.list_(pa.float32()),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "string": pa.string(),
+    "time": pa.int64(),
+    "date": pa.int64(),
+    "list[int]": pa.list_(pa.int64()),
+    "list[string]": pa.list_(pa.string()),
+    "vector": pa.list_(pa.float32()),
 }
 
 

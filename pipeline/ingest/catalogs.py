@@ -37,7 +37,8 @@ def load_catalog(catalog: Catalog, name: str, input_dir: Path, wanted: list[str]
       wanted: the columns to keep, besides key and time.
 
     Raises:
-      DataError: a file or column is missing, there are no rows, or a key repeats where no time tells its rows apart.
+      DataError: a file or column is missing, there are no rows, or a key repeats where no time tells its rows
+        apart.
     """
     what = f"sources.catalogs.{name}"
     files = resolve(catalog, input_dir, what)
@@ -51,7 +52,10 @@ def load_catalog(catalog: Catalog, name: str, input_dir: Path, wanted: list[str]
             rows.read += len(batch.positions) + len(batch.unreadable)
             for column in needed:
                 nulls = np.flatnonzero(batch.columns[column].is_null())
-                batch.flag(nulls, lambda _, c=column: Problem(f"{c} is missing", f"{c} is missing, which the join needs"))
+                batch.flag(
+                    nulls,
+                    lambda _, c=column: Problem(f"{c} is missing", f"{c} is missing, which the join needs"),
+                )
             rows.dead += batch.drop_problems(file)
             parts.append(pa.table({**batch.columns, _PLACE[0]: pa.repeat(file, len(batch.positions)),
                                    _PLACE[1]: batch.positions}))
@@ -69,9 +73,11 @@ def _refuse_repeats(table: pa.Table, key: str, what: str) -> None:
     if repeats.any():
         second = int(np.flatnonzero(repeats)[0])
         row = table.slice(second, 1).to_pylist()[0]
-        raise DataError(f"{what}: {key} {row[key]!r} is there more than once, again in {row[_PLACE[0]]}, row "
-                        f"{row[_PLACE[1]]} ({repeats.sum()} such rows); a key must be unique, or `time:` must name the "
-                        "column that says when a row began to hold")
+        raise DataError(
+            f"{what}: {key} {row[key]!r} is there more than once, again in {row[_PLACE[0]]}, row "
+            f"{row[_PLACE[1]]} ({repeats.sum()} such rows); a key must be unique, or `time:` must name the "
+            "column that says when a row began to hold"
+        )
 
 
 class Join:
@@ -108,7 +114,9 @@ class Join:
         unmatched = key.is_null().to_numpy(zero_copy_only=False) | (rows < 0)
         if self._of_time is not None:
             unmatched |= time.is_null().to_numpy(zero_copy_only=False)
-            rows = self._of_time.rows(np.where(unmatched, 0, rows), time.fill_null(0).to_numpy(zero_copy_only=False))
+            rows = self._of_time.rows(
+                np.where(unmatched, 0, rows), time.fill_null(0).to_numpy(zero_copy_only=False)
+            )
             unmatched |= rows < 0
         take = pa.array(np.where(unmatched, 0, rows), mask=unmatched)
         for name, values in self._columns.items():

@@ -1,5 +1,6 @@
-"""What a recipe demands of columns where no schema can see it: those that are not written to examples, such as what is
-known only after the impression, and lists of allowed whole numbers, which TensorFlow Data Validation does not have."""
+"""What a recipe demands of columns where no schema can see it: those that are not written to examples, such
+as what is known only after the impression, and lists of allowed whole numbers, which TensorFlow Data
+Validation does not have."""
 
 from __future__ import annotations
 

@@ -69,8 +69,13 @@ class Counts:
     def add(self, other: Counts) -> None:
         """Adds what one worker counted; catalogs and digests stay."""
         self.read += other.read
-        for mine, more in ((self.written, other.written), (self.dropped, other.dropped), (self.dead, other.dead),
-                           (self.unmatched, other.unmatched), (self.broken, other.broken)):
+        for mine, more in (
+            (self.written, other.written),
+            (self.dropped, other.dropped),
+            (self.dead, other.dead),
+            (self.unmatched, other.unmatched),
+            (self.broken, other.broken),
+        ):
             for key, value in more.items():
                 mine[key] = mine.get(key, 0) + value
         for kind, reason in other.examples_of_dead.items():

@@ -1,8 +1,9 @@
 """Arrow columns to serialized tf.Examples, by whole columns and always the same bytes.
 
-tfx-bsl's encoder orders an Example's map by a hash that changes with every run; here the order is fixed, so that equal
-rows are equal bytes. The encoding is Protocol Buffers' (protobuf.dev/programming-guides/encoding): Example
-{1: Features {1: map of name → Feature {1: BytesList, 2: FloatList, 3: Int64List}}}, with numbers packed.
+tfx-bsl's encoder orders an Example's map by a hash that changes with every run; here the order is fixed, so
+that equal rows are equal bytes. The encoding is Protocol Buffers' (protobuf.dev/programming-guides/encoding):
+Example {1: Features {1: map of name → Feature {1: BytesList, 2: FloatList, 3: Int64List}}}, with numbers
+packed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def encode_examples(columns: dict[str, pa.Array]) -> pa.BinaryArray:
     for name in sorted(columns):
         column = columns[name]
         if pt.is_list(column.type):
-            lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+            lengths = (
+                pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+            )
             others.append(_entries(name, column.flatten(), lengths))
         elif pt.is_string(column.type):
             # most texts repeat: each distinct one is encoded once
@@ -69,7 +72,9 @@ def _entries(name: str, values: pa.Array, lengths: np.ndarray) -> pa.Array:
         content = _by_row(pc.binary_join_element_wise(head.array(len(texts)), texts, b""), lengths)
     elif pt.is_floating(values.type):
         kind = _FLOATS
-        content = _cut(np.ascontiguousarray(values.to_numpy(zero_copy_only=False), "<f4").tobytes(), lengths * 4)
+        content = _cut(
+            np.ascontiguousarray(values.to_numpy(zero_copy_only=False), "<f4").tobytes(), lengths * 4
+        )
     else:
         kind, items = _INTS, _Rows()
         items.add([values.to_numpy(zero_copy_only=False).view(np.uint64)])
@@ -94,7 +99,9 @@ def _front(name: str, kind: bytes, size: np.ndarray | int) -> list[_Part]:
 
 
 def _length_of(parts: list[_Part]) -> np.ndarray:
-    return sum((np.uint64(len(p)) if isinstance(p, bytes) else _varint_widths(p) for p in parts), np.uint64(0))
+    return sum(
+        (np.uint64(len(p)) if isinstance(p, bytes) else _varint_widths(p) for p in parts), np.uint64(0)
+    )
 
 
 class _Rows:

@@ -55,8 +55,10 @@ def file_format(source: Source, name: str) -> str:
         return source.format
     path = Path(name.removesuffix(".gz").removesuffix(".bz2"))
     if path.suffix not in FORMATS:
-        raise DataError(f"{name}: the ending '{path.suffix}' does not say the format; write `format:` in the recipe "
-                        f"(csv, jsonl or parquet), or use one of {', '.join(FORMATS)}")
+        raise DataError(
+            f"{name}: the ending '{path.suffix}' does not say the format; write `format:` in the recipe "
+            f"(csv, jsonl or parquet), or use one of {', '.join(FORMATS)}"
+        )
     if FORMATS[path.suffix] == "parquet" and name.endswith(COMPRESSED):
         raise DataError(f"{name}: Parquet compresses by itself; unpack it")
     return FORMATS[path.suffix]
@@ -85,5 +87,7 @@ def source_digest(recipe: Recipe, input_dir: Path) -> dict[str, dict[str, str]]:
     input_dir = Path(input_dir)
     sources: dict[str, Source] = {"log": recipe.sources.log}
     sources |= {f"catalogs.{name}": catalog for name, catalog in recipe.sources.catalogs.items()}
-    return {what: {name: file_digest(input_dir / name) for name in resolve(source, input_dir, f"sources.{what}")}
-            for what, source in sources.items()}
+    return {
+        what: {name: file_digest(input_dir / name) for name in resolve(source, input_dir, f"sources.{what}")}
+        for what, source in sources.items()
+    }

@@ -52,14 +52,17 @@ def hash_text(text: str) -> np.uint64:
 def row_ids(file: str, positions: np.ndarray) -> np.ndarray:
     """A stable id of each row from its place in the source: int64 `[rows]`, not negative.
 
-    It is SplitMix64 of (hash of the file's path below the input folder + row number), without its highest bit.
+    It is SplitMix64 of (hash of the file's path below the input folder + row number), without its highest
+    bit.
     """
     return (mix(hash_text(file) + positions.astype(np.uint64) * _GOLDEN) >> np.uint64(1)).astype(np.int64)
 
 
 def _hash_texts(texts: pa.Array) -> np.ndarray:
     rows = len(texts)
-    offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset:texts.offset + rows + 1].astype(np.int64)
+    offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + rows + 1].astype(
+        np.int64
+    )
     data = texts.buffers()[2]
     if data is None or offsets[-1] == offsets[0]:
         return np.zeros(rows, np.uint64)

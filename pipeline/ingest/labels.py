@@ -17,11 +17,14 @@ from pipeline.recipe.parts import Task
 class Labels:
     """Evaluates the tasks' expressions on batches.
 
-    A label exists (mask 1) where its expression is not missing and `where` is true. Elsewhere label and weight
-    are 0. A label whose value is beyond float32 counts as missing. The weight is mask × `weight`, or the mask.
+    A label exists (mask 1) where its expression is not missing and `where` is true. Elsewhere label and
+    weight are 0. A label whose value is beyond float32 counts as missing. The weight is mask × `weight`, or
+    the mask.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], references: Mapping[str, Mapping[str, str]], types: Mapping[str, str]):
+    def __init__(
+        self, tasks: Mapping[str, Task], references: Mapping[str, Mapping[str, str]], types: Mapping[str, str]
+    ):
         self._tasks = tasks
         self._parsed: dict[tuple[str, str], Expression] = {}
         for name, task in tasks.items():
@@ -38,9 +41,11 @@ class Labels:
         return set().union(*(e.columns for e in every))
 
     def __call__(self, batch: Batch) -> None:
-        """Adds `<task>/label`, `/mask`, `/weight` and `/reference/<name>`, float32 `[rows]`, to the batch's columns.
+        """Adds `<task>/label`, `/mask`, `/weight` and `/reference/<name>`, float32 `[rows]`, to the batch's
+        columns.
 
-        A binary label other than 0 and 1 makes a row dead, and so does a weight that is missing, infinite or negative.
+        A binary label other than 0 and 1 makes a row dead, and so does a weight that is missing, infinite or
+        negative.
         """
         values = {n: numpy_operations.column_values(batch.columns[n]) for n in self.columns}
         rows = len(batch.positions)
@@ -51,8 +56,13 @@ class Labels:
             if task.where is not None:
                 mask &= self._evaluate(name, "where", values, rows).astype(bool)
             if task.kind == "binary":
-                self._flag(batch, f"{name}: label is neither 0 nor 1", mask & (label != 0) & (label != 1), label,
-                           f"the label of {name} is {{}}, neither 0 nor 1")
+                self._flag(
+                    batch,
+                    f"{name}: label is neither 0 nor 1",
+                    mask & (label != 0) & (label != 1),
+                    label,
+                    f"the label of {name} is {{}}, neither 0 nor 1",
+                )
             weight = mask.astype(np.float64)
             if task.weight is not None:
                 weight = np.where(mask, self._evaluate(name, "weight", values, rows), 0.0)

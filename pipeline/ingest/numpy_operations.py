@@ -1,8 +1,9 @@
 """The operations of a recipe's expressions on NumPy columns.
 
-Values are float64 `[rows]` with NaN for a missing number, object arrays of `str` with "" for a missing text, and bool
-arrays; constants are scalars. A missing number makes the result of arithmetic missing. An operation without a real
-result (division by 0, the root of a negative number) gives a missing number, never infinity or an error.
+Values are float64 `[rows]` with NaN for a missing number, object arrays of `str` with "" for a missing text,
+and bool arrays; constants are scalars. A missing number makes the result of arithmetic missing. An operation
+without a real result (division by 0, the root of a negative number) gives a missing number, never infinity or
+an error.
 """
 
 from __future__ import annotations
@@ -170,8 +171,8 @@ def lower(text: Any) -> Any:
 def cross(a: Any, b: Any) -> Any:
     """`a + "_x_" + b`; "" where either is missing.
 
-    A whole number is written without a point ("3"), any other with six decimals ("0.500000"), a condition as "1"
-    or "0".
+    A whole number is written without a point ("3"), any other with six decimals ("0.500000"), a condition as
+    "1" or "0".
     """
     a, b = np.broadcast_arrays(as_text(a), as_text(b))
     absent = np.equal(a, "") | np.equal(b, "")

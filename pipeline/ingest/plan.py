@@ -16,8 +16,8 @@ from pipeline.ingest.splits import split_files
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Catalog, Column, Log, Roles, Splits, Task
 
-# Of the log as text. Rows of one partition are in memory together, joined, with their sorted copy: measured, some 15
-# times as much.
+# Of the log as text. Rows of one partition are in memory together, with all that was joined to them and a
+# sorted copy; with this, 6 million rows of 45 features took hardly more memory than one million.
 PARTITION_BYTES = 16 << 20
 PIECE_BYTES = 64 << 20
 MAX_PARTITIONS = 512
@@ -77,7 +77,9 @@ class Plan:
     def target_columns(self) -> list[str]:
         """What the tasks add to an example."""
         names = [f"{task}/{part}" for task in self.tasks for part in ("label", "mask", "weight")]
-        return names + [f"{task}/reference/{name}" for task, named in self.references.items() for name in named]
+        return names + [
+            f"{task}/reference/{name}" for task, named in self.references.items() for name in named
+        ]
 
 
 def make_plan(recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path) -> Plan:

@@ -59,14 +59,22 @@ def check_columns(input_dir: Path, names: list[str], source: Source, what: str) 
                 raise DataError(f"{what}: {name} is empty; its first line must name the columns")
             _check_names(found, source, f"{what}: {name}")
         for column, spec in source.columns.items():
-            if file_format(source, name) == "csv" and spec.type.startswith("list[") and spec.separator is None:
-                raise DataError(f"{what}: {column} is {spec.type} and {name} is CSV; write `separator:` in the recipe")
+            if (
+                file_format(source, name) == "csv"
+                and spec.type.startswith("list[")
+                and spec.separator is None
+            ):
+                raise DataError(
+                    f"{what}: {column} is {spec.type} and {name} is CSV; write `separator:` in the recipe"
+                )
 
 
 def _check_names(found: object, source: Source, place: str) -> None:
     found = list(found)
     absent = [(n, c.column or n) for n, c in source.columns.items() if (c.column or n) not in found]
-    twice = sorted({n for n in found if found.count(n) > 1} & {c.column or n for n, c in source.columns.items()})
+    twice = sorted(
+        {n for n in found if found.count(n) > 1} & {c.column or n for n, c in source.columns.items()}
+    )
     if twice:
         raise DataError(f"{place} has more than one column named '{twice[0]}'")
     if not absent:
@@ -85,8 +93,10 @@ def _check_types(types: dict[str, pa.DataType], source: Source, place: str) -> N
     for name, column in source.columns.items():
         kind = types[column.column or name]
         if not fits(kind, column):
-            raise DataError(f"{place}: `{column.column or name}` is {kind} there and {column.type} in the recipe"
-                            f"{_remedy(kind, name, column)}")
+            raise DataError(
+                f"{place}: `{column.column or name}` is {kind} there and {column.type} in the recipe"
+                f"{_remedy(kind, name, column)}"
+            )
 
 
 def _remedy(kind: pa.DataType, name: str, column: Column) -> str:

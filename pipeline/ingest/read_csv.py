@@ -59,7 +59,9 @@ def header(path: Path, source: Source) -> list[str]:
         return []
 
 
-def read_csv(path: Path, source: Source, wanted: list[str], block_bytes: int = BLOCK_BYTES) -> Iterator[Batch]:
+def read_csv(
+    path: Path, source: Source, wanted: list[str], block_bytes: int = BLOCK_BYTES
+) -> Iterator[Batch]:
     """Yields the rows of a CSV file in order. White space around a value is not part of it.
 
     Args:
@@ -77,8 +79,10 @@ def read_csv(path: Path, source: Source, wanted: list[str], block_bytes: int = B
     before_first = 1 if source.header else 0
 
     def keep(row: pa.csv.InvalidRow) -> str:
-        problem = Problem("wrong number of fields",
-                          f"has {row.actual_columns} fields where the file has {row.expected_columns} columns")
+        problem = Problem(
+            "wrong number of fields",
+            f"has {row.actual_columns} fields where the file has {row.expected_columns} columns",
+        )
         invalid.append((row.number - before_first, problem, row.text.replace(NOT_TEXT, "\ufffd")))
         return "skip"
 
@@ -88,13 +92,22 @@ def read_csv(path: Path, source: Source, wanted: list[str], block_bytes: int = B
                 stream,
                 read_options=pa.csv.ReadOptions(
                     # threads would lose the numbers of invalid rows
-                    use_threads=False, block_size=block_bytes,
-                    column_names=None if source.header else [c.column or n for n, c in source.columns.items()]),
+                    use_threads=False,
+                    block_size=block_bytes,
+                    column_names=None
+                    if source.header
+                    else [c.column or n for n, c in source.columns.items()],
+                ),
                 parse_options=pa.csv.ParseOptions(
-                    delimiter=_delimiter(path, source), newlines_in_values=True, invalid_row_handler=keep),
+                    delimiter=_delimiter(path, source), newlines_in_values=True, invalid_row_handler=keep
+                ),
                 convert_options=pa.csv.ConvertOptions(
-                    include_columns=list(names.values()), strings_can_be_null=False, check_utf8=False,
-                    column_types={name: pa.string() for name in names.values()}))
+                    include_columns=list(names.values()),
+                    strings_can_be_null=False,
+                    check_utf8=False,
+                    column_types={name: pa.string() for name in names.values()},
+                ),
+            )
             following = 1
             for chunk in reader:
                 if not chunk.num_rows:
@@ -121,7 +134,8 @@ def _delimiter(path: Path, source: Source) -> str:
 
 
 def _positions(rows: int, first: int, invalid: list[tuple[int, Problem, object]]) -> tuple[np.ndarray, int]:
-    """Numbers of the next valid rows, and of the row after them. All invalid rows among them are known by now."""
+    """Numbers of the next valid rows, and of the row after them. All invalid rows among them are known by
+    now."""
     after, skipped = first + rows, []
     for number, _, _ in invalid:
         if number < after:
@@ -151,13 +165,18 @@ def _typed(texts: dict[str, pa.Array], source: Source, positions: np.ndarray,
         if column.type in ("string", "list[string]"):
             odd = pc.match_substring(column_texts, NOT_TEXT)
             if pc.any(odd).as_py():
-                batch.flag(np.flatnonzero(odd), lambda i, name=name: Problem(f"{name}: not UTF-8",
-                                                                             f"{name}: the text is not UTF-8"))
+                batch.flag(
+                    np.flatnonzero(odd),
+                    lambda i, name=name: Problem(f"{name}: not UTF-8", f"{name}: the text is not UTF-8"),
+                )
     return batch
 
 
-def flag_values(batch: Batch, name: str, kind: str, bad: np.ndarray | None, value: Callable[[int], object]) -> None:
-    """Marks the rows whose value of a column could not be read as its type; `value` gives a row's, to be shown."""
+def flag_values(
+    batch: Batch, name: str, kind: str, bad: np.ndarray | None, value: Callable[[int], object]
+) -> None:
+    """Marks the rows whose value of a column could not be read as its type; `value` gives a row's, to be
+    shown."""
     if bad is None:
         return
     article = "an" if kind == "int" else "a"

@@ -22,7 +22,9 @@ from pipeline.recipe.parts import Column, Source
 KEY_LINES = 1000
 
 
-def read_jsonl(path: Path, source: Source, wanted: list[str], block_bytes: int = BLOCK_BYTES) -> Iterator[Batch]:
+def read_jsonl(
+    path: Path, source: Source, wanted: list[str], block_bytes: int = BLOCK_BYTES
+) -> Iterator[Batch]:
     """Yields the rows of a JSON Lines file in order. A key that is absent or null is a missing value.
 
     A number may stand where the recipe says string and a text where it says a number; they are read as a CSV
@@ -106,7 +108,11 @@ def _key(source: Source, name: str) -> str:
 
 
 def _json_type(column: Column) -> pa.DataType:
-    if column.type == "date" or (column.type == "time" and column.unit == "iso") or column.separator is not None:
+    if (
+        column.type == "date"
+        or (column.type == "time" and column.unit == "iso")
+        or column.separator is not None
+    ):
         return pa.string()
     return pa.list_(pa.float64()) if column.type == "vector" else ARROW_TYPES[column.type]
 

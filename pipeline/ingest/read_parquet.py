@@ -56,7 +56,9 @@ def read_parquet(path: Path, source: Source, wanted: list[str], row_groups: rang
             raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
 
 
-def typed_batch(found: dict[str, pa.Array], names: dict[str, str], source: Source, positions: np.ndarray) -> Batch:
+def typed_batch(
+    found: dict[str, pa.Array], names: dict[str, str], source: Source, positions: np.ndarray
+) -> Batch:
     """Arrow columns, of types that fit, as a batch."""
 
     def raw(row: int) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """First stage, for each piece of the log: read, join, label, split; rows go to hash partitions on disk.
 
-Rows that must meet (repeats) have the same partition. A worker keeps one spill file a piece, with a record batch a
-partition for each time that its buffer was full; an index beside it says which batch is whose.
+Rows that must meet (repeats) have the same partition. A worker keeps one spill file a piece, with a record
+batch a partition for each time that its buffer was full; an index beside it says which batch is whose.
 """
 
 from __future__ import annotations

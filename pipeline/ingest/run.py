@@ -31,10 +31,11 @@ def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pip
     """Reads a recipe's sources and writes examples.
 
     Writes `Split-<split>/data_tfrecord-<i>-of-<n>.gz` for train, validation and test, gzipped TFRecords of
-    tf.Examples: every column in `recipe.example_columns` (a missing value has no value), per task `<task>/label`,
-    `/mask`, `/weight` and `/reference/<name>` (floats), and `row/id` (int64, see `hashing.row_ids`). Bytes and names
-    depend on the recipe and the data alone. Beside them `counts.json`, and `dead_letters.jsonl` in `dead_dir`; both
-    are written too where the data are refused for what was counted.
+    tf.Examples: every column in `recipe.example_columns` (a missing value has no value), per task
+    `<task>/label`, `/mask`, `/weight` and `/reference/<name>` (floats), and `row/id` (int64, see
+    `hashing.row_ids`). Bytes and names depend on the recipe and the data alone. Beside them `counts.json`,
+    and `dead_letters.jsonl` in `dead_dir`; both are written too where the data are refused for what was
+    counted.
 
     Args:
       recipe: what to read.
@@ -45,8 +46,8 @@ def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pip
       progress: told, about once a second and from another thread, how many rows of the log have been read.
 
     Raises:
-      DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; a split has no
-        rows; or a task has no known label in train or test.
+      DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; a split
+        has no rows; or a task has no known label in train or test.
     """
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     dead_dir = output_dir if dead_dir is None else Path(dead_dir)
@@ -59,7 +60,9 @@ def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pip
             task: dict.fromkeys(SPLITS, 0) for task in recipe.tasks})
         with (dead_dir / DEAD_LETTERS).open("w") as letters:
             _load_catalogs(plan, counts, letters)
-            _check_share(recipe, {n: (c["dead"], c["read"]) for n, c in counts.catalogs.items()}, counts, dead_dir)
+            _check_share(
+                recipe, {n: (c["dead"], c["read"]) for n, c in counts.catalogs.items()}, counts, dead_dir
+            )
             work = pieces(plan)
             with watch(plan, len(work), progress):
                 _run(pipeline, plan, work)
@@ -111,8 +114,12 @@ def _run(pipeline: beam.Pipeline, plan: Plan, work: list[Piece]) -> None:
     all_read = (pipeline | "Pieces" >> beam.Create(work) | "Spread pieces" >> beam.Reshuffle()
                 | "Read" >> beam.ParDo(_Read(plan)))
     # as a side input, the first stage's results make the second wait for all of it
-    _ = (pipeline | "Partitions" >> beam.Create(range(plan.partitions)) | "Spread partitions" >> beam.Reshuffle()
-         | "Write" >> beam.ParDo(_Write(plan, len(work)), beam.pvalue.AsList(all_read)))
+    _ = (
+        pipeline
+        | "Partitions" >> beam.Create(range(plan.partitions))
+        | "Spread partitions" >> beam.Reshuffle()
+        | "Write" >> beam.ParDo(_Write(plan, len(work)), beam.pvalue.AsList(all_read))
+    )
     pipeline.run().wait_until_finish()
 
 
@@ -132,7 +139,9 @@ def _load_catalogs(plan: Plan, counts: Counts, letters: Any) -> None:
         counts.catalogs[name] = {"read": rows.read, "dead": len(rows.dead)}
 
 
-def _check_share(recipe: Recipe, dead_of_read: dict[str, tuple[int, int]], counts: Counts, dead_dir: Path) -> None:
+def _check_share(
+    recipe: Recipe, dead_of_read: dict[str, tuple[int, int]], counts: Counts, dead_dir: Path
+) -> None:
     for what, (dead, read) in dead_of_read.items():
         if dead > recipe.dead.max_share * read:
             top = sorted(counts.dead.items(), key=lambda kind: -kind[1])[:3]
@@ -155,17 +164,23 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
             seen = ""
             if counts.first_time is not None and recipe.splits.by == "time":
                 hours = recipe.splits.utc_offset_hours
-                seen = (f"; the data are from {_moment(counts.first_time, hours)} to "
-                        f"{_moment(counts.last_time, hours)}, validation_from is {recipe.splits.validation_from} and "
-                        f"test_from {recipe.splits.test_from}, all {hours:+g} h from UTC")
+                seen = (
+                    f"; the data are from {_moment(counts.first_time, hours)} to "
+                    f"{_moment(counts.last_time, hours)}, validation_from is "
+                    f"{recipe.splits.validation_from} and test_from {recipe.splits.test_from}, all "
+                    f"{hours:+g} h from UTC"
+                )
             raise DataError(f"splits: {split} has no rows{seen}", counts)
     for task, known in counts.known.items():
         for split in ("train", "test"):
             if not known[split]:
                 where = recipe.tasks[task].where
                 raise DataError(
-                    f"tasks.{task}: no row of {split} has a label: `{recipe.tasks[task].label}` is always missing"
-                    + (f" or `{where}` false" if where else ""), counts)
+                    f"tasks.{task}: no row of {split} has a label: `{recipe.tasks[task].label}` is always "
+                    "missing"
+                    + (f" or `{where}` false" if where else ""),
+                    counts,
+                )
 
 
 def _moment(ms: int, hours: float) -> str:

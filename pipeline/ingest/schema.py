@@ -20,10 +20,10 @@ _TYPES = {
 def schema_proto(recipe: Recipe) -> schema_pb2.Schema:
     """A TensorFlow Metadata schema of every feature that `ingest` writes.
 
-    Columns are of variable length (a missing value is no value), with at most one value where they are single; a
-    vector has as many as the feature that reads it says. Targets and the row's id are always there. TensorFlow Data
-    Validation has no list of allowed whole numbers: for those the schema holds the range, and ingestion the rest
-    (see `constraints`).
+    Columns are of variable length (a missing value is no value), with at most one value where they are
+    single; a vector has as many as the feature that reads it says. Targets and the row's id are always there.
+    TensorFlow Data Validation has no list of allowed whole numbers: for those the schema holds the range, and
+    ingestion the rest (see `constraints`).
     """
     schema = schema_pb2.Schema()
     dimensions = {f.column or name: f.dimension for name, f in recipe.features.items() if f.kind == "vector"}

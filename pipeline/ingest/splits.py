@@ -81,7 +81,9 @@ def split_files(splits: Splits, files: list[str], input_dir: Path) -> dict[str, 
         for pattern in getattr(splits, split):
             names = matching([pattern], input_dir)
             if not set(names) & set(files):
-                raise DataError(f"splits.{split}: '{pattern}' matches none of the log's files: {_some(files)}")
+                raise DataError(
+                    f"splits.{split}: '{pattern}' matches none of the log's files: {_some(files)}"
+                )
             for name in names:
                 if name in found and number not in found[name]:
                     found[name].append(number)

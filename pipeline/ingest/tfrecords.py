@@ -1,4 +1,5 @@
-"""TFRecord files: each record is length, CRC of the length, data, CRC of the data (tensorflow/core/lib/io)."""
+"""TFRecord files: each record is length, CRC of the length, data, CRC of the data
+(tensorflow/core/lib/io)."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ class TFRecordWriter:
 
     def write(self, records: pa.Array) -> None:
         """Appends records, a binary array."""
-        lengths = np.diff(np.frombuffer(records.buffers()[1], np.int32)[records.offset:records.offset + len(records) + 1])
+        lengths = np.diff(
+            np.frombuffer(records.buffers()[1], np.int32)[records.offset : records.offset + len(records) + 1]
+        )
         distinct, places = np.unique(lengths, return_inverse=True)
         fronts = np.zeros(len(records), [("length", "<u8"), ("crc", "<u4")])
         fronts["length"] = lengths

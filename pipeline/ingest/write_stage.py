@@ -45,7 +45,11 @@ class WriteStage:
         batches = []
         for number in range(self._pieces):
             base = piece_path(self._plan.work_dir, number)
-            mine = [i for i, owner in enumerate(json.loads(Path(f"{base}.index").read_text())) if owner == partition]
+            mine = [
+                i
+                for i, owner in enumerate(json.loads(Path(f"{base}.index").read_text()))
+                if owner == partition
+            ]
             if mine:
                 with pa.memory_map(f"{base}.arrow") as source:
                     file = pa.ipc.open_file(source)
@@ -53,7 +57,8 @@ class WriteStage:
         return pa.Table.from_batches(batches).combine_chunks() if batches else None
 
     def _drop_repeats(self, table: pa.Table, counts: Counts) -> pa.Table:
-        """Keeps the first row, by file and position, of those alike. A row that lacks one of the columns is alike none."""
+        """Keeps the first row, by file and position, of those alike. A row that lacks one of the columns is
+        alike none."""
         unique = self._plan.log.unique
         table = table.take(pa.array(np.lexsort((table[POSITION], table[FILE]))))
         whole = np.ones(len(table), bool)

@@ -106,13 +106,16 @@ def payloads():
 
 @pytest.fixture(scope="session")
 def tables(payloads):
-    """Split → the rows that were written, each feature a list column (null where it is absent); None without rows."""
+    """Split → the rows that were written, each feature a list column (null where it is absent); None without
+    rows."""
 
     def read(recipe: Recipe, output_dir: Path) -> dict[str, pa.RecordBatch | None]:
         plain = schema_pb2.Schema(feature=[schema_pb2.Feature(name=f.name, type=f.type)
                                            for f in schema_proto(recipe).feature])
         decoder = ExamplesToRecordBatchDecoder(plain.SerializeToString())
-        return {split: decoder.DecodeBatch(rows) if rows else None for split, rows in payloads(output_dir).items()}
+        return {
+            split: decoder.DecodeBatch(rows) if rows else None for split, rows in payloads(output_dir).items()
+        }
 
     return read
 
@@ -122,6 +125,8 @@ def examples(tables):
     """Split → the rows that were written, each a dict."""
 
     def read(recipe: Recipe, output_dir: Path) -> dict[str, list[dict[str, Any]]]:
-        return {split: batch.to_pylist() if batch else [] for split, batch in tables(recipe, output_dir).items()}
+        return {
+            split: batch.to_pylist() if batch else [] for split, batch in tables(recipe, output_dir).items()
+        }
 
     return read

@@ -23,27 +23,34 @@ def read(array, **column):
     return [BAD if wrong else value for value, wrong in zip(found.to_pylist(), bad)]
 
 
-@pytest.mark.parametrize(("array", "kind", "want"), [
-    (pa.array([1, None], pa.int8()), "int", [1, None]),
-    (pa.array([True, False, None]), "int", [1, 0, None]),
-    (pa.array([1.0, 1.5, np.nan, np.inf, None]), "int", [1, BAD, None, BAD, None]),
-    (pa.array([2**64 - 1, 5], pa.uint64()), "int", [BAD, 5]),
-    (pa.array([1, None]), "float", [1.0, None]),
-    (pa.array([0.5, np.nan, np.inf, None]), "float", [0.5, None, BAD, None]),
-    (pa.array([Decimal("1.50"), None]), "float", [1.5, None]),
-    (pa.array(["a", "", None]), "string", ["a", None, None]),
-    (pa.array([b"a", b"\xff"]), "string", ["a", BAD]),
-    (pa.array([7, None]), "string", ["7", None]),
-    (pa.array(["a", None, "a"]).dictionary_encode(), "string", ["a", None, "a"]),
-    (pa.nulls(2), "float", [None, None]),
-    (pa.array([date(1970, 1, 3), None]), "date", [2, None]),
-    (pa.array([datetime(1969, 12, 31, 12)]), "date", [-1]),
-    (pa.array(["1970-01-02", "x"]), "date", [1, BAD]),
-    (pa.array([[1, None, 2], None, []]), "list[int]", [[1, 2], None, []]),
-    (pa.array([["a", ""], ["b"]]), "list[string]", [["a"], ["b"]]),
-    (pa.array([[1.0, 2.0], None, [1.0, None]]), "vector", [[1.0, 2.0], None, BAD]),
-    (pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32(), 2)), "vector", [[1.0, 2.0], None, [3.0, 4.0]]),
-])
+@pytest.mark.parametrize(
+    ("array", "kind", "want"),
+    [
+        (pa.array([1, None], pa.int8()), "int", [1, None]),
+        (pa.array([True, False, None]), "int", [1, 0, None]),
+        (pa.array([1.0, 1.5, np.nan, np.inf, None]), "int", [1, BAD, None, BAD, None]),
+        (pa.array([2**64 - 1, 5], pa.uint64()), "int", [BAD, 5]),
+        (pa.array([1, None]), "float", [1.0, None]),
+        (pa.array([0.5, np.nan, np.inf, None]), "float", [0.5, None, BAD, None]),
+        (pa.array([Decimal("1.50"), None]), "float", [1.5, None]),
+        (pa.array(["a", "", None]), "string", ["a", None, None]),
+        (pa.array([b"a", b"\xff"]), "string", ["a", BAD]),
+        (pa.array([7, None]), "string", ["7", None]),
+        (pa.array(["a", None, "a"]).dictionary_encode(), "string", ["a", None, "a"]),
+        (pa.nulls(2), "float", [None, None]),
+        (pa.array([date(1970, 1, 3), None]), "date", [2, None]),
+        (pa.array([datetime(1969, 12, 31, 12)]), "date", [-1]),
+        (pa.array(["1970-01-02", "x"]), "date", [1, BAD]),
+        (pa.array([[1, None, 2], None, []]), "list[int]", [[1, 2], None, []]),
+        (pa.array([["a", ""], ["b"]]), "list[string]", [["a"], ["b"]]),
+        (pa.array([[1.0, 2.0], None, [1.0, None]]), "vector", [[1.0, 2.0], None, BAD]),
+        (
+            pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32(), 2)),
+            "vector",
+            [[1.0, 2.0], None, [3.0, 4.0]],
+        ),
+    ],
+)
 def test_convert(array, kind, want):
     assert read(array, type=kind) == want
     # a slice has offsets of its own

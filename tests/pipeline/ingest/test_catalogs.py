@@ -19,7 +19,10 @@ def test_join_by_key(tmp_path):
     (tmp_path / "users.csv").write_text("city,user,age\nRome,1,30\n,2,\n,,5\nx,y,z\n")
     loaded = load_catalog(USERS, "users", tmp_path, ["age", "city"])
     assert loaded.read == 4
-    assert [(d.position, d.problem.kind) for d in loaded.dead] == [(3, "user is missing"), (4, "user: not an int")]
+    assert [(d.position, d.problem.kind) for d in loaded.dead] == [
+        (3, "user is missing"),
+        (4, "user: not an int"),
+    ]
     columns = {"user": pa.array([2, 1, 9, None, 1])}
     unmatched = Join(USERS, loaded.table)(columns, None)
     assert unmatched.tolist() == [False, False, True, True, False]
@@ -34,8 +37,11 @@ def test_only_wanted_columns_are_read(tmp_path):
 
 def test_a_repeated_key_is_named(tmp_path):
     (tmp_path / "users.csv").write_text("user,age,city\n1,1,a\n7,1,b\n1,2,c\n7,2,d\n")
-    with pytest.raises(DataError, match=r"sources.catalogs.users: user 1 is there more than once, again in users.csv, "
-                                        r"row 3 \(2 such rows\)"):
+    with pytest.raises(
+        DataError,
+        match=r"sources.catalogs.users: user 1 is there more than once, again in users.csv, "
+        r"row 3 \(2 such rows\)",
+    ):
         load_catalog(USERS, "users", tmp_path, ["age"])
 
 
@@ -46,20 +52,32 @@ def test_no_usable_rows(tmp_path):
 
 
 catalog_rows = st.lists(st.tuples(st.sampled_from("abc"), st.integers(-5, 5)), min_size=1, max_size=25)
-queries = st.lists(st.tuples(st.sampled_from(["a", "b", "c", "d", None]), st.one_of(st.none(), st.integers(-7, 7))),
-                   min_size=1, max_size=25)
+queries = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c", "d", None]), st.one_of(st.none(), st.integers(-7, 7))),
+    min_size=1,
+    max_size=25,
+)
 
 
 @settings(deadline=None)
 @given(catalog_rows, queries)
 def test_as_of_joins_are_those_of_a_search_row_by_row(rows, queries):
-    table = pa.table({"item": pa.array([r[0] for r in rows]), "since": pa.array([r[1] for r in rows], pa.int64()),
-                      "price": np.arange(len(rows), dtype=float)})
+    table = pa.table(
+        {
+            "item": pa.array([r[0] for r in rows]),
+            "since": pa.array([r[1] for r in rows], pa.int64()),
+            "price": np.arange(len(rows), dtype=float),
+        }
+    )
     columns = {"item": pa.array([q[0] for q in queries], pa.string())}
     unmatched = Join(PRICES, table)(columns, pa.array([q[1] for q in queries], pa.int64()))
 
     def newest(item, time):
-        holding = [(since, i) for i, (key, since) in enumerate(rows) if key == item and time is not None and since <= time]
+        holding = [
+            (since, i)
+            for i, (key, since) in enumerate(rows)
+            if key == item and time is not None and since <= time
+        ]
         return float(max(holding)[1]) if holding else None
 
     want = [newest(*q) for q in queries]

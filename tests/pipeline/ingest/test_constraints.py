@@ -21,10 +21,20 @@ def test_only_what_the_schema_cannot_hold_is_looked_at():
 
 def test_broken_rules_are_counted():
     rules = Constraints(COLUMNS, ["tab", "codes", "city"])
-    assert rules({
-        "tab": pa.array([1, 3, None, -1]), "income": pa.array(["high", "middle", None, None]),
-        "paid": pa.array([-1.0, 11.0, None, 10.0]), "codes": pa.array([[1, 3, 4], [], None, [2]], pa.list_(pa.int64())),
-    }) == {"tab is none of 1, 2": 2, "income is missing": 2, "income is none of high, low": 1,
-           "paid is less than 0": 1, "paid is more than 10": 1, "codes is none of 1, 2": 1}
+    assert rules(
+        {
+            "tab": pa.array([1, 3, None, -1]),
+            "income": pa.array(["high", "middle", None, None]),
+            "paid": pa.array([-1.0, 11.0, None, 10.0]),
+            "codes": pa.array([[1, 3, 4], [], None, [2]], pa.list_(pa.int64())),
+        }
+    ) == {
+        "tab is none of 1, 2": 2,
+        "income is missing": 2,
+        "income is none of high, low": 1,
+        "paid is less than 0": 1,
+        "paid is more than 10": 1,
+        "codes is none of 1, 2": 1,
+    }
     assert rules({"tab": pa.array([1]), "income": pa.array(["low"]), "paid": pa.array([0.0]),
                   "codes": pa.array([[1]])}) == {}

@@ -41,7 +41,9 @@ def test_round_trip(found, start):
         return
     schema = schema_pb2.Schema(feature=[
         schema_pb2.Feature(name=n, type=KINDS.get(n, schema_pb2.FLOAT)) for n in TYPES])
-    back = ExamplesToRecordBatchDecoder(schema.SerializeToString()).DecodeBatch(encoded.to_pylist()).to_pylist()
+    back = (
+        ExamplesToRecordBatchDecoder(schema.SerializeToString()).DecodeBatch(encoded.to_pylist()).to_pylist()
+    )
 
     def values(value):
         found = value if isinstance(value, list) else [] if value is None else [value]
@@ -56,8 +58,12 @@ def test_a_missing_value_has_no_feature_and_equal_rows_equal_bytes():
     example = tf.train.Example.FromString(encode_examples(one)[0].as_py())
     assert sorted(example.features.feature) == ["f", "i", "v"]
     # in company the row is the same bytes, whatever widths its neighbours need
-    more = columns_of([{"i": 2**62, "f": 1.5, "d": 3.0, "s": "x" * 300, "li": [2**62], "ls": ["a"], "v": [0.0] * 99},
-                       {"i": 1, "f": 0.5, "d": None, "s": None, "li": [], "ls": None, "v": [1.0]}])
+    more = columns_of(
+        [
+            {"i": 2**62, "f": 1.5, "d": 3.0, "s": "x" * 300, "li": [2**62], "ls": ["a"], "v": [0.0] * 99},
+            {"i": 1, "f": 0.5, "d": None, "s": None, "li": [], "ls": None, "v": [1.0]},
+        ]
+    )
     assert encode_examples(more)[1] == encode_examples(one)[0]
 
 

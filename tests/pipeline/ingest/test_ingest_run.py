@@ -19,7 +19,9 @@ DAY = 86_400_000
 
 
 def pipeline():
-    return beam.Pipeline(options=PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"]))
+    return beam.Pipeline(
+        options=PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +74,10 @@ def refused(recipe, folder):
 def test_too_many_dead_rows_are_refused_but_counted(tmp_path, shop, frame):
     frame.assign(price=["x"] * 20 + ["1"] * 380).to_csv(tmp_path / "log.csv", index=False)
     message, counts = refused(shop(dead={"max_share": 0.04}), tmp_path)
-    assert message == (f"the log: 20 of 400 rows (5.00%) are dead, and dead.max_share allows 4.00%: 20 × price: 'x' is "
-                       f"not a float; every one is in {tmp_path / 'out/dead_letters.jsonl'}")
+    assert message == (
+        f"the log: 20 of 400 rows (5.00%) are dead, and dead.max_share allows 4.00%: 20 × price: 'x' is "
+        f"not a float; every one is in {tmp_path / 'out/dead_letters.jsonl'}"
+    )
     assert counts.rows_dead == 20 and Counts.load(tmp_path / "out/counts.json") == counts
     assert len((tmp_path / "out/dead_letters.jsonl").read_text().splitlines()) == 20
 
@@ -105,14 +109,24 @@ def test_a_file_that_breaks_while_it_is_read(tmp_path, shop):
     assert "log.csv: cannot be read as CSV" in refused(shop(), tmp_path)[0]
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda f: f.rename(columns={"price": "prices"}),
-     "sources.log: log.parquet: `price` is not in it; did you mean 'prices'? (4 of the recipe's 5 columns are there)"),
-    (lambda f: f[["user", "item"]].rename(columns={"item": "thing"}),
-     "(1 of the recipe's 5 columns are there; is this the data of another recipe?)"),
-    (lambda f: f.assign(user=f["user"].astype(str)),
-     "sources.log: log.parquet: `user` is string there and int in the recipe; write `user: string`"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda f: f.rename(columns={"price": "prices"}),
+            "sources.log: log.parquet: `price` is not in it; did you mean 'prices'? "
+            "(4 of the recipe's 5 columns are there)",
+        ),
+        (
+            lambda f: f[["user", "item"]].rename(columns={"item": "thing"}),
+            "(1 of the recipe's 5 columns are there; is this the data of another recipe?)",
+        ),
+        (
+            lambda f: f.assign(user=f["user"].astype(str)),
+            "sources.log: log.parquet: `user` is string there and int in the recipe; write `user: string`",
+        ),
+    ],
+)
 def test_columns_that_do_not_fit_stop_the_run_before_it_begins(tmp_path, shop, frame, change, message):
     table = pa.Table.from_pandas(change(frame), preserve_index=False)
     pq.write_table(table, tmp_path / "log.parquet")

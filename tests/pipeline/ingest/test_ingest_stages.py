@@ -67,9 +67,15 @@ def test_counts_add_up_on_any_dirty_file(tmp_path_factory, shop, run_stages, exa
 def frame():
     draw = np.random.default_rng(0)
     rows = 3000
-    return pd.DataFrame({
-        "user": draw.integers(0, 40, rows), "item": draw.choice(list("abcdefg"), rows), "at": draw.integers(0, 50, rows),
-        "price": np.round(draw.exponential(10, rows), 3), "clicked": draw.integers(0, 2, rows)})
+    return pd.DataFrame(
+        {
+            "user": draw.integers(0, 40, rows),
+            "item": draw.choice(list("abcdefg"), rows),
+            "at": draw.integers(0, 50, rows),
+            "price": np.round(draw.exponential(10, rows), 3),
+            "clicked": draw.integers(0, 2, rows),
+        }
+    )
 
 
 def test_the_first_of_repeats_is_kept_and_files_go_by_name(tmp_path, shop, run_stages, examples, frame):
@@ -132,7 +138,9 @@ def test_order_is_random_but_fixed(tmp_path, shop, run_stages, examples, frame):
 
 
 def test_catalogs_join_and_unmatched_rows_may_be_dead(tmp_path, shop, run_stages, examples):
-    write_csv(tmp_path / "log.csv", [("1", "a", "5", "1", "0"), ("2", "b", "5", "1", "1"), ("", "a", "5", "1", "1")])
+    write_csv(
+        tmp_path / "log.csv", [("1", "a", "5", "1", "0"), ("2", "b", "5", "1", "1"), ("", "a", "5", "1", "1")]
+    )
     (tmp_path / "users.csv").write_text("user,age\n1,30\n")
     (tmp_path / "items.csv").write_text("item,since,colour\na,6,red\na,4,blue\nb,9,green\n")
     catalogs = {"users": {"files": "users.csv", "key": "user", "columns": {"user": "int", "age": "int"}},

@@ -34,9 +34,11 @@ def test_wrong_labels_and_weights_are_dead():
     _, problems = run({"click": BinaryTask(kind="binary", label="clicked", weight="w")},
                       clicked=[2, 1, 1, 1, 0, None], w=[1.0, -0.5, None, 1e300, 0.0, -1.0])
     assert {row: p.reason for row, p in problems.items()} == {
-        0: "the label of click is 2, neither 0 nor 1", 1: "the weight of click is -0.5; it must be a number from 0",
+        0: "the label of click is 2, neither 0 nor 1",
+        1: "the weight of click is -0.5; it must be a number from 0",
         2: "the weight of click is missing; it must be a number from 0",
-        3: "the weight of click is 1e+300; it must be a number from 0"}
+        3: "the weight of click is 1e+300; it must be a number from 0",
+    }
 
 
 def test_conditions_as_labels_and_references():

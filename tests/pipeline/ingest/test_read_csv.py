@@ -19,14 +19,20 @@ def read(path, source=SOURCE, block_bytes=1 << 20):
     good, dead = [], []
     for batch in read_csv(path, source, list(source.columns), block_bytes):
         rows = [batch.columns[n].to_pylist() for n in source.columns]
-        good += [(p, *v) for i, (p, *v) in enumerate(zip(batch.positions.tolist(), *rows)) if i not in batch.problems]
+        good += [
+            (p, *v)
+            for i, (p, *v) in enumerate(zip(batch.positions.tolist(), *rows))
+            if i not in batch.problems
+        ]
         dead += [(d.position, d.problem.reason, d.row) for d in batch.drop_problems("x")]
     return good, sorted(dead, key=lambda d: d[0])
 
 
 def test_rows_and_dead_rows_keep_their_numbers(tmp_path):
     path = tmp_path / "x.csv"
-    path.write_bytes(b"b,c,a\n x ,1, 3\ny,1\n\n\"q,\n\"\"r\",1,4\nz,1,abc\n\xff,1,5\n,,6\ntoo,many,fields,here\n\xfe,2\n")
+    path.write_bytes(
+        b'b,c,a\n x ,1, 3\ny,1\n\n"q,\n""r",1,4\nz,1,abc\n\xff,1,5\n,,6\ntoo,many,fields,here\n\xfe,2\n'
+    )
     good, dead = read(path)
     assert good == [(1, 3, "x"), (3, 4, 'q,\n"r'), (6, 6, None)]
     assert dead == [
@@ -65,9 +71,26 @@ def test_a_broken_archive_is_a_data_error(tmp_path):
         read(path)
 
 
-lines = st.lists(st.sampled_from(
-    [b"1,x", b"2,y", b"-3,", b",z", b"abc,x", b"1,2,3", b"4", b"", b'5,"a\nb"', b"6,\xff", b"7,\xc3\xa4", b"\xff"]),
-    min_size=1, max_size=40)
+lines = st.lists(
+    st.sampled_from(
+        [
+            b"1,x",
+            b"2,y",
+            b"-3,",
+            b",z",
+            b"abc,x",
+            b"1,2,3",
+            b"4",
+            b"",
+            b'5,"a\nb"',
+            b"6,\xff",
+            b"7,\xc3\xa4",
+            b"\xff",
+        ]
+    ),
+    min_size=1,
+    max_size=40,
+)
 
 
 @settings(deadline=None)

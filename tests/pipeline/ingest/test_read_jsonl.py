@@ -19,16 +19,24 @@ def read(path, block_bytes=1 << 20):
     good, dead = [], []
     for batch in read_jsonl(path, SOURCE, list(SOURCE.columns), block_bytes):
         rows = [[v if v != [] else None for v in batch.columns[n].to_pylist()] for n in SOURCE.columns]
-        good += [(p, *v) for i, (p, *v) in enumerate(zip(batch.positions.tolist(), *rows)) if i not in batch.problems]
+        good += [
+            (p, *v)
+            for i, (p, *v) in enumerate(zip(batch.positions.tolist(), *rows))
+            if i not in batch.problems
+        ]
         dead += [(d.position, d.problem.kind) for d in batch.drop_problems("x")]
     return good, sorted(dead)
 
 
 def test_values_and_dead_rows(tmp_path):
     path = tmp_path / "x.jsonl"
-    path.write_text('{"i": 1, "f": 0.5, "text": "x", "t": "1970-01-01T00:00:01Z", "l": ["a", null], "p": "1|2", "v": [1, 2.5]}\n'
-                    '\n{"other": {"deep": 1}}\n{"i": "7", "f": 3, "text": 12}\n{"i": 1.5}\n[1]\n{"i": \n{"v": [1, null]}\n'
-                    '{"i": true, "l": [1], "f": null}\n{"text": "\\ud800"}\n')
+    path.write_text(
+        '{"i": 1, "f": 0.5, "text": "x", "t": "1970-01-01T00:00:01Z", "l": ["a", null], '
+        '"p": "1|2", "v": [1, 2.5]}\n'
+        '\n{"other": {"deep": 1}}\n{"i": "7", "f": 3, "text": 12}\n{"i": 1.5}\n'
+        '[1]\n{"i": \n{"v": [1, null]}\n'
+        '{"i": true, "l": [1], "f": null}\n{"text": "\\ud800"}\n'
+    )
     good, dead = read(path)
     assert good == [(1, 1, 0.5, "x", 1000, ["a"], [1, 2], [1.0, 2.5]), (2, *[None] * 7),
                     (3, 7, 3.0, "12", *[None] * 4), (8, 1, None, None, None, ["1"], None, None)]
@@ -39,23 +47,50 @@ def test_values_and_dead_rows(tmp_path):
 
 def test_proper_lines_go_the_fast_way(tmp_path, monkeypatch):
     path = tmp_path / "x.jsonl"
-    path.write_text("".join(json.dumps({"i": i, "f": i / 2, "text": f"ä{i}", "t": "2022-05-01T00:00:00", "l": ["x"],
-                                        "p": "1", "v": [i, 0.5], "z": {"y": []}}) + "\n" for i in range(50)))
+    path.write_text(
+        "".join(
+            json.dumps(
+                {
+                    "i": i,
+                    "f": i / 2,
+                    "text": f"ä{i}",
+                    "t": "2022-05-01T00:00:00",
+                    "l": ["x"],
+                    "p": "1",
+                    "v": [i, 0.5],
+                    "z": {"y": []},
+                }
+            )
+            + "\n"
+            for i in range(50)
+        )
+    )
     monkeypatch.setattr(module, "_slow", lambda *_: pytest.fail("a proper line was read slowly"))
     good, dead = read(path, block_bytes=300)
-    assert len(good) == 50 and not dead and good[7] == (8, 7, 3.5, "ä7", 1651363200000, ["x"], [1], [7.0, 0.5])
+    assert (
+        len(good) == 50 and not dead and good[7] == (8, 7, 3.5, "ä7", 1651363200000, ["x"], [1], [7.0, 0.5])
+    )
 
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(-2**65, 2**65), st.floats(), st.text(max_size=5),
                     st.sampled_from(["3", "1.0", "", "2022-05-01T00:00:00", "1|2", "nan"]))
 values = st.one_of(scalars, st.lists(scalars, max_size=3), st.just({"a": 1}))
 objects = st.dictionaries(st.sampled_from(["i", "f", "text", "t", "l", "p", "v", "z"]), values)
-typed = st.fixed_dictionaries({}, optional={
-    "i": st.one_of(st.none(), st.integers(-2**63, 2**63 - 1)), "f": st.floats(allow_nan=False, allow_infinity=False),
-    "text": st.text(max_size=5), "t": st.sampled_from(["2022-05-01", "2022-05-01T01:02:03.5", "x"]),
-    "l": st.lists(st.text(max_size=3), max_size=3), "p": st.sampled_from(["1|2", "", "x|1"]),
-    "v": st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=3)})
-broken = st.sampled_from(["{", "[]", "1", "", " ", '{"i": 1}{"i": 2}', '{"i": 1, "i": 2}', "{'i': 1}", '{"i": 1} x'])
+typed = st.fixed_dictionaries(
+    {},
+    optional={
+        "i": st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
+        "f": st.floats(allow_nan=False, allow_infinity=False),
+        "text": st.text(max_size=5),
+        "t": st.sampled_from(["2022-05-01", "2022-05-01T01:02:03.5", "x"]),
+        "l": st.lists(st.text(max_size=3), max_size=3),
+        "p": st.sampled_from(["1|2", "", "x|1"]),
+        "v": st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=3),
+    },
+)
+broken = st.sampled_from(
+    ["{", "[]", "1", "", " ", '{"i": 1}{"i": 2}', '{"i": 1, "i": 2}', "{'i': 1}", '{"i": 1} x']
+)
 
 
 @settings(deadline=None)

@@ -45,9 +45,18 @@ def anomalies(recipe, run_stages, tmp_path_factory):
 @pytest.fixture(scope="module")
 def good():
     rows = 60
-    return pd.DataFrame({"user": range(rows), "item": ["a", "b", None] * 20, "at": range(1, rows + 1),
-                         "price": [0.0, 1.0, None] * 20, "tab": [1, 2, 4] * 20, "words": ["x", "x y", None] * 20,
-                         "picture": ["1 2", "3 4", None] * 20, "clicked": [0, 1, None] * 20})
+    return pd.DataFrame(
+        {
+            "user": range(rows),
+            "item": ["a", "b", None] * 20,
+            "at": range(1, rows + 1),
+            "price": [0.0, 1.0, None] * 20,
+            "tab": [1, 2, 4] * 20,
+            "words": ["x", "x y", None] * 20,
+            "picture": ["1 2", "3 4", None] * 20,
+            "clicked": [0, 1, None] * 20,
+        }
+    )
 
 
 def test_good_data_break_nothing(anomalies, good):

@@ -75,4 +75,6 @@ def test_files_and_splits_must_agree(folder):
         split_files(FileSplit(by="file", train="a.csv", validation="b.csv", test="b.csv"),
                     ["a.csv", "b.csv", "c.csv"], folder)
     with pytest.raises(DataError, match="splits.test: 'd.*' matches none of the log's files"):
-        split_files(FileSplit(by="file", train="a.csv", validation="b.csv", test="d.*"), ["a.csv", "b.csv"], folder)
+        split_files(
+            FileSplit(by="file", train="a.csv", validation="b.csv", test="d.*"), ["a.csv", "b.csv"], folder
+        )

@@ -22,11 +22,29 @@ def read(texts, **column):
     return [BAD if wrong else value for value, wrong in zip(array.to_pylist(), bad)]
 
 
-@pytest.mark.parametrize(("text", "want"), [
-    ("3", 3), ("-7", -7), ("+5", 5), ("007", 7), ("9.0", 9), ("87433.00", 87433), ("1e3", 1000), ("", None),
-    ("9223372036854775807", 2**63 - 1), ("9223372036854775808", BAD), ("0x10", BAD), ("1.5", BAD), ("1,000", BAD),
-    ("abc", BAD), ("9007199254740993.0", BAD), ("1_0", BAD), ("nan", BAD), ("inf", BAD),
-])
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("3", 3),
+        ("-7", -7),
+        ("+5", 5),
+        ("007", 7),
+        ("9.0", 9),
+        ("87433.00", 87433),
+        ("1e3", 1000),
+        ("", None),
+        ("9223372036854775807", 2**63 - 1),
+        ("9223372036854775808", BAD),
+        ("0x10", BAD),
+        ("1.5", BAD),
+        ("1,000", BAD),
+        ("abc", BAD),
+        ("9007199254740993.0", BAD),
+        ("1_0", BAD),
+        ("nan", BAD),
+        ("inf", BAD),
+    ],
+)
 def test_int(text, want):
     assert read([text], type="int") == [want]
 
@@ -39,19 +57,33 @@ def test_float(text, want):
     assert read([text], type="float") == [want]
 
 
-@pytest.mark.parametrize(("unit", "text", "want"), [
-    ("s", "1651382400", 1651382400000), ("s", "1651382400.5", 1651382400500), ("ms", "-1", -1),
-    ("us", "1500", 1), ("us", "-1", -1), ("ns", "1999999", 1), ("s", "99999999999999999", BAD),
-    ("iso", "2022-05-01", 1651363200000), ("iso", "2022-05-01T00:00:00", 1651363200000),
-    ("iso", "2022-05-01 00:00:00.0019", 1651363200001), ("iso", "2022-05-01T00:00:00+08:00", 1651334400000),
-    ("iso", "2022-05-01T00:00:00Z", 1651363200000), ("iso", "2022-13-01T00:00:00", BAD), ("iso", "1651363200", BAD),
-    ("iso", "1969-12-31T23:59:59.9999", -1),
-])
+@pytest.mark.parametrize(
+    ("unit", "text", "want"),
+    [
+        ("s", "1651382400", 1651382400000),
+        ("s", "1651382400.5", 1651382400500),
+        ("ms", "-1", -1),
+        ("us", "1500", 1),
+        ("us", "-1", -1),
+        ("ns", "1999999", 1),
+        ("s", "99999999999999999", BAD),
+        ("iso", "2022-05-01", 1651363200000),
+        ("iso", "2022-05-01T00:00:00", 1651363200000),
+        ("iso", "2022-05-01 00:00:00.0019", 1651363200001),
+        ("iso", "2022-05-01T00:00:00+08:00", 1651334400000),
+        ("iso", "2022-05-01T00:00:00Z", 1651363200000),
+        ("iso", "2022-13-01T00:00:00", BAD),
+        ("iso", "1651363200", BAD),
+        ("iso", "1969-12-31T23:59:59.9999", -1),
+    ],
+)
 def test_time(unit, text, want):
     assert read([text], type="time", unit=unit) == [want]
 
 
-@pytest.mark.parametrize(("text", "want"), [("1970-01-02", 1), ("1969-12-31", -1), ("2022-02-30", BAD), ("20220201", BAD)])
+@pytest.mark.parametrize(
+    ("text", "want"), [("1970-01-02", 1), ("1969-12-31", -1), ("2022-02-30", BAD), ("20220201", BAD)]
+)
 def test_date(text, want):
     assert read([text], type="date") == [want]
 
@@ -59,7 +91,13 @@ def test_date(text, want):
 def test_lists_and_vectors():
     assert read(["1|2", "", "3||4", "x|1"], type="list[int]", separator="|") == [[1, 2], None, [3, 4], BAD]
     assert read(["a b", " a  b "], type="list[string]", separator=" ") == [["a", "b"], ["a", "b"]]
-    assert read(["[0.5, 1]", "0.5 1", "", "1 nan", "1 x"], type="vector") == [[0.5, 1.0], [0.5, 1.0], None, BAD, BAD]
+    assert read(["[0.5, 1]", "0.5 1", "", "1 nan", "1 x"], type="vector") == [
+        [0.5, 1.0],
+        [0.5, 1.0],
+        None,
+        BAD,
+        BAD,
+    ]
 
 
 def test_texts_that_stand_for_missing():
@@ -67,11 +105,35 @@ def test_texts_that_stand_for_missing():
     assert read(["NA", "?"], type="string", missing=["NA"]) == [None, "?"]
 
 
-odd = st.one_of(st.sampled_from(["", "3", "-7", "9.0", "1.5", "x", "0x10", "nan", "inf", "1e3", "9" * 19, "2022-05-01",
-                                 "2022-05-01T01:02:03", "2022-13-01T00:00:00", "2022-05-01T01:02:03Z", "1|2", "1|x", "|"]),
-                st.integers(-2**64, 2**64).map(str), st.floats().map(repr), st.text(max_size=4),
-                st.datetimes(timezones=st.just(UTC)).map(lambda t: t.isoformat()),
-                st.datetimes().map(lambda t: t.isoformat(sep=" ")))
+odd = st.one_of(
+    st.sampled_from(
+        [
+            "",
+            "3",
+            "-7",
+            "9.0",
+            "1.5",
+            "x",
+            "0x10",
+            "nan",
+            "inf",
+            "1e3",
+            "9" * 19,
+            "2022-05-01",
+            "2022-05-01T01:02:03",
+            "2022-13-01T00:00:00",
+            "2022-05-01T01:02:03Z",
+            "1|2",
+            "1|x",
+            "|",
+        ]
+    ),
+    st.integers(-(2**64), 2**64).map(str),
+    st.floats().map(repr),
+    st.text(max_size=4),
+    st.datetimes(timezones=st.just(UTC)).map(lambda t: t.isoformat()),
+    st.datetimes().map(lambda t: t.isoformat(sep=" ")),
+)
 
 
 @pytest.mark.parametrize("column", [
@@ -96,6 +158,9 @@ def test_floats_are_exact(values):
 @given(st.lists(st.datetimes(min_value=datetime(1800, 1, 1), max_value=datetime(2200, 1, 1)), min_size=1))
 def test_iso_times_are_pythons(moments):
     epoch = datetime(1970, 1, 1)
-    want = [((m - epoch).days * 86_400_000_000 + (m - epoch).seconds * 1_000_000 + (m - epoch).microseconds) // 1000
-            for m in moments]
+    want = [
+        ((m - epoch).days * 86_400_000_000 + (m - epoch).seconds * 1_000_000 + (m - epoch).microseconds)
+        // 1000
+        for m in moments
+    ]
     assert read([m.isoformat() for m in moments], type="time", unit="iso") == want
