@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.components.evaluation import METRICS
+from pipeline.components.artifacts import METRICS
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.table import MetricsTable
 from pipeline.ingest.counts import Counts

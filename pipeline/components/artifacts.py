@@ -3,6 +3,10 @@
 from tfx import types
 
 
+SCORES = "scores.parquet"
+METRICS = "metrics.parquet"
+
+
 class Vocabularies(types.Artifact):
     """`<feature>.txt` a vocabulary, and `layout.json`; see `pipeline.vocabulary`."""
 
@@ -10,7 +14,7 @@ class Vocabularies(types.Artifact):
 
 
 class Evaluation(types.Artifact):
-    """`scores/` of the candidate and the serving model on test, `metrics.parquet`, and `tfma/`."""
+    """`SCORES` of the candidate and the serving model on test, the table `METRICS`, and `tfma/`."""
 
     TYPE_NAME = "MtlEvaluation"
 

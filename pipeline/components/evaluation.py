@@ -9,13 +9,10 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from pipeline import progress
-from pipeline.components.artifacts import Evaluation
+from pipeline.components.artifacts import METRICS, SCORES, Evaluation
 from pipeline.evaluation.evaluate import evaluate_scores
 from pipeline.evaluation.scoring import write_scores
 from pipeline.recipe import Recipe
-
-SCORES = "scores.parquet"
-METRICS = "metrics.parquet"
 
 
 @component(use_beam=True)

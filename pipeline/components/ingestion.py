@@ -7,6 +7,7 @@ from tfx.dsl.component.experimental.annotations import BeamComponentParameter, O
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
+from pipeline import progress
 from pipeline.ingest.run import ingest
 from pipeline.recipe import Recipe
 
@@ -25,7 +26,8 @@ def Ingest(
 ) -> None:
     """Ingests `input_dir`; `content` and `code` are digests, here for the cache key alone."""
     ingest(Recipe.model_validate_json(recipe), Path(input_dir), Path(examples.uri),
-           beam_pipeline, dead_dir=Path(dead_dir))
+           beam_pipeline, dead_dir=Path(dead_dir),
+           progress=lambda rows: progress.tell(f"{rows:,} rows"))
     examples.split_names = "[" + ", ".join(f'"{s}"' for s in SPLITS) + "]"
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
     examples.set_string_custom_property("file_format", "tfrecords_gzip")

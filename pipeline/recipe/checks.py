@@ -53,6 +53,9 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
     for i, name in enumerate(log.unique):
         if name not in log.columns:
             yield Problem(f"sources.log.unique.{i}", f"the log has no such column{near(name, log.columns)}", value=name)
+        elif log.columns[name].type not in ("int", "string", "time", "date"):
+            yield Problem(f"sources.log.unique.{i}", f"identifies no row: it is {log.columns[name].type}; use columns of "
+                          "type int, string, time or date", value=name)
     for name, catalog in recipe.sources.catalogs.items():
         path, on = f"sources.catalogs.{name}", catalog.on or catalog.key
         if catalog.key not in catalog.columns:

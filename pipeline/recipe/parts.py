@@ -59,6 +59,11 @@ class Column(Part):
             raise ValueError(f"separator needs a list type, not {self.type}; write type: list[string]")
         if (self.min is not None or self.max is not None) and self.type not in ("int", "float", "time", "date"):
             raise ValueError(f"min and max bound numbers; this column is a {self.type}")
+        if self.values is not None:
+            kind = {"int": int, "list[int]": int, "string": str, "list[string]": str}.get(self.type)
+            if kind is None or not all(type(v) is kind for v in self.values):
+                raise ValueError(f"values lists the {'numbers' if kind is int else 'texts'} allowed in a column of type "
+                                 f"{self.type}" if kind else f"values are for ints and strings; use min and max for {self.type}")
         return self
 
     @property

@@ -1,0 +1,81 @@
+"""The command: what it imports, says and returns before anything heavy begins."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import mtl
+
+HEAVY = ("numpy", "pandas", "pyarrow", "keras", "tensorflow", "tfx", "apache_beam", "pydantic")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "pipeline", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_imports_nothing_heavy():
+    code = f"import sys, pipeline.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_every_command_has_help():
+    for path in ([], ["run"], ["recipe"], ["recipe", "check"], ["recipe", "show"], ["recipe", "schema"], ["data"],
+                 ["data", "demo"], ["report"], ["predict"]):
+        found = CliRunner().invoke(mtl, [*path, "--help"])
+        assert found.exit_code == 0 and "Usage:" in found.output
+
+
+def test_check_and_show(root):
+    recipe = str(root / "data/census/recipe.yaml")
+    fine = run("recipe", "check", recipe)
+    assert fine.returncode == 0 and "2 tasks (income, never_married)" in fine.stdout
+    shown = run("recipe", "show", recipe, "--set", "training.epochs=1")
+    assert shown.returncode == 0 and "epochs: 1" in shown.stdout and "patience: 2" in shown.stdout
+
+
+def test_a_wrong_recipe_exits_2_and_says_where(root, tmp_path):
+    text = (root / "data/census/recipe.yaml").read_text().replace("kind: binary", "kind: binry", 1)
+    (tmp_path / "recipe.yaml").write_text(text)
+    for command in (("recipe", "check"), ("run",)):
+        found = run(*command, str(tmp_path / "recipe.yaml"))
+        assert found.returncode == 2
+        assert "tasks.income.kind (line " in found.stderr and "did you mean 'binary'" in found.stderr
+        assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    ("run", "nowhere.yaml"), ("run",), ("nonsense",), ("data", "demo", "--out", "x", "--rows", "0"),
+    ("predict", "--model", "nowhere", "--input", "nothing.jsonl"), ("report", "nowhere"),
+])
+def test_bad_arguments_exit_2(arguments):
+    found = CliRunner().invoke(mtl, list(arguments))
+    assert found.exit_code == 2 and "Error" in found.output
+
+
+def test_input_folder_that_is_not_there(root):
+    found = CliRunner().invoke(mtl, ["run", str(root / "data/census/recipe.yaml"), "--input", "nowhere"])
+    assert found.exit_code == 2 and "there is no folder nowhere" in found.output
+
+
+def test_report_of_something_else(tmp_path):
+    found = CliRunner().invoke(mtl, ["report", str(tmp_path)])
+    assert found.exit_code == 2 and "is not a run" in found.output
+
+
+def test_inputs_that_are_missing_exit_4_and_leave_a_report(root, tmp_path):
+    (tmp_path / "empty").mkdir()
+    found = run("run", str(root / "data/census/recipe.yaml"), "--input", str(tmp_path / "empty"),
+                "--output", str(tmp_path / "out"))
+    assert found.returncode == 4
+    assert "census-income.data.bz2" in found.stdout
+    assert (tmp_path / "out/census/latest/report/index.html").is_file()
+
+
+def test_two_runs_in_one_folder(root, tmp_path):
+    from pipeline.run import Busy, _only_one, run as run_recipe
+
+    (tmp_path / "census").mkdir()
+    with _only_one(tmp_path / "census"), pytest.raises(Busy, match="another run"):
+        run_recipe(root / "data/census/recipe.yaml", tmp_path, tmp_path)
