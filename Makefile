@@ -6,10 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements.lock $(if $(GPU),requirements-gpu.lock)
 STAMP := $(VENV)/.stamp$(if $(GPU),-gpu)
-ROWS ?= 160000
+ROWS ?= 200000
+
+# bytecode is kept: without it every process compiles TensorFlow and TFX anew, some 15 s
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow lint lock docs clean
+.PHONY: help setup run test test-slow lock docs clean
 
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"

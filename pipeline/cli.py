@@ -51,8 +51,10 @@ def recipe() -> None:
 def check(file: Path, settings: tuple[str, ...]) -> None:
     """Say whether FILE is a recipe that can run, or everything that is wrong with it."""
     from pipeline.recipe import load
+    from pipeline.recipe.schema_file import check_schema
 
     found = load(file, settings)
+    check_schema(found, file)
     click.echo(f"{file}: fine. {found.name}: {len(found.tasks)} tasks ({', '.join(found.tasks)}), "
                f"{len(found.features)} features, {found.model.architecture.name} with {found.weighting.name} weighting")
 
@@ -136,11 +138,13 @@ def predict(model: Path, source: Path, target: str) -> None:
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from pipeline.terminal import quiet
     from serving.predict import PredictError
     from serving.predict import predict as score
 
     try:
-        rows = score(model, source, target)
+        with quiet():
+            rows = score(model, source, target)
     except (PredictError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     if target != "-":

@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,8 +11,15 @@ _OURS = ("pipeline", "mtl_models", "serving")
 
 
 def code_digest(*modules: str) -> str:
-    """Digest of these modules of ours and of every module of ours that they import, directly or not."""
+    """Digest of these modules and of every module of ours that they import, directly or not; of modules
+    that are not ours (a recipe's `package.module:Name`) it is their own file."""
     digest = hashlib.sha256()
+    for module in modules:
+        if module.split(".")[0] not in _OURS:
+            found = importlib.util.find_spec(module)
+            if found is None or found.origin is None:
+                raise ValueError(f"there is no module {module}; it must be installed, or on PYTHONPATH")
+            digest.update(Path(found.origin).read_bytes())
     for path in sorted(_reached(modules)):
         digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     lock = _ROOT / "requirements.lock"

@@ -31,6 +31,10 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
         step, error = failure
         failed = Failure(step, _message(error))
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
+    elif blessed and pushed.get_string_custom_property("withdrawn"):
+        blessed, status = False, "refused"
+        reason = (f"this very model is version {pushed.get_string_custom_property('withdrawn')}, which was rolled back to "
+                  f"version {plan.baseline.name}; delete that version's folder to let it be pushed again")
     elif blessed and not path:
         status = "unchanged"
         reason = f"nothing to push: every gate passed, and version {plan.baseline.name}, which serves, is this very model"
@@ -39,7 +43,7 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
         reason = "; ".join(v.sentence for v in verdicts if v.status == "failed")
     left_out = {*done, *([failure[0]] if failure else [])}
     return RunFacts(
-        recipe=plan.recipe.name, run=plan.run, status=status, reason=reason, blessed=blessed, pushed=path or None,
+        recipe=plan.recipe.name, run=plan.run, started=plan.started, status=status, reason=reason, blessed=blessed, pushed=path or None,
         kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
         serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
         rows=_rows(done, failure), verdicts=verdicts, training=_training(done),

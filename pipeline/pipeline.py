@@ -23,6 +23,7 @@ from pipeline.components.transform import Transform
 from pipeline.components.vocabularies import BuildVocabularies
 from pipeline.ingest.schema import schema_proto
 from pipeline.plan import Plan
+from pipeline.recipe.parts import Evaluation, Serving
 
 
 def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
@@ -30,7 +31,8 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     recipe, code = plan.recipe, digests.code_digest
 
     ingest = Ingest(
-        recipe=recipe.part("dead").model_copy(update={"evaluation": _references(plan)}).model_dump_json(),
+        recipe=recipe.part("dead").model_copy(
+            update={"evaluation": Evaluation(references=recipe.evaluation.references)}).model_dump_json(),
         input_dir=str(plan.input_dir), content=plan.content, code=code("pipeline.components.ingestion"),
         dead_dir=str(plan.home / "dead"))
     examples = ingest.outputs["examples"]
@@ -48,15 +50,16 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     transform = Transform(
         examples=examples, schema=schema.outputs["schema"], vocabularies=vocabularies.outputs["vocabularies"],
         splits=SPLITS[:2], preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
-        custom_config={"recipe": columns, "code": code("pipeline.preprocessing", "pipeline.components.transform")})
+        custom_config={"recipe": columns, "code": plan.transform_code()})
 
     trainer = Trainer(
         run_fn="pipeline.trainer.run_fn",
         examples=transform.outputs["transformed_examples"], transform_graph=transform.outputs["transform_graph"],
         train_args=trainer_pb2.TrainArgs(splits=[SPLITS[0]]), eval_args=trainer_pb2.EvalArgs(splits=[SPLITS[1]]),
         custom_config={
-            "recipe": recipe.part("features", "derived", "tasks", "model", "weighting", "training",
-                                  "serving").model_dump_json(),
+            "recipe": recipe.part("features", "derived", "tasks", "model", "weighting", "training").model_copy(
+                update={"serving": Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)}
+            ).model_dump_json(),
             "code": plan.trainer_code()})
     model = trainer.outputs["model"]
 
@@ -89,11 +92,6 @@ def beam_arguments(plan: Plan) -> list[str]:
     """Options of Beam's runner on this machine."""
     beam = plan.recipe.beam
     return ["--runner=DirectRunner", f"--direct_running_mode={beam.mode}", f"--direct_num_workers={beam.workers}"]
-
-
-def _references(plan: Plan):
-    evaluation = plan.recipe.evaluation
-    return type(evaluation)(references=evaluation.references)
 
 
 def _schema_file(plan: Plan) -> str:

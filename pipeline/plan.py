@@ -4,6 +4,7 @@ Everything that can change a run's outcome is here as a digest, so that an uncha
 without running it.
 """
 
+import datetime
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from pipeline import digests
 from pipeline.ingest.files import source_digest
 from pipeline.recipe import Recipe, constructors
+from pipeline.recipe.schema_file import schema_path
 from serving import versions
 
 
@@ -25,6 +27,7 @@ class Plan:
     content: str  # digest of the input files
     schema: str  # text of the schema
     baseline: Path | None  # the version that serves
+    started: str  # ISO 8601, UTC
 
     @property
     def run_dir(self) -> Path:
@@ -37,16 +40,20 @@ class Plan:
     def trainer_code(self) -> str:
         parts = [("architectures", self.recipe.model.architecture), ("weighting", self.recipe.weighting),
                  ("optimizers", self.recipe.training.optimizer.embedding)]
-        modules = [constructors.part_class(folder, p.name).partition(":")[0] for folder, p in parts
-                   if ":" not in p.name]
+        modules = [(p.name if ":" in p.name else constructors.part_class(folder, p.name)).partition(":")[0]
+                   for folder, p in parts]
         return digests.code_digest("pipeline.trainer", *modules)
+
+    def transform_code(self) -> str:
+        own = [f.transform.partition(":")[0] for f in self.recipe.features.values() if f.kind == "custom"]
+        return digests.code_digest("pipeline.preprocessing", "pipeline.components.transform", *own)
 
     def fingerprint(self) -> str:
         """Digest of everything the model and its verdict are made of, the baseline apart."""
-        code = digests.code_digest("pipeline.pipeline", "pipeline.preprocessing")
+        code = digests.code_digest("pipeline.pipeline", "serving.standalone")
         recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam"}))
         return digests.text_digest(json.dumps(recipe, sort_keys=True), self.content, self.schema, code,
-                                   self.trainer_code())
+                                   self.transform_code(), self.trainer_code())
 
     def is_unchanged(self) -> bool:
         """Whether the version that serves was made from exactly this."""
@@ -62,10 +69,11 @@ def make_plan(recipe: Recipe, recipe_file: Path, input_dir: Path, output: Path, 
     """
     home = output.resolve() / recipe.name
     content = source_digest(recipe, input_dir)
-    schema_file = recipe_file.with_name("schema.pbtxt")
+    schema_file = schema_path(recipe_file)
     return Plan(
         recipe=recipe, input_dir=input_dir.resolve(), home=home, run=run,
         content=digests.text_digest(json.dumps(content, sort_keys=True)),
         schema=schema_file.read_text() if schema_file.is_file() else "",
         baseline=versions.current(home / "serving"),
+        started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

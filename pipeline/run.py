@@ -17,8 +17,9 @@ from rich.console import Console
 from pipeline import progress, terminal
 from pipeline.ingest.errors import DataError
 from pipeline.plan import Plan, make_plan
-from pipeline.recipe import load
+from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
+from pipeline.recipe.schema_file import check_schema
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
 _PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
@@ -36,6 +37,7 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
       Busy: another run is at work there.
     """
     recipe = load(recipe_file, settings)
+    check_schema(recipe, recipe_file)
     home = output.resolve() / recipe.name
     (home / "runs").mkdir(parents=True, exist_ok=True)
     with _only_one(home):
@@ -45,18 +47,17 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
                 plan = make_plan(recipe, recipe_file, input_dir, output, name)
-            except (DataError, ValueError) as error:
-                return _failed_early(console, recipe, run_dir, "inputs", error)
-            console.print(f"{recipe.name}: run {name} in {_shown(run_dir)}", markup=False)
-            if cache and plan.is_unchanged():
-                return _unchanged(console, plan)
-            return _run(console, plan, cache)
+                console.print(f"{recipe.name}: run {name} in {_shown(run_dir)}", markup=False)
+                return _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
+            except Exception as error:  # what a step raises is caught where steps are run
+                traceback.print_exception(error)
+                return _failed_outside(console, recipe, run_dir, error)
 
 
 def _run(console: Console, plan: Plan, cache: bool) -> int:
     begin = time.perf_counter()
     with terminal.Steps(console) as steps:
-        steps.start("starting TensorFlow and TFX", 0, 0)
+        steps.start("loading TensorFlow and TFX", 0, 0)
         progress.listen(steps.move)
         try:
             return _steps(console, steps, plan, cache, begin)
@@ -77,6 +78,7 @@ def _steps(console: Console, shown: terminal.Steps, plan: Plan, cache: bool, beg
         shown.end(step.name, step.seconds, "cached" if step.cached else "")
 
     pipeline = create_pipeline(plan, cache)
+    failure: tuple[str, BaseException] | None
     try:
         run_steps(pipeline, shown.start, end)
         failure = None
@@ -128,16 +130,20 @@ def _unchanged(console: Console, plan: Plan) -> int:
     return BLESSED
 
 
-def _failed_early(console: Console, recipe, run_dir: Path, step: str, error: Exception) -> int:
+def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Exception) -> int:
+    """A run that failed before its first step, or after its last: a report all the same."""
     from pipeline.report.facts import Failure, RunFacts
     from pipeline.report.write import write_report
 
-    write_report(RunFacts(recipe.name, run_dir.name, "failed", str(error).splitlines()[0],
-                          kinds={n: t.kind for n, t in recipe.tasks.items()}, failure=Failure(step, str(error)),
+    message = str(error) if isinstance(error, (DataError, ValueError)) else f"{type(error).__name__}: {error}"
+    step = "inputs" if isinstance(error, DataError) else "mtl run"
+    write_report(RunFacts(recipe.name, run_dir.name, "failed", message.splitlines()[0],
+                          kinds={n: t.kind for n, t in recipe.tasks.items()}, failure=Failure(step, message),
                           versions=_versions()), run_dir / "report")
     _latest(run_dir)
-    console.print(f"failed: {error}", markup=False)
+    console.print(f"failed at {step}: {message}", markup=False)
     console.print(f"report:  {_shown(run_dir / 'report' / 'index.html')}", markup=False)
+    console.print(f"log:     {_shown(run_dir / 'log.txt')}", markup=False)
     return BAD_DATA if isinstance(error, DataError) else OTHER
 
 

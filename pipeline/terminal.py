@@ -37,6 +37,21 @@ def chatter_to(log: Path) -> Iterator[Console]:
                 os.close(handle)
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Drops what is written to file descriptor 2: TensorFlow greets from C++ whatever its log level."""
+    sys.stderr.flush()
+    saved, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nothing)
+
+
 class Steps:
     """Shows the steps of a run as they start, move and end."""
 
@@ -61,7 +76,7 @@ class Steps:
             self._bars.stop()
 
     def start(self, name: str, place: int, count: int) -> None:
-        self._count, self._told = f"[{place}/{count}]", time.monotonic()
+        self._count, self._told = f"[{place:2}/{count}]" if count else "       ", time.monotonic()
         if self._bars:
             self._clear()
             self._task = self._bars.add_task(f"{self._count.replace('[', chr(92) + '[')} {name}", total=None, at="")

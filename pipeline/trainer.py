@@ -79,7 +79,7 @@ def fit(recipe: Recipe, layout: Any, train: tuple, validation: tuple, logs: Path
         on_progress=lambda at: _show(at, settings.epochs))
     model.fit(
         array_batches((inputs, labels, weights), settings.batch_size, seed=settings.seed),
-        epochs=settings.epochs, verbose=0,
+        epochs=settings.epochs, verbose=0, shuffle=False,  # the batches come shuffled
         callbacks=[recorder, keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False)])
     objective = recorder.objective
     used = ", ".join(f"{w:g} × {n} ({objective.metric(t)})" for t in model.tasks

@@ -9,7 +9,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from pipeline.digests import folder_digest
-from serving.versions import current, push, record
+from serving.versions import current, push, record, versions
 
 
 @component
@@ -21,8 +21,8 @@ def Push(
     run: Parameter[str],
     pushed: OutputArtifact[standard_artifacts.PushedModel],
 ) -> None:
-    """Pushes what is blessed and does not serve already. `run` is in the cache key: a push is never
-    answered from the cache."""
+    """Pushes what is blessed, does not serve already, and was not rolled back from. `run` is in the cache
+    key: a push is never answered from the cache."""
     Path(pushed.uri).mkdir(parents=True, exist_ok=True)
     blessed = blessing.get_int_custom_property("blessed")
     pushed.set_int_custom_property("blessed", blessed)
@@ -30,8 +30,14 @@ def Push(
         return
     source = path_utils.serving_model_path(model.uri)
     content, serving = folder_digest(source), current(folder)
-    if serving is not None and record(serving).get("model") == content:
-        return
+    if serving is not None:
+        if record(serving).get("model") == content:
+            return
+        withdrawn = [v for v in versions(folder) if v > int(serving.name)
+                     and record(Path(folder, str(v))).get("model") == content]
+        if withdrawn:
+            pushed.set_string_custom_property("withdrawn", str(withdrawn[-1]))
+            return
     version = push(source, folder, {"run": run, "model": content, **json.loads(note)})
     pushed.set_string_custom_property("pushed_destination", str(version))
     pushed.set_string_custom_property("pushed_version", version.name)

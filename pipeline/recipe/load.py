@@ -61,7 +61,8 @@ def loads(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Re
         except ValidationError as error:
             found = [_problem(e) for e in _told_once(error.errors(include_url=False))]
     if found:
-        raise RecipeError(source, [_with_line(p, node) for p in found])
+        overridden = [s.partition("=")[0] for s in settings]
+        raise RecipeError(source, [_with_line(_from_command(p, overridden), node) for p in found])
     return recipe
 
 
@@ -200,6 +201,14 @@ def _choices(schema: Mapping[str, Any]) -> str:
             found = defs.get(option.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {}).get("name", {})
             names.append(found.get("const") or "package.module:Class")
     return ", ".join(names)
+
+
+def _from_command(problem: Problem, overridden: list[str]) -> Problem:
+    """A mistake made by `--set` is at that option, and not on a line of the file."""
+    for path in overridden:
+        if f"{problem.path}.".startswith(f"{path}."):
+            return Problem(f"--set {problem.path}", problem.message, value=problem.value)
+    return problem
 
 
 def _with_line(problem: Problem, node: yaml.Node) -> Problem:

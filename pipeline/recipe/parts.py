@@ -256,8 +256,8 @@ class Stopping(Part):
     """When training ends and which epoch is kept: the best on validation, for all tasks together."""
 
     objective: dict[Name, float] | None = Field(
-        None, description="task → weight in the mean of gains: AUC of binary tasks, 1 − MAE / MAE of the median for "
-        "regression; all tasks alike where left out")
+        None, description="task → weight in the mean of gains over the best constant prediction: 2·AUC − 1 of a binary task, "
+        "1 − MAE / MAE of the median of a regression; all tasks alike where left out")
     patience: int = Field(2, ge=1, description="epochs without a better mean before training ends")
 
 

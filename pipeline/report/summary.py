@@ -18,9 +18,9 @@ def summary(metrics: dict[str, Any]) -> Group:
     for gate in metrics["gates"]:
         mark = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}[gate["status"]]
         parts.append(Text(f"  {mark}  {gate['sentence']}", style="red" if mark == "FAIL" else ""))
-    parts.append(Text(f"{metrics['status']}: {metrics['reason']}", style=_STYLE[metrics["status"]]))
-    if metrics["failure"]:
-        parts.append(Text(metrics["failure"]["message"]))
+    failure = metrics["failure"]
+    said = f" at {failure['step']}: {failure['message']}" if failure else f": {metrics['reason']}"
+    parts.append(Text(metrics["status"] + said, style=_STYLE[metrics["status"]]))
     return Group(*parts)
 
 
