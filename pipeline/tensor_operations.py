@@ -19,6 +19,13 @@ def _missing(x: tf.Tensor) -> tf.Tensor:
     return tf.equal(x, "") if x.dtype == tf.string else tf.math.is_nan(x)
 
 
+def _quotient(a: tf.Tensor, b: tf.Tensor | float) -> tf.Tensor:
+    # Graphs are optimized: a / constant becomes a * (1 / constant), and 7,200,000 / 3,600,000 then is
+    # 1.9999999999999998, whose floor is 1. This operation is left alone, and so gives what NumPy gives.
+    b = tf.convert_to_tensor(b, tf.float64)
+    return tf.where(tf.equal(b, 0), tf.constant(math.nan, tf.float64), tf.math.divide_no_nan(a, b))
+
+
 def _finite(x: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.math.is_inf(x), tf.constant(math.nan, x.dtype), x)
 
@@ -42,15 +49,15 @@ class TensorOperations:
 
     @staticmethod
     def divide(a, b):
-        return _finite(a / b)
+        return _finite(_quotient(a, b))
 
     @staticmethod
     def floor_divide(a, b):
-        return _finite(tf.floor(a / b))
+        return _finite(tf.floor(_quotient(a, b)))
 
     @staticmethod
     def mod(a, b):
-        return _finite(a - tf.floor(a / b) * b)
+        return _finite(a - tf.floor(_quotient(a, b)) * b)
 
     @staticmethod
     def compare(name, a, b):
@@ -90,17 +97,17 @@ class TensorOperations:
 
     @staticmethod
     def days(time, hours=None):
-        return tf.floor(_local(time, hours) / _DAY)
+        return tf.floor(_quotient(_local(time, hours), _DAY))
 
     @staticmethod
     def hour(time, hours=None):
         local = _local(time, hours)
-        return tf.floor((local - tf.floor(local / _DAY) * _DAY) / 3_600_000)
+        return tf.floor(_quotient(local - tf.floor(_quotient(local, _DAY)) * _DAY, 3_600_000))
 
     @staticmethod
     def weekday(time, hours=None):
-        day = tf.floor(_local(time, hours) / _DAY) + 3  # 1970-01-01 was a Thursday
-        return day - tf.floor(day / 7) * 7
+        day = tf.floor(_quotient(_local(time, hours), _DAY)) + 3  # 1970-01-01 was a Thursday
+        return day - tf.floor(_quotient(day, 7)) * 7
 
     is_missing = staticmethod(_missing)
 

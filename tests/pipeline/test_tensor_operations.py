@@ -1,5 +1,6 @@
 """Expressions give the same with NumPy, where labels are made, and in TensorFlow's graph."""
 
+import functools
 import math
 
 import numpy as np
@@ -25,6 +26,13 @@ times = st.one_of(st.just(math.nan), st.integers(-10**12, 2 * 10**12).map(float)
 texts = st.sampled_from(["", "x", "Y", "ÄÖ", "a_x_b", "long text"])
 
 
+@functools.cache
+def in_graph(text):
+    """The expression as serving computes it: TensorFlow optimizes graphs, and eager operations not."""
+    spec = {n: tf.TensorSpec([None], tf.string if t == "string" else tf.float64) for n, t in TYPES.items()}
+    return tf.function(lambda **values: parse(text, TYPES).evaluate(values, TensorOperations)).get_concrete_function(**spec)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(wholes, numbers, times, texts, texts), min_size=1, max_size=20))
 @pytest.mark.parametrize("text", EXPRESSIONS)
@@ -33,7 +41,7 @@ def test_numpy_and_tensorflow_agree(text, rows):
     expression = parse(text, TYPES)
     arrays = {"a": np.array(a), "b": np.array(b), "t": np.array(t), "s": np.array(s, object), "u": np.array(u, object)}
     tensors = {n: tf.constant(x.tolist(), tf.string if x.dtype == object else tf.float64) for n, x in arrays.items()}
-    got = tf.broadcast_to(expression.evaluate(tensors, TensorOperations), [len(rows)]).numpy()
+    got = tf.broadcast_to(in_graph(text)(**tensors), [len(rows)]).numpy()
     want = np.broadcast_to(expression.evaluate(arrays, numpy_operations), [len(rows)])
     if expression.type == "string":
         assert [x.decode() for x in got] == list(want)
@@ -42,10 +50,17 @@ def test_numpy_and_tensorflow_agree(text, rows):
 
 
 def test_by_hand():
-    ops = TensorOperations
-    day = tf.constant([1_709_596_800_000.0 + 3_600_000 * 25], tf.float64)  # 2024-03-06T01:00Z, a Wednesday
-    values = {"t": day}
-    assert parse("weekday(t)", TYPES).evaluate(values, ops).numpy() == [2]
-    assert parse("hour(t)", TYPES).evaluate(values, ops).numpy() == [1]
-    assert parse("hour(t, -2)", TYPES).evaluate(values, ops).numpy() == [23]
-    assert parse("days(t, -2)", TYPES).evaluate(values, ops).numpy() == [19787]
+    values = {n: tf.constant([""] if t == "string" else [0.0], tf.string if t == "string" else tf.float64)
+              for n, t in TYPES.items()}
+    values["t"] = tf.constant([1_709_596_800_000.0 + 3_600_000 * 25], tf.float64)  # 2024-03-06T01:00Z, a Wednesday
+    for text, want in {"weekday(t)": 2, "hour(t)": 1, "hour(t, -2)": 23, "days(t, -2)": 19787}.items():
+        assert in_graph(text)(**values).numpy() == [want], text
+
+
+def test_whole_quotients_stay_whole_in_a_graph():
+    rows = np.arange(0.0, 200.0)
+    nothing = {"b": tf.zeros(200, tf.float64), "s": tf.fill([200], ""), "u": tf.fill([200], "")}
+    columns = {"a": tf.constant(rows * 100), "t": tf.constant(rows * 3_600_000), **nothing}
+    np.testing.assert_array_equal(in_graph("a // 100")(**columns), rows)
+    np.testing.assert_array_equal(in_graph("hour(t)")(**columns), rows % 24)
+    np.testing.assert_array_equal(in_graph("floor(a / 100)")(**columns), rows)

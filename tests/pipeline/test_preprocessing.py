@@ -1,0 +1,170 @@
+"""Preprocessing by TensorFlow Transform against what a hand computes."""
+
+import json
+import tempfile
+
+import numpy as np
+import pytest
+
+from pipeline.recipe import loads
+
+RECIPE = loads("""
+version: 1
+name: tiny
+sources:
+  log:
+    files: a.csv
+    columns:
+      id: int
+      price: float
+      at: time
+      word: string
+      tags: {type: "list[string]", separator: "|"}
+      vector: vector
+      clicked: {type: int, known: after}
+roles: {user: id}
+derived:
+  hour: hour(at)
+  pair: cross(id, word)
+features:
+  id: {kind: categorical, min_count: 2}
+  word: {kind: categorical, hash_buckets: 10}
+  tags: {kind: categorical, max_length: 2}
+  hour: {kind: categorical}
+  pair: {kind: categorical}
+  price_bucket: {kind: buckets, column: price, count: 2}
+  price: {kind: numeric, scaling: minmax}
+  price_standard: {kind: numeric, column: price}
+  price_log: {kind: numeric, column: price, scaling: log_standard}
+  price_or_9: {kind: numeric, column: price, scaling: none, missing: 9}
+  own: {kind: custom, transform: "tests_own_transform:double_price"}
+  vector: {kind: vector, dimension: 2}
+tasks:
+  click: {kind: binary, label: clicked}
+splits: {by: hash, of: row, validation: 0.1, test: 0.1}
+model: {architecture: {name: hard_sharing}}
+weighting: {name: equal}
+gates: none
+""")
+HOUR = 3_600_000
+ROWS = [
+    {"id": 7, "price": 1.0, "at": 2 * HOUR, "word": "a", "tags": ["x", "y", "z"], "vector": [1.0, 2.0], "clicked": 1},
+    {"id": 7, "price": 3.0, "at": 2 * HOUR, "word": "b", "tags": ["x"], "vector": [3.0, 4.0], "clicked": 0},
+    {"id": 9_007_199_254_740_993, "price": 5.0, "at": 5 * HOUR, "word": "a", "tags": [], "vector": [5.0, 6.0], "clicked": 0},
+    {"tags": ["unseen"], "clicked": 1},
+]
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory):
+    """Vocabularies of the first three rows, statistics of the first three, and all four transformed."""
+    import sys
+    import types
+
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+    from pipeline.preprocessing import preprocessing_fn
+    from pipeline.vocabulary import read_layout, write_vocabularies
+
+    own = types.ModuleType("tests_own_transform")
+    own.double_price = lambda columns: columns["price"] * 2
+    sys.modules["tests_own_transform"] = own
+
+    folder = tmp_path_factory.mktemp("tiny")
+    split = folder / "examples" / "Split-train"
+    split.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(split / "a.gz"), "GZIP") as writer:
+        for row in ROWS[:3]:
+            writer.write(_example(tf, row))
+    write_vocabularies(RECIPE, folder / "examples", folder / "vocabularies")
+    layout = read_layout(folder / "vocabularies")
+
+    kinds = {"id": tf.int64, "at": tf.int64, "price": tf.float32, "word": tf.string, "tags": tf.string,
+             "vector": tf.float32, "click/label": tf.float32, "click/mask": tf.float32, "click/weight": tf.float32}
+    spec = {n: tf.io.VarLenFeature(k) for n, k in kinds.items()}
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    rows = [_instance(r) for r in ROWS]
+    config = {"recipe": RECIPE.model_dump_json(), "vocabularies": str(folder / "vocabularies")}
+    with tft_beam.Context(temp_dir=tempfile.mkdtemp(dir=folder)):
+        function = ((rows[:3], metadata) | tft_beam.AnalyzeDataset(lambda x: preprocessing_fn(x, config)))
+        (found, _) = ((rows, metadata), function) | tft_beam.TransformDataset()
+    assert tft.__version__
+    return layout, {n: np.stack([np.asarray(r[n]) for r in found]) for n in found[0]}
+
+
+def _example(tf, row):
+    feature = {}
+    for name, value in row.items():
+        values = value if isinstance(value, list) else [value]
+        if name in ("id", "at", "clicked"):
+            feature[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+        elif name in ("price", "vector"):
+            feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
+        else:
+            feature[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[v.encode() for v in values]))
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+def _instance(row):
+    columns = ("id", "price", "at", "word", "tags", "vector")
+    found = {n: row.get(n, []) if isinstance(row.get(n, []), list) else [row[n]] for n in columns}
+    return found | {"click/label": [float(row["clicked"])], "click/mask": [1.0], "click/weight": [1.0]}
+
+
+def local(transformed, name):
+    """A feature's ids as its own rows; -1 stays."""
+    layout, columns = transformed
+    slots = next(f for f in layout.categorical if f.name == name)
+    ids = columns["ids"][:, slots.first_slot:slots.first_slot + slots.length]
+    return np.where(ids >= 0, ids - slots.first_row, ids).tolist()
+
+
+def number(transformed, name):
+    layout, columns = transformed
+    return columns["numbers"][:, layout.numbers.index(name)]
+
+
+def test_vocabularies_missing_0_unknown_1(transformed):
+    # 9007199254740993 is seen once and min_count is 2; its last digit would be lost in a float64
+    assert local(transformed, "id") == [[2], [2], [1], [0]]
+    # counts x 2, y 1, z 1: by count, then by value
+    assert local(transformed, "tags") == [[2, 3], [2, -1], [-1, -1], [1, -1]]
+    assert local(transformed, "hour") == [[2], [2], [3], [0]]
+    assert local(transformed, "pair") == [[2], [3], [4], [0]]
+
+
+def test_hashes_and_buckets(transformed):
+    words = [r[0] for r in local(transformed, "word")]
+    assert words[0] == words[2] != words[1] and all(1 <= w <= 10 for w in words[:3]) and words[3] == 0
+    assert local(transformed, "price_bucket") == [[1], [2], [2], [0]]
+
+
+def test_every_row_of_the_table_belongs_to_one_feature(transformed):
+    layout, columns = transformed
+    assert layout.table_rows == sum(f.rows for f in layout.categorical)
+    assert columns["ids"].max() < layout.table_rows
+
+
+def test_scalings_with_the_mean_for_missing(transformed):
+    np.testing.assert_allclose(number(transformed, "price"), [0, 0.5, 1, 0.5], atol=1e-6)
+    deviation = np.std([1.0, 3.0, 5.0])
+    np.testing.assert_allclose(number(transformed, "price_standard"), [-2 / deviation, 0, 2 / deviation, 0], atol=1e-6)
+    logs = np.log1p([1.0, 3.0, 5.0])
+    want = [*((logs - logs.mean()) / logs.std()), 0]
+    np.testing.assert_allclose(number(transformed, "price_log"), want, atol=1e-6)
+    np.testing.assert_allclose(number(transformed, "price_or_9"), [1, 3, 5, 9])
+
+
+def test_a_transform_from_elsewhere(transformed):
+    np.testing.assert_allclose(number(transformed, "own")[:3], [2, 6, 10])
+
+
+def test_vectors_absent_as_zeros(transformed):
+    assert transformed[1]["vector_vector"].tolist() == [[1, 2], [3, 4], [5, 6], [0, 0]]
+
+
+def test_layout_is_json(transformed):
+    assert json.dumps(transformed[0].to_dict())
