@@ -145,7 +145,7 @@ def predict(model: Path, source: Path, target: str) -> None:
     try:
         with quiet():
             rows = score(model, source, target)
-    except (PredictError, ValueError) as error:
+    except (PredictError, ValueError, OSError) as error:
         raise click.UsageError(str(error)) from None
     if target != "-":
         click.echo(f"{target}: {rows:,} rows")

@@ -16,7 +16,10 @@ def code_digest(*modules: str) -> str:
     digest = hashlib.sha256()
     for module in modules:
         if module.split(".")[0] not in _OURS:
-            found = importlib.util.find_spec(module)
+            try:
+                found = importlib.util.find_spec(module)
+            except ModuleNotFoundError:
+                found = None
             if found is None or found.origin is None:
                 raise ValueError(f"there is no module {module}; it must be installed, or on PYTHONPATH")
             digest.update(Path(found.origin).read_bytes())

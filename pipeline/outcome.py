@@ -33,8 +33,9 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
     elif blessed and pushed.get_string_custom_property("withdrawn"):
         blessed, status = False, "refused"
-        reason = (f"this very model is version {pushed.get_string_custom_property('withdrawn')}, which was rolled back to "
-                  f"version {plan.baseline.name}; delete that version's folder to let it be pushed again")
+        reason = (f"this very model is version {pushed.get_string_custom_property('withdrawn')}, above version "
+                  f"{plan.baseline.name}, which CURRENT names: it was rolled back, or a push was cut off; write its number "
+                  "into CURRENT to serve it all the same")
     elif blessed and not path:
         status = "unchanged"
         reason = f"nothing to push: every gate passed, and version {plan.baseline.name}, which serves, is this very model"

@@ -113,7 +113,8 @@ def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping) -> tf.
     feature = recipe.features[name]
     if feature.kind == "custom":
         module, _, function = feature.transform.partition(":")
-        return tf.cast(getattr(importlib.import_module(module), function)(columns), tf.float32)
+        own = tf.cast(getattr(importlib.import_module(module), function)(columns), tf.float32)
+        return tf.where(tf.math.is_finite(own), own, tf.zeros_like(own))
     x = values[feature.column or name]
     x = tf.cast(x, tf.float64)
     if feature.missing is not None:

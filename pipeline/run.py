@@ -20,6 +20,7 @@ from pipeline.plan import Plan, make_plan
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.schema_file import check_schema
+from serving.versions import record
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
 _PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
@@ -96,6 +97,7 @@ def _report(console: Console, plan: Plan, done: dict, names: list[str], failure:
     if "ServingCheck" in done:
         with contextlib.suppress(FileNotFoundError):
             shutil.copy(Path(done["ServingCheck"].uri("verdict"), "requests.jsonl"), plan.run_dir / "requests.jsonl")
+    _keep_dead_letters(plan, done)
     facts = facts_of(plan, done, names, failure, total, _versions())
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
@@ -105,6 +107,13 @@ def _report(console: Console, plan: Plan, done: dict, names: list[str], failure:
     if failure is not None:
         return BAD_DATA if data_error(failure[1]) else OTHER
     return BLESSED if metrics["blessed"] else REFUSED
+
+
+def _keep_dead_letters(plan: Plan, done: dict) -> None:
+    """A copy with the run: the next run's letters replace those of a failed ingestion."""
+    folder = Path(done["Ingest"].uri("examples")) if "Ingest" in done else plan.home / "dead"
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy(folder / "dead_letters.jsonl", plan.run_dir)
 
 
 def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
@@ -123,10 +132,15 @@ def _unchanged(console: Console, plan: Plan) -> int:
 
     reason = (f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this recipe, data and "
               "code (--no-cache runs it all the same)")
-    write_report(RunFacts(plan.recipe.name, plan.run, "unchanged", reason, blessed=True,
+    write_report(RunFacts(plan.recipe.name, plan.run, "unchanged", reason, blessed=True, started=plan.started,
+                          recipe_text=resolved(plan.recipe), serving_model=f"version {plan.baseline.name}",
                           kinds={n: t.kind for n, t in plan.recipe.tasks.items()}, versions=_versions()),
                  plan.run_dir / "report")
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy(plan.home / "runs" / record(plan.baseline)["run"] / "requests.jsonl", plan.run_dir)
+    _latest(plan.run_dir)
     console.print(reason, markup=False)
+    console.print(f"report:  {_shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
     return BLESSED
 
 

@@ -16,6 +16,8 @@ _COMPARE = {
 
 
 def _missing(x: tf.Tensor) -> tf.Tensor:
+    if x.dtype == tf.bool:
+        return tf.zeros_like(x)
     return tf.equal(x, "") if x.dtype == tf.string else tf.math.is_nan(x)
 
 

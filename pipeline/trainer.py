@@ -47,7 +47,7 @@ def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict,
     batches = tf.data.TFRecordDataset(files, "GZIP", buffer_size=1 << 20).batch(4096).map(
         lambda x: tf.io.parse_example(x, spec), num_parallel_calls=2)
     read = list(batches.as_numpy_iterator())
-    columns = {name: np.concatenate([b[name] for b in read]) for name in spec}
+    columns = {name: np.concatenate([b.pop(name) for b in read]) for name in spec}
     parts = [{t: columns[f"{t}/{part}"] for t in recipe.tasks} for part in ("label", "weight", "mask")]
     return {n: v for n, v in columns.items() if "/" not in n}, *parts
 

@@ -1,6 +1,5 @@
 """The SavedModel that TensorFlow Serving loads: model, preprocessing and signatures in one."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -62,14 +61,16 @@ def _score(predictions: dict[str, tf.Tensor], recipe: Recipe) -> tf.Tensor:
 
 def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path) -> None:
     """Saves the servable to `folder`, with defaults for inputs left out and a model card."""
-    servable = Servable(model, transform_layer, recipe)
+    # without what training kept: a table's optimizer state is as large as the table
+    bare = type(model).from_config(model.get_config())
+    bare.set_weights(model.get_weights())
+    servable = Servable(bare, transform_layer, recipe)
     signatures = {name: getattr(servable, name)
                   for name in ("serving_default", "serve_examples", "transform_features")}
     tf.saved_model.save(servable, str(folder), signatures=signatures)
     _write_defaults(Path(folder), recipe)
     card = {
         "recipe": recipe.name,
-        "recipe_digest": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
         "tasks": {n: t.kind for n, t in recipe.tasks.items()},
         "inputs": {n: {"type": c.type, "column": c.column or n} for n, c in recipe.input_columns.items()},
         "keras": type(model).__name__,

@@ -43,11 +43,13 @@ def parse_examples(serialized: tf.Tensor, recipe: Recipe) -> dict[str, tf.Tensor
     spec: dict[str, Any] = {}
     for name, column in recipe.input_columns.items():
         kind, missing = dtype(column), MISSING[dtype(column)]
-        if is_list(column):
-            spec[name] = tf.io.FixedLenSequenceFeature([], kind, allow_missing=True, default_value=missing)
-        else:
-            spec[name] = tf.io.FixedLenFeature([], kind, default_value=missing)
-    return tf.io.parse_example(serialized, spec)
+        spec[name] = tf.io.FixedLenSequenceFeature([], kind, allow_missing=True, default_value=missing)
+    found = tf.io.parse_example(serialized, spec)
+    for name, column in recipe.input_columns.items():
+        if not is_list(column):  # not FixedLenFeature: that refuses a feature that is there and empty
+            one = tf.pad(found[name], [[0, 0], [0, 1]], constant_values=MISSING[dtype(column)])
+            found[name] = one[:, 0]
+    return found
 
 
 def one_batch(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from serving.versions import current
 
 BATCH_ROWS = 8192
+_ENDINGS = (".jsonl", ".ndjson", ".csv", ".parquet")
 
 
 class PredictError(ValueError):
@@ -34,12 +35,15 @@ def predict(model: Path, source: Path, target: str) -> int:
     folder = model if (model / "saved_model.pb").is_file() else current(model)
     if folder is None:
         raise PredictError(f"{model} is neither a SavedModel nor a folder with a pushed version")
-    table = _read(source)
+    if target != "-" and not target.endswith(_ENDINGS):
+        raise PredictError(f"{target}: the ending must be .jsonl, .csv or .parquet, or - for standard output")
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(folder))
     signature = loaded.signatures["serving_default"]
     specs = signature.structured_input_signature[1]
+    table = _read(source, {n for n, s in specs.items() if s.dtype == tf.string},
+                  {n for n, s in specs.items() if s.shape.rank == 2})
     known = [n for n in table.column_names if n in specs]
     if not known:
         raise PredictError(f"{source} has none of the model's inputs ({', '.join(sorted(specs))}); "
@@ -48,25 +52,34 @@ def predict(model: Path, source: Path, target: str) -> int:
     for start in range(0, table.num_rows, BATCH_ROWS):
         part = table.slice(start, BATCH_ROWS)
         inputs = {n: _tensor(tf, n, specs[n], part.column(n) if n in known else None, part.num_rows) for n in specs}
-        answers.append({n: v.numpy() for n, v in signature(**inputs).items()})
+        try:
+            answers.append({n: v.numpy() for n, v in signature(**inputs).items()})
+        except tf.errors.InvalidArgumentError as error:
+            raise PredictError(f"{source}: the model refused rows {start + 1} to {start + part.num_rows}: "
+                               f"{error.message.splitlines()[0]}") from None
     names = sorted(answers[0]) if answers else []
     _write(pa.table({n: np.concatenate([a[n] for a in answers]) for n in names}), target)
     return table.num_rows
 
 
-def _read(source: Path) -> pa.Table:
-    if not source.is_file():
-        raise PredictError(f"{source} is not a file")
+def _read(source: Path, texts: set[str], lists: set[str]) -> pa.Table:
+    """`texts` and `lists` name the model's inputs of those forms: a CSV does not say what its columns are."""
     try:
         match source.suffix:
             case ".parquet":
                 return pq.read_table(source)
             case ".csv":
-                return pyarrow.csv.read_csv(source)
+                # an id such as 007 is a text where the model takes texts
+                options = pyarrow.csv.ConvertOptions(column_types={n: pa.string() for n in texts})
+                table = pyarrow.csv.read_csv(source, convert_options=options)
+                if found := sorted(lists & set(table.column_names)):
+                    raise PredictError(f"{source}: {', '.join(found)} is a list; rows with lists go in .jsonl or .parquet")
+                return table
             case ".jsonl" | ".ndjson" | ".json":
-                lines = source.read_text(encoding="utf-8").splitlines()
+                lines = source.read_text(encoding="utf-8").split("\n")  # splitlines would split inside texts
                 return pa.Table.from_pylist(_same_keys([json.loads(line) for line in lines if line.strip()]))
-    except (pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+    except (pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError,
+            OverflowError) as error:
         raise PredictError(f"{source} cannot be read as {source.suffix[1:]}: {error}") from None
     raise PredictError(f"{source}: the ending must be .jsonl, .csv or .parquet")
 
@@ -91,7 +104,7 @@ def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows:
         else:
             values = [_value(v, spec.dtype, missing) for v in values]
         return tf.constant(values, spec.dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise PredictError(f"column {name} does not fit the model's {spec.dtype.name}: {error}") from None
 
 
@@ -116,7 +129,5 @@ def _write(table: pa.Table, target: str) -> None:
             Path(target).write_text(text, encoding="utf-8")
     elif target.endswith(".csv"):
         pyarrow.csv.write_csv(table, target)
-    elif target.endswith(".parquet"):
-        pq.write_table(table, target)
     else:
-        raise PredictError(f"{target}: the ending must be .jsonl, .csv or .parquet, or - for standard output")
+        pq.write_table(table, target)

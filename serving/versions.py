@@ -1,7 +1,9 @@
 """The folder that TensorFlow Serving watches: numbered versions, and a pointer to the one that serves.
 
 `FOLDER/<version>/` are SavedModels; `FOLDER/CURRENT` names the version that serves, which is the
-baseline of the next run. TensorFlow Serving ignores names that are not numbers.
+baseline of the next run. TensorFlow Serving ignores names that are not numbers, and CURRENT too: told
+nothing else it loads the highest version, so a roll-back also moves the newer folders away, or pins the
+version in its configuration. `FOLDER/.pushed.json` remembers every version's model, wherever its folder went.
 """
 
 import json
@@ -13,6 +15,7 @@ from typing import Any
 
 POINTER = "CURRENT"
 RECORD = "push.json"
+_LEDGER = ".pushed.json"
 
 
 def versions(folder: str | Path) -> list[int]:
@@ -31,7 +34,7 @@ def current(folder: str | Path) -> Path | None:
     if not pointer.is_file():
         return None
     version = Path(folder, pointer.read_text().strip())
-    if not (version / "saved_model.pb").is_file():
+    if not version.name.isdigit() or not (version / "saved_model.pb").is_file():
         raise ValueError(f"{pointer} names version {version.name}, which is not a model in {folder}; "
                          f"write one of {versions(folder)} into it, or delete it to start afresh")
     return version
@@ -43,20 +46,27 @@ def record(version: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
+def pushed(folder: str | Path) -> dict[int, str]:
+    """Every version ever pushed, with the digest of its model."""
+    path = Path(folder, _LEDGER)
+    return {int(v): d for v, d in json.loads(path.read_text()).items()} if path.is_file() else {}
+
+
 def push(model: str | Path, folder: str | Path, note: dict[str, Any]) -> Path:
     """Copies a SavedModel to the next version and points to it, so that a reader sees all of it or nothing.
 
     Args:
       model: the SavedModel.
       folder: the served folder.
-      note: kept in `assets.extra/push.json` of the version.
+      note: kept in `assets.extra/push.json` of the version; its `model`, a digest, in the ledger as well.
 
     Returns:
       The new version's folder.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    version = max([*versions(folder), _highest(folder)], default=0) + 1
+    ledger = pushed(folder)
+    version = max([*versions(folder), *ledger], default=0) + 1
     part = folder / f".part-{uuid.uuid4().hex}"
     try:
         shutil.copytree(model, part)
@@ -65,7 +75,7 @@ def push(model: str | Path, folder: str | Path, note: dict[str, Any]) -> Path:
         (extra / RECORD).write_text(json.dumps({"version": version, **note}, indent=1))
         for path in [*part.rglob("*"), part]:
             _sync(path)
-        _write(folder / ".highest", str(version))  # so that a deleted version's number is not used again
+        _write(folder / _LEDGER, json.dumps(ledger | {version: note.get("model", "")}, indent=1))
         os.rename(part, folder / str(version))
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -77,11 +87,6 @@ def push(model: str | Path, folder: str | Path, note: dict[str, Any]) -> Path:
 def point(folder: str | Path, version: int) -> None:
     """Makes a version the one that serves."""
     _write(Path(folder, POINTER), str(version))
-
-
-def _highest(folder: Path) -> int:
-    path = folder / ".highest"
-    return int(path.read_text()) if path.is_file() else 0
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """Ingestion: logs and catalogs → examples in three splits."""
 
+import shutil
 from pathlib import Path
 
 import apache_beam as beam
@@ -28,6 +29,9 @@ def Ingest(
     ingest(Recipe.model_validate_json(recipe), Path(input_dir), Path(examples.uri),
            beam_pipeline, dead_dir=Path(dead_dir),
            progress=lambda rows: progress.tell(f"{rows:,} rows"))
+    letters = Path(dead_dir, "dead_letters.jsonl")
+    if letters.is_file():  # with the rows it belongs to, as well as where it survives a failure
+        shutil.copy(letters, examples.uri)
     examples.split_names = "[" + ", ".join(f'"{s}"' for s in SPLITS) + "]"
     examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
     examples.set_string_custom_property("file_format", "tfrecords_gzip")

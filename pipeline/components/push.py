@@ -9,7 +9,8 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from pipeline.digests import folder_digest
-from serving.versions import current, push, record, versions
+from serving.versions import current, push, record
+from serving.versions import pushed as ledger
 
 
 @component
@@ -33,8 +34,7 @@ def Push(
     if serving is not None:
         if record(serving).get("model") == content:
             return
-        withdrawn = [v for v in versions(folder) if v > int(serving.name)
-                     and record(Path(folder, str(v))).get("model") == content]
+        withdrawn = [v for v, model in ledger(folder).items() if v > int(serving.name) and model == content]
         if withdrawn:
             pushed.set_string_custom_property("withdrawn", str(withdrawn[-1]))
             return

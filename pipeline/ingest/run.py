@@ -172,7 +172,7 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
                 )
             raise DataError(f"splits: {split} has no rows{seen}", counts)
     for task, known in counts.known.items():
-        for split in ("train", "test"):
+        for split in ("train", "validation", "test"):
             if not known[split]:
                 where = recipe.tasks[task].where
                 raise DataError(

@@ -11,7 +11,7 @@ METRICS = {
     "binary": ("auc", "gauc", "logloss", "calibration"),
     "regression": ("mae", "rmse", "calibration"),
 }
-RESERVED_TASKS = ("score", "absent")
+RESERVED_TASKS = ("score", "absent", "row", "total")
 _FITTING = {
     "categorical": ("int", "string", "date", "bool", "list[int]", "list[string]"),
     "buckets": ("int", "float", "time", "date"),
@@ -86,6 +86,8 @@ def _roles(recipe: Recipe) -> Iterator[Problem]:
         if name not in recipe.columns:
             continue
         column = recipe.columns[name]
+        if column.known == "after":
+            yield Problem(f"roles.{role}", f"{name} is known only after the impression", value=name)
         if role == "time" and column.type != "time":
             yield Problem("roles.time", f"must be of type time; {name} is {column.type}", value=name)
         if role != "time" and column.type not in ("int", "string"):
@@ -115,6 +117,8 @@ def _features(recipe: Recipe) -> Iterator[Problem]:
         if feature.kind == "custom":
             continue
         path, column = f"features.{name}", feature.column or name
+        if name in ("ids", "numbers") or name.startswith("vector_"):
+            yield Problem(path, "is a name of the model's own inputs; choose another, and say `column:`")
         if column not in types:
             yield Problem(path if feature.column is None else f"{path}.column",
                           f"no source or derived column is named '{column}'{near(column, types)}")
@@ -136,7 +140,7 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
     for name, task in recipe.tasks.items():
         path = f"tasks.{name}"
         if name in RESERVED_TASKS:
-            yield Problem(path, f"the model's own output '{name}' has this name; choose another")
+            yield Problem(path, f"{name} is a name of our own; choose another")
         kinds = ("int", "float", "bool") if task.kind == "binary" else ("int", "float")
         wrong = list(_expression(f"{path}.label", task.label, recipe.column_types, kinds,
                                  "a condition, or a column of 0 and 1, is needed" if task.kind == "binary" else
@@ -181,7 +185,10 @@ def _known_tasks(recipe: Recipe, path: str, names: object) -> Iterator[Problem]:
 
 
 def _model(recipe: Recipe) -> Iterator[Problem]:
-    yield from _known_tasks(recipe, "training.stopping.objective", recipe.training.stopping.objective)
+    objective = recipe.training.stopping.objective
+    yield from _known_tasks(recipe, "training.stopping.objective", objective)
+    if objective is not None and not sum(objective.values()) > 0:
+        yield Problem("training.stopping.objective", "one task at least must count: a weight above 0")
     yield from _known_tasks(recipe, "serving.score", recipe.serving.score)
     embedded = [n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets")]
     pairs = getattr(recipe.model, "interactions", None)
@@ -210,7 +217,8 @@ def _gates(recipe: Recipe) -> Iterator[Problem]:
                           value=gate.metric)
         if gate.metric == "gauc" and recipe.roles.user is None:
             yield Problem(f"{path}.metric", "gauc is the AUC within users and needs roles.user", value="gauc")
-        if gate.slice is not None and gate.slice.split("=")[0] not in recipe.evaluation.slices:
+        if gate.slice is not None and (
+                "=" not in gate.slice or gate.slice.split("=")[0] not in recipe.evaluation.slices):
             yield Problem(f"{path}.slice", "must be `column=value` with a column of evaluation.slices"
                           f"{near(gate.slice.split('=')[0], recipe.evaluation.slices)}", value=gate.slice)
         if gate.lower is not None and gate.upper is not None and gate.lower > gate.upper:

@@ -68,7 +68,7 @@ def _settings(found: ast.ClassDef, exclude: tuple[str, ...]) -> type[BaseModel]:
         value = ... if default is None else ast.literal_eval(default)
         fields[arg.arg] = (_annotation(arg.annotation), Field(value, description=meanings.get(arg.arg)))
     doc = (ast.get_docstring(found) or "").split("\n\n")[0]
-    return create_model(found.name, __config__=ConfigDict(extra="forbid", frozen=True), __doc__=doc, **fields)
+    return create_model(found.name, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), __doc__=doc, **fields)
 
 
 def _annotation(node: ast.expr | None) -> Any:

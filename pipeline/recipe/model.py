@@ -45,7 +45,7 @@ _ModelSettings = constructors.class_settings("model.py", "MultiTaskModel", _STRU
 class Model(_ModelSettings):  # type: ignore[misc, valid-type]
     """The network."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     architecture: _union("architectures", ("num_tasks",)) = Field(  # type: ignore[valid-type]
         description="how tasks share: `name` and the settings of that architecture")
 
@@ -84,7 +84,7 @@ class Training(Part):
     seed: int = Field(1, ge=0, description="of initial weights, dropout and the order of rows")
     optimizer: Optimizers = Field(default_factory=lambda: Optimizers.model_validate({}))
     schedule: Schedule = Schedule()
-    clip_norm: float | None = Field(None, gt=0, description="the dense gradients' global norm is cut to this")
+    clip_norm: float | None = Field(None, gt=0, description="the norm of all gradients, taken as one vector, is cut to this")
     stopping: Stopping = Stopping()
     steps_per_execution: int = Field(16, ge=1, description="training steps run in one call of TensorFlow")
     jit_compile: bool = Field(False, description="compile the training step with XLA")

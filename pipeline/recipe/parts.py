@@ -27,7 +27,7 @@ ColumnType = Literal["int", "float", "string", "time", "date", "list[int]", "lis
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Column(Part):
@@ -169,7 +169,7 @@ class Vector(Part):
 
 class Custom(Part):
     """A transform of your own: `package.module:function` of (columns dict) → float32 `[rows]`, with TensorFlow
-    Transform's analyzers at hand."""
+    Transform's analyzers at hand. What is not a finite number becomes 0."""
 
     kind: Literal["custom"]
     transform: str = Field(pattern=OUTSIDE.pattern, description="`package.module:function`")
@@ -255,7 +255,7 @@ class Schedule(Part):
 class Stopping(Part):
     """When training ends and which epoch is kept: the best on validation, for all tasks together."""
 
-    objective: dict[Name, float] | None = Field(
+    objective: dict[Name, Annotated[float, Field(ge=0)]] | None = Field(
         None, description="task → weight in the mean of gains over the best constant prediction: 2·AUC − 1 of a binary task, "
         "1 − MAE / MAE of the median of a regression; all tasks alike where left out")
     patience: int = Field(2, ge=1, description="epochs without a better mean before training ends")

@@ -28,13 +28,12 @@ def check_schema(recipe: Recipe, recipe_file: Path) -> None:
     if not path.is_file():
         return
     found = set(re.findall(r'^feature \{\s+name: "([^"]+)"', path.read_text(encoding="utf-8"), re.M))
-    wanted = set(recipe.example_columns)
-    columns = {name for name in found if "/" not in name}
-    tasks = {name.split("/")[0] for name in found if "/" in name} - {"row"}
-    wrong = []
-    for what, has, should in (("column", columns, wanted), ("task", tasks, set(recipe.tasks))):
-        wrong += [f"lacks the recipe's {what} {n}" for n in sorted(should - has)]
-        wrong += [f"has a {what} {n} that the recipe has not" for n in sorted(has - should)]
+    wanted = {*recipe.example_columns, "row/id"}
+    for task in recipe.tasks:
+        wanted |= {f"{task}/{part}" for part in ("label", "mask", "weight")}
+        wanted |= {f"{task}/reference/{name}" for name in recipe.evaluation.references.get(task, {})}
+    wrong = [f"lacks {name}" for name in sorted(wanted - found)]
+    wrong += [f"has {name}, which the recipe has not" for name in sorted(found - wanted)]
     if wrong:
         raise RecipeError(str(path), [Problem("schema", "; ".join(wrong) + f". Write it anew: mtl recipe schema "
                                               f"{recipe_file} > {path}")])

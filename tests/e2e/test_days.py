@@ -206,6 +206,97 @@ def test_predict_gives_what_the_run_served(days, tmp_path):
     assert all(0 < s["click"] < 1 for s in scores)
 
 
+@pytest.fixture(scope="module")
+def pushed(days):
+    """The first pushed version, as TensorFlow loads it."""
+    import tensorflow as tf
+
+    folder = days["first"].folder.parents[1] / "serving" / "1"
+    return folder, tf.saved_model.load(str(folder))
+
+
+def test_signatures_name_their_inputs_and_outputs(pushed):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    folder, _ = pushed
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    signatures = saved.meta_graphs[0].signature_def
+    outputs = {"click", "like", "watch_time", "purchase", "score"}
+    default = signatures["serving_default"]
+    assert set(default.outputs) == outputs == set(signatures["serve_examples"].outputs)
+    assert set(default.inputs) == set(default.defaults) == {
+        "user_id", "segment", "country", "primary_device", "interests", "item_id", "category", "subcategory", "brand",
+        "device", "surface", "hour", "position", "age", "price", "duration_s"}
+    assert set(signatures["transform_features"].outputs) == {"ids", "numbers"}
+    assert (folder / "assets.extra" / "model_card.json").is_file()
+
+
+def test_raw_rows_and_examples_answer_alike_whatever_is_missing(pushed):
+    import tensorflow as tf
+
+    _, model = pushed
+    draw = np.random.default_rng(3)
+    specs = model.signatures["serving_default"].structured_input_signature[1]
+    kinds = {n: (s.dtype, s.shape.rank) for n, s in specs.items()}
+    words = ["u00001", "i00007", "never seen", "caf\u00e9 \U0001f600", "mobile", "home"]
+    examples, columns = [], {n: [] for n in kinds}
+    for _ in range(300):
+        feature = {}
+        for name, (dtype, rank) in kinds.items():
+            count = 0 if draw.random() < 0.3 else 1 if rank == 1 else int(draw.integers(0, 7))
+            if dtype == tf.string:
+                values = [words[i].encode() for i in draw.integers(0, len(words), count)]
+                feature[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+            elif dtype == tf.int64:
+                values = draw.integers(-5, 30, count).tolist()
+                feature[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+            else:
+                values = draw.normal(20, 30, count).astype(np.float32).tolist()
+                feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
+            missing = {tf.string: b"", tf.int64: tf.int64.min, tf.float32: np.nan}[dtype]
+            columns[name].append((values + [missing] * 7)[:7 if rank == 2 else 1])
+        examples.append(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    raw = {n: tf.constant(columns[n] if rank == 2 else [v[0] for v in columns[n]], dtype)
+           for n, (dtype, rank) in kinds.items()}
+    one = model.signatures["serving_default"](**raw)
+    other = model.signatures["serve_examples"](examples=tf.constant(examples))
+    for name in one:
+        assert np.isfinite(one[name].numpy()).all()
+        np.testing.assert_allclose(one[name], other[name], atol=1e-5, rtol=1e-5)
+
+
+def test_one_user_and_many_items_in_one_request(pushed):
+    import tensorflow as tf
+
+    _, model = pushed
+    signature = model.signatures["serving_default"]
+    specs = signature.structured_input_signature[1]
+    missing = {tf.string: "", tf.int64: tf.int64.min, tf.float32: np.nan}
+    one = {n: tf.fill([1] * s.shape.rank, tf.constant(missing[s.dtype], s.dtype)) for n, s in specs.items()}
+    one |= {"user_id": tf.constant(["u00003"]), "interests": tf.constant([["sports", "books"]])}
+    items = tf.constant(["i00001", "i00002", "i00003"])
+    shared = signature(**(one | {"item_id": items}))
+    alone = [signature(**(one | {"item_id": items[i:i + 1]})) for i in range(3)]
+    for name in shared:
+        np.testing.assert_allclose(shared[name], [a[name].numpy()[0] for a in alone], atol=1e-6)
+    assert signature(**one)["click"].shape == (1,)  # everything left out
+
+
+def test_a_rolled_back_model_is_not_pushed_again(place, days, go):
+    """Last of the days: the pointer goes back one version, and the same data comes again."""
+    serving = place / "output" / "demo" / "serving"
+    newest = versions.current(serving)
+    older = next(v for v in reversed(versions.versions(serving)) if v < int(newest.name))
+    versions.point(serving, older)
+    try:
+        found = go(place / "recipe.yaml", place / "data", place / "output")
+    finally:
+        versions.point(serving, int(newest.name))
+    assert (found.code, found.metrics["status"]) == (3, "refused")
+    assert f"is version {newest.name}, above version {older}" in found.metrics["reason"]
+    assert found.ran == {"Push"}  # this model was compared with that version before
+
+
 def rewritten(place: Path, tmp_path: Path, change) -> Path:
     """The day's data with one Parquet file of the log changed."""
     data = tmp_path / "data"

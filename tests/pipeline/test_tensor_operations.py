@@ -18,7 +18,7 @@ EXPRESSIONS = [
     "a + b * 2 - 1", "a / b", "a // b", "a % 7", "-a", "log1p(b)", "sqrt(b)", "abs(a)", "floor(b)",
     "minimum(a, b)", "maximum(a, b)", "clip(b, -1, 1)", "days(t)", "days(t, 8)", "hour(t, -5)", "weekday(t)",
     "a > b", "a != b", "a == 3 and b < 0 or not (s == 'x')", "s != u", "is_missing(b)", "is_missing(s)",
-    "if_missing(b, a)", "if_missing(s, 'none')", "1 if a > 0 else b", "lower(s)", "cross(s, u)", "cross(a, s)",
+    "if_missing(b, a)", "if_missing(s, 'none')", "1 if a > 0 else b", "lower(s)", "cross(s, u)", "cross(a, s)", "cross(a > 1, s)", "is_missing(a > 1)", "if_missing(a > 1, b > 2)", "cross(b, s)",
 ]
 numbers = st.one_of(st.just(math.nan), st.integers(-50, 50).map(float), st.floats(-100, 100).map(lambda x: round(x, 3)))
 wholes = st.one_of(st.just(math.nan), st.integers(-50, 50).map(float))

@@ -37,6 +37,14 @@ def test_a_rollback_is_seen_and_numbers_still_grow(model, tmp_path):
     assert versions.push(model, served, {}).name == "4"  # 3 was used
 
 
+def test_every_model_ever_pushed_is_remembered(model, tmp_path):
+    served = tmp_path / "served"
+    versions.push(model, served, {"model": "aa"})
+    versions.push(model, served, {"model": "bb"})
+    shutil.move(served / "2", tmp_path / "withdrawn")
+    assert versions.pushed(served) == {1: "aa", 2: "bb"}
+
+
 def test_a_pointer_to_nothing(model, tmp_path):
     served = tmp_path / "served"
     versions.push(model, served, {})
