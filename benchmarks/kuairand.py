@@ -75,7 +75,10 @@ def trees(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, without: list
     for name, task in recipe.tasks.items():
         label, truth = train[f"{name}/label"], test[f"{name}/label"].to_numpy(float)
         if task.kind == "binary":
-            model = HistGradientBoostingClassifier(categorical_features=categorical, random_state=0).fit(x, label)
+            # without early stopping, which ends after a few trees on so few likes
+            model = HistGradientBoostingClassifier(
+                learning_rate=0.05, max_iter=150, early_stopping=False, categorical_features=categorical,
+                random_state=0).fit(x, label)
             score = model.predict_proba(y)[:, 1]
             weights = np.ones(len(truth))
             found[name] = {"auc": auc(truth, score),
@@ -99,7 +102,7 @@ def main() -> int:
     train, test = rows(recipe, examples, "train"), rows(recipe, examples, "test")
     peers = {"trees": trees(recipe, train, test, []), "no item": trees(recipe, train, test, [*BARS["no_item"]["without"], "age_days"])}
 
-    console, table = Console(), Table("task", "metric", *[f"seed {i + 1}" for i in range(len(runs))], "mean", *peers, "bar")
+    console, table = Console(width=140), Table("task", "metric", *[f"seed {i + 1}" for i in range(len(runs))], "mean", *peers, "bar")
     missed = []
     for name, metrics in peers["trees"].items():
         for metric in metrics:
@@ -120,7 +123,8 @@ def _bar(task: str, metric: str, mean: float, peer: dict) -> tuple[str, bool]:
     if metric == "auc" and task in BARS["auc"]:
         return f">= {BARS['auc'][task]}", mean >= BARS["auc"][task]
     if metric == "gauc" and task in BARS["gauc_below_trees"]:
-        bound = peer[task]["gauc"] - BARS["gauc_below_trees"][task]
+        # the better of these trees and of others fitted on the same days before
+        bound = max(peer[task]["gauc"], BARS["trees_elsewhere"][task]["gauc"]) - BARS["gauc_below_trees"][task]
         return f">= {bound:.4f}", mean >= bound
     if metric == "mae" and task in BARS["mae_no_worse_than_trees"]:
         return f"<= {peer[task]['mae']:.4f}", mean <= peer[task]["mae"]

@@ -50,6 +50,10 @@ class MultiTaskModel(keras.Model):
         ValueError: if tasks are missing or share a name.
     """
 
+    BOUNDS = {"tower_units": (1, 100_000), "tower_dropout": (0.0, 0.99), "embedding_dim": (1, 4096),
+              "vector_units": (1, 100_000), "dropout": (0.0, 0.99), "embedding_l2": (0.0, None),
+              "embedding_scale": (0.0, 10.0)}
+
     def __init__(self, layout: Layout, tasks: Sequence[Task], architecture: Architecture,
                  tower_units: tuple[int, ...] = (32,), tower_dropout: float = 0.0, embedding_dim: int = 16,
                  interactions: str | Sequence[Sequence[str]] | None = None, vector_units: int | None = None,

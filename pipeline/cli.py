@@ -38,6 +38,8 @@ def run(recipe: Path, input_dir: Path | None, output: Path, no_cache: bool, sett
         sys.exit(runner.run(recipe, input_dir or recipe.parent, output, settings, cache=not no_cache))
     except runner.Busy as error:
         raise click.ClickException(str(error)) from None
+    except runner.BadOutput as error:
+        raise click.UsageError(str(error)) from None
 
 
 @mtl.group()
@@ -124,7 +126,11 @@ def report(run_dir: Path) -> None:
     if not path.is_file():
         raise click.UsageError(f"{run_dir} is not a run: it has no report/metrics.json")
     console = Console(highlight=False, soft_wrap=True)
-    console.print(summary(json.loads(path.read_text())))
+    try:
+        metrics = json.loads(path.read_text())
+    except ValueError as error:
+        raise click.UsageError(f"{path} is not JSON: {error}") from None
+    console.print(summary(metrics))
     console.print(f"report:  {path.with_name('index.html')}", markup=False)
 
 

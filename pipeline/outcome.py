@@ -26,7 +26,8 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
     pushed = done["Push"].outputs["pushed"][0] if "Push" in done else None
     path = pushed.get_string_custom_property("pushed_destination") if pushed else ""
     blessed = bool(pushed and pushed.get_int_custom_property("blessed"))
-    status, reason, failed = "pushed", f"every gate passed; version {Path(path).name} serves from now on", None
+    said = "no gate was asked" if plan.recipe.gates == "none" else "every gate passed"
+    status, reason, failed = "pushed", f"{said}; version {Path(path).name} serves from now on", None
     if failure is not None:
         step, error = failure
         failed = Failure(step, _message(error))
@@ -38,7 +39,7 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
                   "into CURRENT to serve it all the same")
     elif blessed and not path:
         status = "unchanged"
-        reason = f"nothing to push: every gate passed, and version {plan.baseline.name}, which serves, is this very model"
+        reason = f"nothing to push: {said}, and version {plan.baseline.name}, which serves, is this very model"
     elif not blessed:
         status = "refused"
         reason = "; ".join(v.sentence for v in verdicts if v.status == "failed")
@@ -61,7 +62,8 @@ def _rows(done: dict[str, Step], failure: tuple[str, BaseException] | None) -> R
         counts = getattr(data_error(failure[1]), "counts", None) if failure else None
     return counts and RowCounts(
         read=counts.read, **counts.written, dropped=counts.rows_dropped, dead=counts.rows_dead,
-        dropped_reasons=counts.dropped, dead_reasons=counts.dead)
+        dropped_reasons=counts.dropped, dead_reasons=counts.dead,
+        unmatched=counts.unmatched)
 
 
 def _training(done: dict[str, Step]) -> dict[str, Any] | None:
@@ -76,4 +78,6 @@ def data_error(error: BaseException | None) -> DataError | None:
 
 
 def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
     return str(data_error(error) or f"{type(error).__name__}: {error}")

@@ -7,10 +7,13 @@ import importlib.metadata
 import json
 import os
 import shutil
+import signal
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -26,6 +29,10 @@ BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
 _PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
 
 
+class BadOutput(Exception):
+    """The output folder cannot be written."""
+
+
 class Busy(Exception):
     """Another run is at work in the same folder."""
 
@@ -35,12 +42,16 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
 
     Raises:
       RecipeError: the recipe is wrong; nothing was started.
+      BadOutput: nothing can be written there.
       Busy: another run is at work there.
     """
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
     home = output.resolve() / recipe.name
-    (home / "runs").mkdir(parents=True, exist_ok=True)
+    try:
+        (home / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadOutput(f"--output: {home} cannot be written: {error.strerror}") from None
     with _only_one(home):
         name = _new_run(home / "runs")
         run_dir = home / "runs" / name
@@ -50,7 +61,7 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
                 plan = make_plan(recipe, recipe_file, input_dir, output, name)
                 console.print(f"{recipe.name}: run {name} in {_shown(run_dir)}", markup=False)
                 return _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
-            except Exception as error:  # what a step raises is caught where steps are run
+            except (Exception, KeyboardInterrupt) as error:  # what a step raises is caught where steps are run
                 traceback.print_exception(error)
                 return _failed_outside(console, recipe, run_dir, error)
 
@@ -79,15 +90,33 @@ def _steps(console: Console, shown: terminal.Steps, plan: Plan, cache: bool, beg
         shown.end(step.name, step.seconds, "cached" if step.cached else "")
 
     pipeline = create_pipeline(plan, cache)
+    stop = _stop_on_interrupt()
     failure: tuple[str, BaseException] | None
     try:
-        run_steps(pipeline, shown.start, end)
+        run_steps(pipeline, shown.start, end, stop)
         failure = None
     except StepFailed as error:
         failure = (error.step, error.__cause__)
         traceback.print_exception(error)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     names = [c.id for c in pipeline.components]
     return _report(console, plan, done, names, failure, time.perf_counter() - begin)
+
+
+def _stop_on_interrupt() -> threading.Event:
+    """Ctrl-C raises as ever, and is remembered: a destructor may swallow the exception, and the run must
+    not go on to push then."""
+    stop = threading.Event()
+
+    def interrupted(number: int, frame: Any) -> None:
+        stop.set()
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupted)
+    return stop
 
 
 def _report(console: Console, plan: Plan, done: dict, names: list[str], failure: tuple | None, total: float) -> int:
@@ -144,12 +173,14 @@ def _unchanged(console: Console, plan: Plan) -> int:
     return BLESSED
 
 
-def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Exception) -> int:
+def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: BaseException) -> int:
     """A run that failed before its first step, or after its last: a report all the same."""
     from pipeline.report.facts import Failure, RunFacts
     from pipeline.report.write import write_report
 
     message = str(error) if isinstance(error, (DataError, ValueError)) else f"{type(error).__name__}: {error}"
+    if isinstance(error, KeyboardInterrupt):
+        message = "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
     step = "inputs" if isinstance(error, DataError) else "mtl run"
     write_report(RunFacts(recipe.name, run_dir.name, "failed", message.splitlines()[0],
                           kinds={n: t.kind for n, t in recipe.tasks.items()}, failure=Failure(step, message),

@@ -11,6 +11,7 @@ from pipeline.recipe import Recipe
 from serving import inputs as raw
 
 CARD = "model_card.json"
+_UNITS = {"time": "milliseconds since 1970-01-01 UTC", "date": "days since 1970-01-01"}
 
 
 class Servable(tf.Module):
@@ -72,7 +73,7 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
     card = {
         "recipe": recipe.name,
         "tasks": {n: t.kind for n, t in recipe.tasks.items()},
-        "inputs": {n: {"type": c.type, "column": c.column or n} for n, c in recipe.input_columns.items()},
+        "inputs": {n: {"type": c.type, "unit": _UNITS.get(c.type)} for n, c in recipe.input_columns.items()},
         "keras": type(model).__name__,
     }
     extra = Path(folder, "assets.extra")

@@ -44,6 +44,10 @@ def predict(model: Path, source: Path, target: str) -> int:
     specs = signature.structured_input_signature[1]
     table = _read(source, {n for n, s in specs.items() if s.dtype == tf.string},
                   {n for n, s in specs.items() if s.shape.rank == 2})
+    if twice := sorted({n for n in table.column_names if table.column_names.count(n) > 1}):
+        raise PredictError(f"{source} has more than one column named {', '.join(twice)}")
+    if not table.num_rows:
+        raise PredictError(f"{source} has no rows")
     known = [n for n in table.column_names if n in specs]
     if not known:
         raise PredictError(f"{source} has none of the model's inputs ({', '.join(sorted(specs))}); "
@@ -69,6 +73,7 @@ def _read(source: Path, texts: set[str], lists: set[str]) -> pa.Table:
             case ".parquet":
                 return pq.read_table(source)
             case ".csv":
+                source.read_text(encoding="utf-8")  # Arrow would take other encodings for texts that it does not know
                 # an id such as 007 is a text where the model takes texts
                 options = pyarrow.csv.ConvertOptions(column_types={n: pa.string() for n in texts})
                 table = pyarrow.csv.read_csv(source, convert_options=options)
@@ -79,7 +84,7 @@ def _read(source: Path, texts: set[str], lists: set[str]) -> pa.Table:
                 lines = source.read_text(encoding="utf-8").split("\n")  # splitlines would split inside texts
                 return pa.Table.from_pylist(_same_keys([json.loads(line) for line in lines if line.strip()]))
     except (pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError,
-            OverflowError) as error:
+            OverflowError, KeyError) as error:
         raise PredictError(f"{source} cannot be read as {source.suffix[1:]}: {error}") from None
     raise PredictError(f"{source}: the ending must be .jsonl, .csv or .parquet")
 
@@ -98,7 +103,9 @@ def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows:
     values = column.to_pylist()
     try:
         if spec.shape.rank == 2:
-            lists = [v if isinstance(v, list) else [] if v is None else [v] for v in values]
+            if wrong := next((v for v in values if v is not None and not isinstance(v, list)), None):
+                raise ValueError(f"{wrong!r} is not a list; a row has a list of values there")
+            lists = [v or [] for v in values]
             width = max(1, *(len(v) for v in lists))
             values = [[_value(v, spec.dtype, missing) for v in row] + [missing] * (width - len(row)) for row in lists]
         else:
@@ -112,7 +119,9 @@ def _value(value: Any, dtype: Any, missing: Any) -> Any:
     if value is None:
         return missing
     if dtype.name == "string":
-        return value if isinstance(value, bytes) else str(value).encode()
+        if not isinstance(value, (str, bytes)):
+            raise ValueError(f"{value!r} is not a text; an id that the model takes as a text is written in quotes")
+        return value if isinstance(value, bytes) else value.encode()
     if dtype.is_integer:
         if int(value) != value:
             raise ValueError(f"{value!r} is not a whole number")

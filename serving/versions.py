@@ -33,9 +33,11 @@ def current(folder: str | Path) -> Path | None:
     pointer = Path(folder, POINTER)
     if not pointer.is_file():
         return None
-    version = Path(folder, pointer.read_text().strip())
-    if not version.name.isdigit() or not (version / "saved_model.pb").is_file():
-        raise ValueError(f"{pointer} names version {version.name}, which is not a model in {folder}; "
+    named = pointer.read_text(errors="replace").strip()
+    version = Path(folder, named)
+    whole = all((version / part).is_file() for part in ("saved_model.pb", "variables/variables.index"))
+    if not named.isdigit() or not whole:
+        raise ValueError(f"{pointer} names version '{named}', which is not a whole model in {folder}; "
                          f"write one of {versions(folder)} into it, or delete it to start afresh")
     return version
 

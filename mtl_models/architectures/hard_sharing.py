@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from mtl_models.architectures._base import Architecture
+from mtl_models.bounds import check_bounds
 from mtl_models.layers.experts import Experts
 
 
@@ -14,10 +15,13 @@ class HardSharing(Architecture):
         dropout: share of each layer's outputs that training sets to 0.
     """
 
+    BOUNDS = {"units": (1, 100_000), "dropout": (0.0, 0.99)}
+
     def __init__(self, units: tuple[int, ...] = (128, 64), dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.units = tuple(units)
         self.dropout = dropout
+        check_bounds(self)
 
     def build(self, input_shape):
         self.bottom = Experts(1, self.units, self.dropout, seed=self.seed, name="bottom")

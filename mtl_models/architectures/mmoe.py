@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from mtl_models.architectures._base import Architecture
+from mtl_models.bounds import check_bounds
 from mtl_models.layers.experts import Experts
 from mtl_models.layers.gates import Gates
 from mtl_models.seeds import derive_seed
@@ -19,11 +20,14 @@ class MMoE(Architecture):
         dropout: share of each layer's outputs that training sets to 0.
     """
 
+    BOUNDS = {"experts": (1, 1024), "units": (1, 100_000), "dropout": (0.0, 0.99)}
+
     def __init__(self, experts: int = 8, units: tuple[int, ...] = (64,), dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         self.experts = experts
         self.units = tuple(units)
         self.dropout = dropout
+        check_bounds(self)
 
     def build(self, input_shape):
         self.expert_stack = Experts(self.experts, self.units, self.dropout,

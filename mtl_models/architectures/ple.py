@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from mtl_models.architectures._base import Architecture
+from mtl_models.bounds import check_bounds
 from mtl_models.layers.experts import Experts
 from mtl_models.layers.gates import Gates
 from mtl_models.seeds import derive_seed
@@ -28,6 +29,9 @@ class PLE(Architecture):
         ValueError: if there would be no level or no expert.
     """
 
+    BOUNDS = {"levels": (1, 16), "task_experts": (0, 1024), "shared_experts": (0, 1024), "units": (1, 100_000),
+              "dropout": (0.0, 0.99)}
+
     def __init__(self, levels: int = 2, task_experts: int = 2, shared_experts: int = 2,
                  units: tuple[int, ...] = (64,), dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
@@ -41,6 +45,7 @@ class PLE(Architecture):
         self.shared_experts = shared_experts
         self.units = tuple(units)
         self.dropout = dropout
+        check_bounds(self)
 
     def build(self, input_shape):
         tasks, own = len(self.tasks), self.task_experts

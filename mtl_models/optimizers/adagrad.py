@@ -17,6 +17,8 @@ class RowAdagrad(RowOptimizer):
         epsilon: ε, which keeps a zero accumulator from dividing by zero.
     """
 
+    BOUNDS = {"learning_rate": (1e-9, 100.0), "initial_accumulator": (0.0, None), "epsilon": (0.0, 1.0)}
+
     def __init__(self, learning_rate: float = 0.05, initial_accumulator: float = 0.0001,
                  epsilon: float = 1e-8, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)

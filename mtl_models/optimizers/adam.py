@@ -18,6 +18,8 @@ class RowAdam(RowOptimizer):
         epsilon: added to the root of the second moment.
     """
 
+    BOUNDS = {"learning_rate": (1e-9, 100.0), "beta_1": (0.0, 0.9999), "beta_2": (0.0, 0.999999), "epsilon": (0.0, 1.0)}
+
     def __init__(self, learning_rate: float = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
                  epsilon: float = 1e-7, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mtl_models.bounds import check_bounds
 from mtl_models.weighting._base import Weighting
 
 
@@ -24,6 +25,8 @@ class Uncertainty(Weighting):
         ValueError: unless minimum <= initial <= maximum.
     """
 
+    BOUNDS = {"initial": (-20.0, 20.0), "minimum": (-20.0, 20.0), "maximum": (-20.0, 20.0)}
+
     def __init__(self, initial: float = 0.0, minimum: float = -3.0, maximum: float = 5.0, **kwargs):
         super().__init__(**kwargs)
         if not minimum <= initial <= maximum:
@@ -32,6 +35,7 @@ class Uncertainty(Weighting):
         self.initial = initial
         self.minimum = minimum
         self.maximum = maximum
+        check_bounds(self)
 
     def build(self, input_shape=None):
         self.log_variances = self.add_weight(

@@ -49,8 +49,11 @@ def open_text(path: Path) -> pa.NativeFile:
 
 def header(path: Path, source: Source) -> list[str]:
     """The names in the first line."""
-    with open_text(path) as stream:
-        head = stream.read(1 << 20)
+    try:
+        with open_text(path) as stream:
+            head = stream.read(1 << 20)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
     line = head.split(b"\n", 1)[0].rstrip(b"\r") + b"\n"
     options = pa.csv.ParseOptions(delimiter=_delimiter(path, source))
     try:

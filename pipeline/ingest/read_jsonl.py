@@ -71,7 +71,11 @@ def _cut(text: bytes) -> tuple[bytes, bytes]:
 def first_keys(path: Path) -> set[str]:
     """The keys in the first `KEY_LINES` lines that are JSON objects."""
     keys: set[str] = set()
-    for line in next(_blocks(path, 1 << 20), [])[:KEY_LINES]:
+    try:
+        lines = next(_blocks(path, 1 << 20), [])[:KEY_LINES]
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    for line in lines:
         try:
             keys |= dict(json.loads(line)).keys()
         except (ValueError, TypeError, RecursionError):

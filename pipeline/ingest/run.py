@@ -185,4 +185,7 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
 
 def _moment(ms: int, hours: float) -> str:
     zone = timezone(timedelta(hours=hours))
-    return datetime.fromtimestamp(ms / 1000, zone).isoformat(sep=" ", timespec="milliseconds")
+    try:
+        return datetime.fromtimestamp(ms / 1000, zone).isoformat(sep=" ", timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms since 1970, which no calendar holds (is `unit:` of the time column right?)"

@@ -167,7 +167,11 @@ def _splits(recipe: Recipe) -> Iterator[Problem]:
         times: list[datetime] = []
         for field in ("validation_from", "test_from"):
             try:
-                times.append(datetime.fromisoformat(getattr(splits, field)).replace(tzinfo=None))
+                times.append(datetime.fromisoformat(getattr(splits, field)))
+                if times[-1].tzinfo is not None:
+                    yield Problem(f"splits.{field}", "has an offset of its own; write it without, and say "
+                                  "utc_offset_hours", value=getattr(splits, field))
+                    return
             except ValueError:
                 yield Problem(f"splits.{field}", "is not an ISO date or time, such as 2024-03-01 or "
                               "2024-03-01T06:00:00", value=getattr(splits, field))
@@ -195,6 +199,8 @@ def _model(recipe: Recipe) -> Iterator[Problem]:
     if isinstance(pairs, str) and pairs != "all":
         yield Problem("model.interactions", "is `all` or a list of pairs of features", value=pairs)
     for i, pair in enumerate(pairs if isinstance(pairs, (list, tuple)) else ()):
+        if len(set(pair)) != 2:
+            yield Problem(f"model.interactions.{i}", "must be a pair of two features", value=list(pair))
         for name in pair:
             if name not in embedded:
                 yield Problem(f"model.interactions.{i}", f"'{name}' is not a feature with an embedding"

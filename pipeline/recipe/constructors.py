@@ -11,7 +11,7 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
@@ -58,6 +58,8 @@ def _public_class(path: Path) -> ast.ClassDef | None:
 
 def _settings(found: ast.ClassDef, exclude: tuple[str, ...]) -> type[BaseModel]:
     init = next(n for n in found.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    bounds = next((ast.literal_eval(n.value) for n in found.body if isinstance(n, ast.Assign)
+                   and getattr(n.targets[0], "id", None) == "BOUNDS"), {})
     meanings = _meanings(ast.get_docstring(found) or "") | _meanings(ast.get_docstring(init) or "")
     args = init.args
     positional = list(zip(args.args[1:], [None] * (len(args.args) - 1 - len(args.defaults)) + args.defaults))
@@ -66,13 +68,17 @@ def _settings(found: ast.ClassDef, exclude: tuple[str, ...]) -> type[BaseModel]:
         if arg.arg in exclude or arg.arg in ("name", "dtype"):
             continue
         value = ... if default is None else ast.literal_eval(default)
-        fields[arg.arg] = (_annotation(arg.annotation), Field(value, description=meanings.get(arg.arg)))
+        fields[arg.arg] = (_annotation(arg.annotation, bounds.get(arg.arg, (None, None))), Field(value, description=meanings.get(arg.arg)))
     doc = (ast.get_docstring(found) or "").split("\n\n")[0]
     return create_model(found.name, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), __doc__=doc, **fields)
 
 
-def _annotation(node: ast.expr | None) -> Any:
-    return eval(ast.unparse(node), {"__builtins__": {}}, _TYPES) if node is not None else Any
+def _annotation(node: ast.expr | None, bounds: tuple[float | None, float | None]) -> Any:
+    if node is None:
+        return Any
+    number = Field(ge=bounds[0], le=bounds[1])
+    bounded = {"int": Annotated[int, number], "float": Annotated[float, number]} if bounds != (None, None) else {}
+    return eval(ast.unparse(node), {"__builtins__": {}}, _TYPES | bounded)
 
 
 def _meanings(doc: str) -> dict[str, str]:

@@ -88,9 +88,14 @@ def parse(text: str, types: Mapping[str, str]) -> Expression:
         tree = ast.parse(str(text).strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(f"cannot be read: {getattr(error, 'msg', None) or error}") from None
+    if len(str(text)) > 2000:
+        raise ExpressionError("is longer than 2,000 characters; split it into derived columns")
     names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     called = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    return Expression(str(text), tree, frozenset(names - called), _type(tree, types))
+    try:
+        return Expression(str(text), tree, frozenset(names - called), _type(tree, types))
+    except RecursionError:
+        raise ExpressionError("is nested too deeply; split it into derived columns") from None
 
 
 def _fail(node: ast.AST, problem: str) -> NoReturn:
@@ -128,7 +133,9 @@ def _type(node: ast.expr, types: Mapping[str, str]) -> str:
             return types[name]
         case ast.Constant(value=bool()):
             return "bool"
-        case ast.Constant(value=int()):
+        case ast.Constant(value=int(value)):
+            if abs(value) > 2**53:
+                _fail(node, "is beyond 2**53; numbers in expressions are float64")
             return "int"
         case ast.Constant(value=float()):
             return "float"

@@ -47,13 +47,19 @@ def loads(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Re
     try:
         node = yaml.compose(text, Loader=_Loader)
         data = yaml.load(text, Loader=_Loader)
+    except RecursionError:
+        raise RecipeError(source, [Problem("", "is nested too deeply, or holds an alias of itself")]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = Problem("", f"is not YAML: {getattr(error, 'problem', None) or error}", mark and mark.line + 1)
         raise RecipeError(source, [problem]) from None
     if not isinstance(data, dict):
         raise RecipeError(source, [Problem("", "must be a mapping, beginning with `version: 1` and `name: …`")])
-    found = [*_repeated(node), *(p for s in settings if (p := _set(data, s)))]
+    try:
+        found = _repeated(node)
+    except RecursionError:  # an alias of itself
+        raise RecipeError(source, [Problem("", "is nested too deeply, or holds an alias of itself")]) from None
+    found += [p for s in settings if (p := _set(data, s))]
     if not found:
         try:
             recipe = Recipe.model_validate(data)
@@ -174,6 +180,8 @@ def _problem(error: Mapping[str, Any]) -> Problem:
         return Problem(".".join([*path, str(loc[-1])]), f"is not a setting here{near(str(loc[-1]), parent.get('properties', {}))}")
     path, schema = _schema_at(loc)
     place = ".".join(path)
+    if path == ["gates"] and kind == "list_type":
+        return Problem(place, "must be a list of gates, or the word `none`", value=value)
     if kind == "missing":
         meaning = schema.get("description")
         return Problem(place, "is missing" + (f": {meaning}" if meaning else ""))

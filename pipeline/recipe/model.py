@@ -58,7 +58,7 @@ class DenseOptimizer(Part):
     """Of everything but the embedding table."""
 
     name: Literal["adam", "adamw", "sgd", "adagrad"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=100)
     weight_decay: float | None = Field(None, ge=0, description="decoupled; the table is left out of it")
 
 
@@ -79,9 +79,9 @@ class Optimizers(Part):
 class Training(Part):
     """How the model is trained."""
 
-    batch_size: int = Field(1024, ge=1)
-    epochs: int = Field(5, ge=1, description="at most; stopping may end it earlier")
-    seed: int = Field(1, ge=0, description="of initial weights, dropout and the order of rows")
+    batch_size: int = Field(1024, ge=1, le=10**7)
+    epochs: int = Field(5, ge=1, le=100_000, description="at most; stopping may end it earlier")
+    seed: int = Field(1, ge=0, lt=2**31, description="of initial weights, dropout and the order of rows")
     optimizer: Optimizers = Field(default_factory=lambda: Optimizers.model_validate({}))
     schedule: Schedule = Schedule()
     clip_norm: float | None = Field(None, gt=0, description="the norm of all gradients, taken as one vector, is cut to this")

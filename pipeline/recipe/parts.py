@@ -10,8 +10,8 @@ OUTSIDE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def _name(value: str) -> str:
-    if not NAME.fullmatch(value):
-        raise ValueError("a name is lower-case letters, digits and _, and starts with a letter; "
+    if not NAME.fullmatch(value) or len(value) > 100:
+        raise ValueError("a name is lower-case letters, digits and _, starts with a letter, and has at most 100; "
                          "`column:` says what the source calls it")
     return value
 
@@ -44,7 +44,7 @@ class Column(Part):
     separator: str | None = Field(None, min_length=1, description="splits a text into a list")
     missing: list[str] = Field([""], description="texts that stand for a missing value (CSV and JSON Lines)")
     required: bool = Field(False, description="a row without it is an anomaly that stops the run")
-    values: list[str | int] | None = Field(None, description="the only values allowed; others stop the run")
+    values: list[str | int] | None = Field(None, min_length=1, description="the only values allowed; others stop the run")
     min: float | None = Field(None, description="smallest value allowed; smaller ones stop the run")
     max: float | None = Field(None, description="largest value allowed; larger ones stop the run")
 
@@ -59,6 +59,8 @@ class Column(Part):
             raise ValueError(f"separator needs a list type, not {self.type}; write type: list[string]")
         if (self.min is not None or self.max is not None) and self.type not in ("int", "float", "time", "date"):
             raise ValueError(f"min and max bound numbers; this column is a {self.type}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}; nothing could pass")
         if self.values is not None:
             kind = {"int": int, "list[int]": int, "string": str, "list[string]": str}.get(self.type)
             if kind is None or not all(type(v) is kind for v in self.values):
@@ -77,7 +79,7 @@ class Source(Part):
 
     files: Files = Field(description="paths or patterns below the input folder, such as `logs/*.parquet`")
     format: Literal["csv", "jsonl", "parquet"] | None = Field(None, description="where the ending does not say")
-    delimiter: str = Field(",", min_length=1, max_length=1, description="of CSV")
+    delimiter: str = Field(",", pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$", description="of CSV: one ASCII character")
     header: bool = Field(True, description="of CSV: whether the first line names the columns; where not, "
                          "`columns` lists all of them in order")
     columns: dict[Name, Column] = Field(min_length=1, description="the columns used, by the names they have from "
@@ -130,7 +132,7 @@ class Categorical(Part):
     column: Name | None = Field(None, description="the column read, where it is named otherwise")
     min_count: int = Field(1, ge=1, description="values seen less often in training share the unknown row")
     max_size: int | None = Field(None, ge=1, description="keep only this many of the most frequent values")
-    hash_buckets: int | None = Field(None, ge=2, description="hash into this many rows instead of a vocabulary")
+    hash_buckets: int | None = Field(None, ge=2, le=10**9, description="hash into this many rows instead of a vocabulary")
     max_length: int | None = Field(None, ge=1, description="of a list: how many values are kept, from the front")
 
     @model_validator(mode="after")
@@ -294,7 +296,7 @@ class Evaluation(Part):
 class Serving(Part):
     """What the pushed model answers beside its tasks."""
 
-    score: dict[Name, float] | None = Field(None, description="task → weight in `score`; equal where left out")
+    score: dict[Name, float] | None = Field(None, min_length=1, description="task → weight in `score`; equal where left out")
     fusion: Literal["sum", "product"] = Field("sum", description="Σ w·p, or Π p^w")
     check_rows: int = Field(128, ge=1, description="real rows the pushed form must answer as offline prediction did")
     tolerance: float = Field(1e-5, gt=0, description="largest difference allowed there, relative to max(1, |value|)")

@@ -50,7 +50,8 @@ def markdown() -> str:
     parts.append("## Expressions\n\nLabels, conditions and derived columns are Python's syntax over whole columns: "
                  "columns, numbers, texts, `+ - * / // %`, comparisons, `and` `or` `not`, `a if c else b`, and\n\n"
                  f"| function | gives |\n|---|---|\n{functions}\n\nA missing number makes the result missing; a "
-                 "comparison with a missing number is false.\n")
+                 "comparison with a missing number is false. Numbers are float64 inside an expression: whole numbers beyond "
+                 "2**53 lose their last digits there (ids as features do not).\n")
     return "\n".join(parts)
 
 

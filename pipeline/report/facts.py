@@ -20,6 +20,7 @@ class RowCounts:
       dropped: left out on purpose (outside the splits, duplicates, ...).
       dead: could not be read or joined; they lie in the dead-letter file.
       dropped_reasons, dead_reasons: reason -> rows.
+      unmatched: catalog -> rows of the log that have no row in it.
     """
 
     read: int
@@ -30,6 +31,7 @@ class RowCounts:
     dead: int = 0
     dropped_reasons: Mapping[str, int] = field(default_factory=dict)
     dead_reasons: Mapping[str, int] = field(default_factory=dict)
+    unmatched: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
     Returns:
       A dict of JSON's types: `recipe, run, started, status, reason, blessed, pushed,
       serving_model, failure {step, message} | null, not_reached, rows {read, written, train,
-      validation, test, dropped, dead, dropped_reasons, dead_reasons} | null, tasks {NAME: {kind,
+      validation, test, dropped, dead, dropped_reasons, dead_reasons,
+      unmatched} | null, tasks {NAME: {kind,
       examples, metrics {..}, intervals {METRIC: [low, high]}, baseline {..} | null, differences
       {METRIC: [low, high]}, notes {METRIC: why undefined}, gate "pass"|"fail"|"none"}},
       references {TASK: {NAME: {METRIC: value}}}, slices [{task, slice, metric, value, baseline,

@@ -1,6 +1,7 @@
 """Runs a pipeline's steps one after another in this process, and says what each did."""
 
 import datetime
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class StepFailed(Exception):
 
 
 def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
-              on_end: Callable[[Step], None]) -> dict[str, Step]:
+              on_end: Callable[[Step], None], stop: threading.Event) -> dict[str, Step]:
     """Launches every node in order, as TFX's LocalDagRunner does, and keeps what it cannot tell: how long
     a step took, whether its outputs came from the cache, and where they are.
 
@@ -46,6 +47,7 @@ def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
       pipeline: the pipeline.
       on_start: called with a step's name, its place from 1, and how many there are.
       on_end: called with each finished step.
+      stop: looked at before each step; set, it ends the run there as Ctrl-C does.
 
     Raises:
       StepFailed: a step raised; those after it did not run.
@@ -59,6 +61,8 @@ def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
     steps: dict[str, Step] = {}
     for place, node in enumerate(ir.nodes, 1):
         name = node.pipeline_node.node_info.id
+        if stop.is_set():
+            raise StepFailed(name) from KeyboardInterrupt()
         on_start(name, place, len(ir.nodes))
         begin = time.perf_counter()
         try:
@@ -67,7 +71,7 @@ def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
                 pipeline_info=ir.pipeline_info, pipeline_runtime_spec=ir.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(deployment, name),
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name)).launch()
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             raise StepFailed(name) from error
         step = Step(name, time.perf_counter() - begin)
         with metadata.Metadata(connection) as handle:

@@ -65,6 +65,10 @@ def test_parquet_in_and_out(model, tmp_path):
     ("rows.jsonl", '{"n": 99999999999999999999}\n', "cannot be read|does not fit"),
     ("rows.jsonl", "{not json}\n", "cannot be read as jsonl"),
     ("rows.jsonl", "[1, 2]\n", "cannot be read as jsonl"),
+    ("rows.jsonl", '{"tags": "x|y"}\n', "is not a list"),
+    ("rows.jsonl", '{"id": 7}\n', "written in quotes"),
+    ("rows.jsonl", "", "has no rows"),
+    ("rows.csv", "id,id\na,b\n", "more than one column named id|cannot be read as csv"),
     ("rows.txt", "id\n", "the ending must be"),
 ])
 def test_files_that_do_not_fit(model, tmp_path, name, text, said):

@@ -12,7 +12,7 @@ def model(tmp_path):
     folder = tmp_path / "model"
     (folder / "variables").mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"graph")
-    (folder / "variables" / "data").write_bytes(b"weights")
+    (folder / "variables" / "variables.index").write_bytes(b"weights")
     return folder
 
 
@@ -24,7 +24,7 @@ def test_push_and_pointer(model, tmp_path):
     assert (one.name, two.name) == ("1", "2")
     assert versions.current(served) == two
     assert versions.record(two) == {"version": 2, "run": "b"}
-    assert (two / "variables" / "data").read_bytes() == b"weights"
+    assert (two / "variables" / "variables.index").read_bytes() == b"weights"
 
 
 def test_a_rollback_is_seen_and_numbers_still_grow(model, tmp_path):
@@ -49,7 +49,7 @@ def test_a_pointer_to_nothing(model, tmp_path):
     served = tmp_path / "served"
     versions.push(model, served, {})
     versions.point(served, 7)
-    with pytest.raises(ValueError, match=r"version 7.*write one of \[1\]"):
+    with pytest.raises(ValueError, match=r"version '7'.*write one of \[1\]"):
         versions.current(served)
 
 
@@ -73,3 +73,11 @@ def test_half_written_versions_are_not_numbers(model, tmp_path):
     versions.push(model, served, {})
     (served / ".part-dead").mkdir()
     assert versions.versions(served) == [1]
+
+
+def test_a_broken_model_does_not_serve(model, tmp_path):
+    served = tmp_path / "served"
+    version = versions.push(model, served, {})
+    shutil.rmtree(version / "variables")
+    with pytest.raises(ValueError, match="not a whole model"):
+        versions.current(served)

@@ -106,6 +106,18 @@ MISTAKES = [
     ("metric: auc", "metric: mae", ["gates.0.metric", "click is binary, which has auc"]),
     (", lower: 0.6, max_drop: 0.01", "", ["gates.0", "needs lower, upper or max_drop"]),
     ("lower: 0.6", "lower: 0.6, upper: 0.5", ["gates.0.lower", "nothing could pass"]),
+    ("experts: 4", "experts: 0", ["model.architecture.experts", "greater than or equal to 1"]),
+    ("experts: 4", "experts: 4, units: [64, 0]", ["model.architecture.units.1", "greater than or equal to 1"]),
+    ("experts: 4", "experts: 4, dropout: 2", ["model.architecture.dropout", "less than or equal to"]),
+    ("experts: 4}", "experts: 4}\n  embedding_dim: 0", ["model.embedding_dim", "greater than or equal to 1"]),
+    ("experts: 4}", "experts: 4}\n  interactions: [[user]]", ["model.interactions.0", "pair of two"]),
+    ("name: uncertainty}", "name: uncertainty}\ntraining: {optimizer: {embedding: {name: adam, learning_rate: -1}}}",
+     ["training.optimizer.embedding.learning_rate"]),
+    ("price: float", "price: {type: float, min: 2, max: 1}", ["sources.log.columns.price", "nothing could pass"]),
+    ("days(at) - since", "days(at) - since" + " + 1" * 1000, ["derived.age", "2,000 characters"]),
+    ("days(at) - since", "-" * 1500 + "since", ["derived.age", "nested too deeply"]),
+    ("where: clicked == 1", "where: clicked == 99999999999999999999", ["tasks.spend.where", "2**53"]),
+    ("2024-01-09", "2024-01-09T00:00:00+05:00", ["splits.test_from", "utc_offset_hours"]),
     ("lower: 0.6", "slice: category", ["gates.0.slice", "column=value"]),
     ("lower: 0.6", "lower: .nan", ["gates.0.lower", "finite number"]),
     ("user: user, item", "user: clicked, item", ["roles.user", "known only after"]),
@@ -157,6 +169,16 @@ def test_every_mistake_is_listed():
 def test_not_yaml_and_not_a_mapping():
     assert "is not YAML" in problems("a: [1") and "line" in problems("a: [1")
     assert "must be a mapping" in problems("- 1")
+
+
+def test_what_never_ends():
+    assert "alias of itself" in problems("a: &a [*a]")
+    assert "nested too deeply" in problems("a: " + "[" * 5000 + "]" * 5000)
+
+
+def test_gates_that_are_a_word():
+    text = GOOD[:GOOD.index("gates:")] + "gates: nope\n" + GOOD[GOOD.index("evaluation:"):]
+    assert "the word `none`" in problems(text)
 
 
 def test_a_key_written_twice():

@@ -23,6 +23,7 @@ class Rows(Strict):
     dead: int
     dropped_reasons: dict[str, int]
     dead_reasons: dict[str, int]
+    unmatched: dict[str, int]
 
 
 class Task(Strict):
@@ -82,6 +83,7 @@ class Form(Strict):
     gates: list[GateVerdict]
     training: dict | None
     seconds: dict[str, float]
+    cached: list[str]
     versions: dict[str, str]
 
 

@@ -1,0 +1,17 @@
+"""Bounds of a part's settings, in one place: its class's `BOUNDS`.
+
+`BOUNDS` is a literal {setting: (least, greatest)}, None for no bound; of a tuple it bounds every element.
+Recipes read it without importing the class, so that a value out of bounds is found before anything runs.
+"""
+
+
+def check_bounds(part) -> None:
+    """Raises ValueError where an attribute of `part` is outside its class's `BOUNDS`."""
+    for name, (least, greatest) in type(part).BOUNDS.items():
+        value = getattr(part, name)
+        for number in value if isinstance(value, (tuple, list)) else [value]:
+            if not isinstance(number, (int, float)):  # None, or a schedule
+                continue
+            if (least is not None and not number >= least) or (greatest is not None and not number <= greatest):
+                raise ValueError(f"{type(part).__name__}: {name} must be between {least} and {greatest} "
+                                 f"(None: no bound); it is {value}")
