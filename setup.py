@@ -29,7 +29,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=[
-        *find_packages(include=["pipeline", "pipeline.*", "mtl_models", "mtl_models.*", "serving", "serving.*"]),
+        *find_packages(
+            include=["pipeline", "pipeline.*", "mtl_models", "mtl_models.*", "serving", "serving.*"]
+        ),
         "tfx_bsl.arrow",
     ],
     # one module that an older TensorFlow Data Validation still imports; see its docstring

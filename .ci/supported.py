@@ -3,8 +3,10 @@
 import platform
 import sys
 
-SUPPORTED = ("Linux x86-64 with glibc 2.36 or newer and Python 3.11, or Linux x86-64 with glibc 2.39 or newer "
-             "and macOS on arm64 with Python 3.12 or 3.13")
+SUPPORTED = (
+    "Linux x86-64 with glibc 2.36 or newer and Python 3.11, or Linux x86-64 with glibc 2.39 or newer "
+    "and macOS on arm64 with Python 3.12 or 3.13"
+)
 
 
 def problem():

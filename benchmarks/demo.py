@@ -96,6 +96,7 @@ def popularity(data: dict, task: str) -> np.ndarray:
 def train_model(data: dict, interactions: list | None, seed: int):
     """A trained model at its best validation epoch, and the training's history."""
     import keras
+
     import mtl_models as m
 
     features, day = data["features"], data["day"]
@@ -131,7 +132,9 @@ def train_model(data: dict, interactions: list | None, seed: int):
     keras.utils.set_random_seed(seed)
     model.fit(
         m.array_batches((layout.pack(x), y, weight), SETTINGS["batch_size"], seed),
-        epochs=SETTINGS["epochs"], callbacks=[recorder], verbose=0,
+        epochs=SETTINGS["epochs"],
+        callbacks=[recorder],
+        verbose=0,
     )
     return model, recorder
 
@@ -147,8 +150,11 @@ def measure(data: dict, seed: int) -> dict[str, dict[str, float]]:
         model, recorder = train_model(data, pairs, seed)
         predicted = model.predict(model.layout.pack(data["features"]), batch_size=8192, verbose=0)
         curve = [round(entry["objective"], 4) for entry in recorder.history]
-        print(f"  {name} interactions: {time.perf_counter() - started:.0f} s, best epoch "
-              f"{recorder.best_epoch}, objective {curve}", flush=True)
+        print(
+            f"  {name} interactions: {time.perf_counter() - started:.0f} s, best epoch "
+            f"{recorder.best_epoch}, objective {curve}",
+            flush=True,
+        )
         for task in TASKS:
             scores[task][name] = predicted[task]
     result = {}

@@ -10,7 +10,6 @@ kuairand.json; the exit code is 1 where a mean over the seeds misses one.
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,74 +17,52 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from runs import RECIPES, code_texts, is_text, rows, run
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from pipeline.evaluation.auc import auc
 from pipeline.evaluation.gauc import grouped_auc
-from pipeline.examples import record_batches, single_values
 from pipeline.recipe import Recipe, load
 
-ROOT = Path(__file__).resolve().parents[1]
-RECIPE = ROOT / "data/kuairand/recipe.yaml"
 BARS = json.loads(Path(__file__).with_suffix(".json").read_text())
 
 
-def run(seed: int, data: Path, output: Path) -> dict:
-    """One run's metrics.json."""
-    command = [sys.executable, "-m", "pipeline", "run", str(RECIPE), "--input", str(data), "--output", str(output),
-               "--set", f"training.seed={seed}"]
-    ran = subprocess.run(command, check=False)
-    if ran.returncode not in (0, 3):
-        sys.exit(f"the run with seed {seed} ended with {ran.returncode}")
-    return json.loads((output / "kuairand/latest/report/metrics.json").read_text())
-
-
-def rows(recipe: Recipe, examples: Path, split: str) -> pd.DataFrame:
-    """A split's columns and labels; texts as categories, lists by their first value."""
-    columns = {n: c.type for n, c in recipe.example_columns.items()} | {f"{t}/label": "float" for t in recipe.tasks}
-    parts = [pd.DataFrame({n: single_values(c).to_pandas() for n, c in zip(b.schema.names, b.columns)})
-             for b in record_batches(examples, split, columns)]
-    return pd.concat(parts, ignore_index=True)
-
-
-def prepare(train: pd.DataFrame, test: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The trees' features of both splits, with codes that training knows."""
-    features = [n for n in recipe.example_columns if n not in BARS["ids"]]
-    found = []
-    for frame in (train, test):
-        shown = frame[features].copy()
-        shown["age_days"] = (frame["time_ms"] + 8 * 3_600_000) // 86_400_000 - frame["upload_dt"]
-        shown["hour"] = frame["hourmin"] // 100
-        found.append(shown)
-    for name in features:
-        if recipe.columns[name].type in ("string", "list[string]"):
-            known = pd.Index(found[0][name].value_counts().index[:250])
-            for shown in found:
-                codes = known.get_indexer(shown[name])
-                shown[name] = np.where(codes < 0, np.nan, codes)
-    return found[0], found[1]
+def prepare(frame: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """The trees' features: every column but ids, and what the recipe derives."""
+    shown = frame[[n for n in recipe.example_columns if n not in BARS["ids"]]].copy()
+    shown["age_days"] = (frame["time_ms"] + 8 * 3_600_000) // 86_400_000 - frame["upload_dt"]
+    shown["hour"] = frame["hourmin"] // 100
+    return shown
 
 
 def trees(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, without: list[str]) -> dict:
     """Metrics of one boosted model a task."""
-    x, y = prepare(train, test, recipe)
+    x, y = prepare(train, recipe), prepare(test, recipe)
+    code_texts(recipe, x, y)
     x, y = x.drop(columns=without), y.drop(columns=without)
-    categorical = [recipe.columns[n].type in ("string", "list[string]") if n in recipe.columns else False for n in x]
+    categorical = [is_text(recipe, n) for n in x]
     found = {}
     for name, task in recipe.tasks.items():
         label, truth = train[f"{name}/label"], test[f"{name}/label"].to_numpy(float)
         if task.kind == "binary":
             # without early stopping, which ends after a few trees on so few likes
             model = HistGradientBoostingClassifier(
-                learning_rate=0.05, max_iter=150, early_stopping=False, categorical_features=categorical,
-                random_state=0).fit(x, label)
+                learning_rate=0.05,
+                max_iter=150,
+                early_stopping=False,
+                categorical_features=categorical,
+                random_state=0,
+            ).fit(x, label)
             score = model.predict_proba(y)[:, 1]
             weights = np.ones(len(truth))
-            found[name] = {"auc": auc(truth, score),
-                           "gauc": grouped_auc(truth, score, test["user_id"].to_numpy(), weights).gauc()}
+            found[name] = {
+                "auc": auc(truth, score),
+                "gauc": grouped_auc(truth, score, test["user_id"].to_numpy(), weights).gauc(),
+            }
         else:
-            model = HistGradientBoostingRegressor(loss="absolute_error", categorical_features=categorical,
-                                                  random_state=0).fit(x, label)
+            model = HistGradientBoostingRegressor(
+                loss="absolute_error", categorical_features=categorical, random_state=0
+            ).fit(x, label)
             found[name] = {"mae": float(np.abs(model.predict(y) - truth).mean())}
     return found
 
@@ -96,13 +73,16 @@ def main() -> int:
     arguments.add_argument("--output", type=Path, default=Path("output/benchmark"))
     arguments.add_argument("--seeds", type=int, default=BARS["seeds"])
     given = arguments.parse_args()
-    recipe = load(RECIPE)
-    runs = [run(seed, given.input, given.output) for seed in range(1, given.seeds + 1)]
-    examples = max((given.output / "kuairand/artifacts/Ingest/examples").iterdir(), key=lambda p: int(p.name))
-    train, test = rows(recipe, examples, "train"), rows(recipe, examples, "test")
-    peers = {"trees": trees(recipe, train, test, []), "no item": trees(recipe, train, test, [*BARS["no_item"]["without"], "age_days"])}
+    recipe = load(RECIPES / "kuairand" / "recipe.yaml")
+    runs = [run("kuairand", seed, given.input, given.output) for seed in range(1, given.seeds + 1)]
+    train, test = rows(recipe, given.output, "train"), rows(recipe, given.output, "test")
+    peers = {
+        "trees": trees(recipe, train, test, []),
+        "no item": trees(recipe, train, test, [*BARS["no_item"]["without"], "age_days"]),
+    }
 
-    console, table = Console(width=140), Table("task", "metric", *[f"seed {i + 1}" for i in range(len(runs))], "mean", *peers, "bar")
+    console = Console(width=140)
+    table = Table("task", "metric", *[f"seed {i + 1}" for i in range(len(runs))], "mean", *peers, "bar")
     missed = []
     for name, metrics in peers["trees"].items():
         for metric in metrics:
@@ -110,11 +90,19 @@ def main() -> int:
             mean = float(np.mean(values))
             bar, kept = _bar(name, metric, mean, peers["trees"])
             missed += [] if kept else [f"{name} {metric}"]
-            table.add_row(name, metric, *[f"{v:.4f}" for v in values], f"{mean:.4f}",
-                          *[f"{p[name][metric]:.4f}" for p in peers.values()], bar)
+            table.add_row(
+                name,
+                metric,
+                *[f"{v:.4f}" for v in values],
+                f"{mean:.4f}",
+                *[f"{p[name][metric]:.4f}" for p in peers.values()],
+                bar,
+            )
     console.print(table)
-    console.print(f"epochs kept: {[r['training']['best_epoch'] for r in runs]}; a run's seconds: "
-                  f"{[r['seconds']['total'] for r in runs]} (the first without a cache)")
+    console.print(
+        f"epochs kept: {[r['training']['best_epoch'] for r in runs]}; a run's seconds: "
+        f"{[r['seconds']['total'] for r in runs]} (the first without a cache)"
+    )
     console.print(f"missed: {', '.join(missed)}" if missed else "every bar is met")
     return 1 if missed else 0
 
@@ -124,7 +112,9 @@ def _bar(task: str, metric: str, mean: float, peer: dict) -> tuple[str, bool]:
         return f">= {BARS['auc'][task]}", mean >= BARS["auc"][task]
     if metric == "gauc" and task in BARS["gauc_below_trees"]:
         # the better of these trees and of others fitted on the same days before
-        bound = max(peer[task]["gauc"], BARS["trees_elsewhere"][task]["gauc"]) - BARS["gauc_below_trees"][task]
+        bound = (
+            max(peer[task]["gauc"], BARS["trees_elsewhere"][task]["gauc"]) - BARS["gauc_below_trees"][task]
+        )
         return f">= {bound:.4f}", mean >= bound
     if metric == "mae" and task in BARS["mae_no_worse_than_trees"]:
         return f"<= {peer[task]['mae']:.4f}", mean <= peer[task]["mae"]

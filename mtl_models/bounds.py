@@ -12,6 +12,10 @@ def check_bounds(part) -> None:
         for number in value if isinstance(value, (tuple, list)) else [value]:
             if not isinstance(number, (int, float)):  # None, or a schedule
                 continue
-            if (least is not None and not number >= least) or (greatest is not None and not number <= greatest):
-                raise ValueError(f"{type(part).__name__}: {name} must be between {least} and {greatest} "
-                                 f"(None: no bound); it is {value}")
+            if (least is not None and not number >= least) or (
+                greatest is not None and not number <= greatest
+            ):
+                raise ValueError(
+                    f"{type(part).__name__}: {name} must be between {least} and {greatest} "
+                    f"(None: no bound); it is {value}"
+                )

@@ -50,15 +50,33 @@ class MultiTaskModel(keras.Model):
         ValueError: if tasks are missing or share a name.
     """
 
-    BOUNDS = {"tower_units": (1, 100_000), "tower_dropout": (0.0, 0.99), "embedding_dim": (1, 4096),
-              "vector_units": (1, 100_000), "dropout": (0.0, 0.99), "embedding_l2": (0.0, None),
-              "embedding_scale": (0.0, 10.0)}
+    BOUNDS = {
+        "tower_units": (1, 100_000),
+        "tower_dropout": (0.0, 0.99),
+        "embedding_dim": (1, 4096),
+        "vector_units": (1, 100_000),
+        "dropout": (0.0, 0.99),
+        "embedding_l2": (0.0, None),
+        "embedding_scale": (0.0, 10.0),
+    }
 
-    def __init__(self, layout: Layout, tasks: Sequence[Task], architecture: Architecture,
-                 tower_units: tuple[int, ...] = (32,), tower_dropout: float = 0.0, embedding_dim: int = 16,
-                 interactions: str | Sequence[Sequence[str]] | None = None, vector_units: int | None = None,
-                 weighting: Weighting | None = None, dropout: float = 0.0, embedding_l2: float = 0.0,
-                 embedding_scale: float = 0.01, seed: int = 0, **kwargs):
+    def __init__(
+        self,
+        layout: Layout,
+        tasks: Sequence[Task],
+        architecture: Architecture,
+        tower_units: tuple[int, ...] = (32,),
+        tower_dropout: float = 0.0,
+        embedding_dim: int = 16,
+        interactions: str | Sequence[Sequence[str]] | None = None,
+        vector_units: int | None = None,
+        weighting: Weighting | None = None,
+        dropout: float = 0.0,
+        embedding_l2: float = 0.0,
+        embedding_scale: float = 0.01,
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         names = [task.name for task in tasks]
         if not names or len(set(names)) < len(names):
@@ -69,11 +87,19 @@ class MultiTaskModel(keras.Model):
         self.seed = seed
         self.embedding_optimizer = None
         self.feature_inputs = FeatureInputs(
-            layout, embedding_dim, interactions, vector_units, dropout, embedding_scale,
-            seed=derive_seed(seed, "inputs"), name="inputs")
+            layout,
+            embedding_dim,
+            interactions,
+            vector_units,
+            dropout,
+            embedding_scale,
+            seed=derive_seed(seed, "inputs"),
+            name="inputs",
+        )
         self.architecture = architecture
-        self.towers = Towers(self.tasks, tower_units, tower_dropout, seed=derive_seed(seed, "towers"),
-                             name="towers")
+        self.towers = Towers(
+            self.tasks, tower_units, tower_dropout, seed=derive_seed(seed, "towers"), name="towers"
+        )
         self.weighting = weighting or Equal()
         architecture.bind(names, derive_seed(seed, "architecture"))
         self.weighting.bind(self.tasks)
@@ -97,14 +123,20 @@ class MultiTaskModel(keras.Model):
             return {}
         sums = {gate: np.zeros(len(names)) for gate, names in experts.items()}
         for start in range(0, rows, batch_size):
-            packed = self.layout.pack({k: v[start:start + batch_size] for k, v in inputs.items()})
+            packed = self.layout.pack({k: v[start : start + batch_size] for k, v in inputs.items()})
             for gate, weights in self.architecture.gate_weights(self.feature_inputs(packed)).items():
                 sums[gate] += np.sum(ops.convert_to_numpy(weights), axis=0, dtype=np.float64)
         return {gate: dict(zip(experts[gate], (sums[gate] / rows).tolist())) for gate in experts}
 
-    def compile(self, optimizer="adam", embedding_optimizer: RowOptimizer | None = None,
-                clip_norm: float | None = None, steps_per_execution: int = 1, jit_compile: bool = False,
-                run_eagerly: bool = False):
+    def compile(
+        self,
+        optimizer="adam",
+        embedding_optimizer: RowOptimizer | None = None,
+        clip_norm: float | None = None,
+        steps_per_execution: int = 1,
+        jit_compile: bool = False,
+        run_eagerly: bool = False,
+    ):
         """Sets how the model is trained.
 
         Args:
@@ -116,8 +148,12 @@ class MultiTaskModel(keras.Model):
                 outside it. On CPU, dropout is slow under XLA.
             run_eagerly: as in Keras.
         """
-        super().compile(optimizer=optimizer, steps_per_execution=steps_per_execution, jit_compile=False,
-                        run_eagerly=run_eagerly)
+        super().compile(
+            optimizer=optimizer,
+            steps_per_execution=steps_per_execution,
+            jit_compile=False,
+            run_eagerly=run_eagerly,
+        )
         self.clip_norm = clip_norm
         self._jit_dense = jit_compile
         self.optimizer.build(self._dense_variables())
@@ -126,10 +162,14 @@ class MultiTaskModel(keras.Model):
             self.embedding_optimizer.build([self.feature_inputs.table])
 
     def get_compile_config(self) -> dict:
-        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer),
-                "embedding_optimizer": keras.saving.serialize_keras_object(self.embedding_optimizer),
-                "clip_norm": self.clip_norm, "steps_per_execution": self.steps_per_execution,
-                "jit_compile": self._jit_dense, "run_eagerly": self.run_eagerly}
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "embedding_optimizer": keras.saving.serialize_keras_object(self.embedding_optimizer),
+            "clip_norm": self.clip_norm,
+            "steps_per_execution": self.steps_per_execution,
+            "jit_compile": self._jit_dense,
+            "run_eagerly": self.run_eagerly,
+        }
 
     def compile_from_config(self, config: dict) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -167,16 +207,22 @@ class MultiTaskModel(keras.Model):
             if rows is not None:
                 tape.watch(rows)
             log = self._loss(rows, packed, labels, weights, training=True)
-        gradients = tape.gradient(log[0], [*([] if rows is None else [rows]), *[v.value for v in variables]],
-                                  unconnected_gradients="zero")
+        gradients = tape.gradient(
+            log[0],
+            [*([] if rows is None else [rows]), *[v.value for v in variables]],
+            unconnected_gradients="zero",
+        )
         return (None, gradients, log) if rows is None else (gradients[0], gradients[1:], log)
 
     def _loss(self, rows, packed, labels, weights, training):
         """`(total, losses [T], task weights [T], sums of row weights [T])` of a batch."""
         outputs = self._outputs(rows, packed, training)
-        losses = ops.stack([
-            weighted_mean(LOSSES[task.loss](KINDS[task.kind].target(task, label), output), weight)
-            for task, label, weight, output in zip(self.tasks, labels, weights, outputs)])
+        losses = ops.stack(
+            [
+                weighted_mean(LOSSES[task.loss](KINDS[task.kind].target(task, label), output), weight)
+                for task, label, weight, output in zip(self.tasks, labels, weights, outputs)
+            ]
+        )
         weight_sums = ops.stack([ops.sum(weight) for weight in weights])
         present = ops.cast(weight_sums > 0, "float32")
         task_weights = self.weighting(losses, training=training)
@@ -193,43 +239,61 @@ class MultiTaskModel(keras.Model):
         return [ops.cast(output, "float32") for output in outputs]
 
     def _predictions(self, outputs) -> dict:
-        return {task.name: KINDS[task.kind].prediction(task, output)
-                for task, output in zip(self.tasks, outputs)}
+        return {
+            task.name: KINDS[task.kind].prediction(task, output) for task, output in zip(self.tasks, outputs)
+        }
 
     def _unpack(self, data):
         """Packed inputs, and labels and weights as lists in the tasks' order."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         missing = [task.name for task in self.tasks if task.name not in (y or {})]
         if missing:
-            raise KeyError(f"labels must be a dict with every task; missing: {', '.join(missing)} "
-                           "(a task without labels has any finite label, and weight 0)")
+            raise KeyError(
+                f"labels must be a dict with every task; missing: {', '.join(missing)} "
+                "(a task without labels has any finite label, and weight 0)"
+            )
         labels = [ops.reshape(ops.cast(y[task.name], "float32"), (-1,)) for task in self.tasks]
         given = sample_weight or {}
-        weights = [ops.reshape(ops.cast(given[task.name], "float32"), (-1,)) if task.name in given
-                   else ops.ones_like(label) for task, label in zip(self.tasks, labels)]
+        weights = [
+            ops.reshape(ops.cast(given[task.name], "float32"), (-1,))
+            if task.name in given
+            else ops.ones_like(label)
+            for task, label in zip(self.tasks, labels)
+        ]
         return self.layout.pack(x), labels, weights
 
     def _dense_variables(self) -> list:
         return [v for v in self.trainable_variables if v is not self.feature_inputs.table]
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "layout": self.layout.to_dict(),
-                "tasks": [task.get_config() for task in self.tasks],
-                "architecture": keras.saving.serialize_keras_object(self.architecture),
-                "tower_units": self.towers.units, "tower_dropout": self.towers.dropout_rate,
-                "embedding_dim": self.feature_inputs.embedding_dim,
-                "interactions": self.feature_inputs.interactions,
-                "vector_units": self.feature_inputs.vector_units,
-                "weighting": keras.saving.serialize_keras_object(self.weighting),
-                "dropout": self.feature_inputs.dropout_rate, "embedding_l2": self.embedding_l2,
-                "embedding_scale": self.feature_inputs.embedding_scale, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "layout": self.layout.to_dict(),
+            "tasks": [task.get_config() for task in self.tasks],
+            "architecture": keras.saving.serialize_keras_object(self.architecture),
+            "tower_units": self.towers.units,
+            "tower_dropout": self.towers.dropout_rate,
+            "embedding_dim": self.feature_inputs.embedding_dim,
+            "interactions": self.feature_inputs.interactions,
+            "vector_units": self.feature_inputs.vector_units,
+            "weighting": keras.saving.serialize_keras_object(self.weighting),
+            "dropout": self.feature_inputs.dropout_rate,
+            "embedding_l2": self.embedding_l2,
+            "embedding_scale": self.feature_inputs.embedding_scale,
+            "seed": self.seed,
+        }
 
     @classmethod
     def from_config(cls, config: dict) -> "MultiTaskModel":
-        return cls(**{**config, "layout": Layout.from_dict(config["layout"]),
-                      "tasks": [Task.from_config(task) for task in config["tasks"]],
-                      "architecture": keras.saving.deserialize_keras_object(config["architecture"]),
-                      "weighting": keras.saving.deserialize_keras_object(config["weighting"])})
+        return cls(
+            **{
+                **config,
+                "layout": Layout.from_dict(config["layout"]),
+                "tasks": [Task.from_config(task) for task in config["tasks"]],
+                "architecture": keras.saving.deserialize_keras_object(config["architecture"]),
+                "weighting": keras.saving.deserialize_keras_object(config["weighting"]),
+            }
+        )
 
     def get_build_config(self) -> None:
         """None: the constructor builds."""

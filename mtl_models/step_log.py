@@ -22,13 +22,16 @@ class StepLog(keras.metrics.Metric):
     def update_state(self, total, losses, task_weights, weight_sums):
         """Adds a step: the total loss (scalar), and losses, task weights, and sums of row weights, [T]."""
         one = ops.ones((1,))
-        self.totals.assign_add(ops.concatenate(
-            [ops.reshape(total, (1,)), losses * weight_sums, task_weights]))
+        self.totals.assign_add(
+            ops.concatenate([ops.reshape(total, (1,)), losses * weight_sums, task_weights])
+        )
         self.counts.assign_add(ops.concatenate([one, weight_sums, ops.ones_like(task_weights)]))
 
     def result(self) -> dict:
         means = self.totals / ops.maximum(self.counts, 1e-12)
         size = len(self.tasks)
-        return {"loss": means[0],
-                **{f"{task}_loss": means[1 + i] for i, task in enumerate(self.tasks)},
-                **{f"{task}_weight": means[1 + size + i] for i, task in enumerate(self.tasks)}}
+        return {
+            "loss": means[0],
+            **{f"{task}_loss": means[1 + i] for i, task in enumerate(self.tasks)},
+            **{f"{task}_weight": means[1 + size + i] for i, task in enumerate(self.tasks)},
+        }

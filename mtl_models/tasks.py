@@ -43,16 +43,20 @@ class Task:
         if self.loss is None:
             object.__setattr__(self, "loss", losses[0])
         if self.loss not in losses:
-            raise ValueError(f"task '{self.name}': loss '{self.loss}' does not fit a {self.kind} task; "
-                             f"it takes one of {list(losses)}")
+            raise ValueError(
+                f"task '{self.name}': loss '{self.loss}' does not fit a {self.kind} task; "
+                f"it takes one of {list(losses)}"
+            )
         if not (math.isfinite(self.loss_weight) and self.loss_weight >= 0):
             raise ValueError(f"task '{self.name}': loss_weight {self.loss_weight} must be finite and >= 0")
         if self.kind == "binary":
             if self.scale is not None:
                 raise ValueError(f"task '{self.name}': a binary task takes no scale")
             if self.offset is not None and not 0 < self.offset < 1:
-                raise ValueError(f"task '{self.name}': offset {self.offset} is the base rate of a binary "
-                                 "task and must lie strictly between 0 and 1")
+                raise ValueError(
+                    f"task '{self.name}': offset {self.offset} is the base rate of a binary "
+                    "task and must lie strictly between 0 and 1"
+                )
         elif self.scale is not None and not self.scale > 0:
             raise ValueError(f"task '{self.name}': scale {self.scale} must be above 0")
 

@@ -22,21 +22,31 @@ class Towers(keras.layers.Layer):
         seed: of kernels and dropout.
     """
 
-    def __init__(self, tasks: Sequence[Task], units: tuple[int, ...] = (), dropout: float = 0.0,
-                 seed: int = 0, **kwargs):
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        units: tuple[int, ...] = (),
+        dropout: float = 0.0,
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.tasks = list(tasks)
         self.units = tuple(units)
         self.dropout_rate = dropout
         self.seed = seed
-        self.stack = Experts(len(self.tasks), self.units, dropout, seed=derive_seed(seed, "towers"),
-                             name="towers")
+        self.stack = Experts(
+            len(self.tasks), self.units, dropout, seed=derive_seed(seed, "towers"), name="towers"
+        )
         self.heads = [
             keras.layers.Dense(
-                1, name=f"head_{i}",
+                1,
+                name=f"head_{i}",
                 kernel_initializer=keras.initializers.GlorotUniform(derive_seed(seed, "head", task.name)),
-                bias_initializer=keras.initializers.Constant(KINDS[task.kind].initial_bias(task)))
-            for i, task in enumerate(self.tasks)]
+                bias_initializer=keras.initializers.Constant(KINDS[task.kind].initial_bias(task)),
+            )
+            for i, task in enumerate(self.tasks)
+        ]
 
     def build(self, input_shape):
         self.stack.build(input_shape)
@@ -49,8 +59,13 @@ class Towers(keras.layers.Layer):
         return [head(x[:, i])[:, 0] for i, head in enumerate(self.heads)]
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "tasks": [task.get_config() for task in self.tasks],
-                "units": self.units, "dropout": self.dropout_rate, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "tasks": [task.get_config() for task in self.tasks],
+            "units": self.units,
+            "dropout": self.dropout_rate,
+            "seed": self.seed,
+        }
 
     @classmethod
     def from_config(cls, config: dict) -> "Towers":

@@ -13,22 +13,41 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=(
-    "Exit codes: 0 blessed and pushed, or nothing to do; 3 a gate said no; 2 bad recipe or arguments; 4 bad data; "
-    "1 anything else. Shell completion: eval \"$(_MTL_COMPLETE=bash_source mtl)\" (or zsh_source, fish_source)."))
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(
+        "Exit codes: 0 blessed and pushed, or nothing to do; 3 a gate said no; 2 bad recipe or "
+        "arguments; 4 bad data; "
+        '1 anything else. Shell completion: eval "$(_MTL_COMPLETE=bash_source mtl)" (or '
+        "zsh_source, fish_source)."
+    ),
+)
 def mtl() -> None:
     """Multi-task recommenders from logs to TensorFlow Serving: one recipe, one run, one verdict."""
 
 
 @mtl.command()
 @click.argument("recipe", type=_FILE)
-@click.option("--input", "input_dir", type=_FOLDER, help="Folder that the recipe's files are below; the recipe's own "
-              "folder where left out.")
+@click.option(
+    "--input",
+    "input_dir",
+    type=_FOLDER,
+    help="Folder that the recipe's files are below; the recipe's own folder where left out.",
+)
 @click.option("--output", type=_FOLDER, default="output", show_default=True, help="Where runs and models go.")
-@click.option("--no-cache", is_flag=True, help="Run every step, also where nothing it depends on has changed.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting of the recipe, such "
-              "as training.epochs=3. May be repeated.")
-def run(recipe: Path, input_dir: Path | None, output: Path, no_cache: bool, settings: tuple[str, ...]) -> None:
+@click.option(
+    "--no-cache", is_flag=True, help="Run every step, also where nothing it depends on has changed."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting of the recipe, such as training.epochs=3. May be repeated.",
+)
+def run(
+    recipe: Path, input_dir: Path | None, output: Path, no_cache: bool, settings: tuple[str, ...]
+) -> None:
     """Run RECIPE: ingest, check, train, evaluate, judge, push, report."""
     if input_dir is not None and not input_dir.is_dir():
         raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
@@ -57,8 +76,11 @@ def check(file: Path, settings: tuple[str, ...]) -> None:
 
     found = load(file, settings)
     check_schema(found, file)
-    click.echo(f"{file}: fine. {found.name}: {len(found.tasks)} tasks ({', '.join(found.tasks)}), "
-               f"{len(found.features)} features, {found.model.architecture.name} with {found.weighting.name} weighting")
+    click.echo(
+        f"{file}: fine. {found.name}: {len(found.tasks)} tasks ({', '.join(found.tasks)}), "
+        f"{len(found.features)} features, {found.model.architecture.name} with "
+        f"{found.weighting.name} weighting"
+    )
 
 
 @recipe.command()
@@ -93,8 +115,13 @@ def data() -> None:
 @click.option("--out", type=_FOLDER, required=True, help="Where to write it.")
 @click.option("--rows", type=click.IntRange(min=1), default=200_000, show_default=True, help="Impressions.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("--content-effect", type=click.FloatRange(min=0), default=0.0, show_default=True,
-              help="How much only pictures and texts show.")
+@click.option(
+    "--content-effect",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="How much only pictures and texts show.",
+)
 def demo(out: Path, rows: int, seed: int, content_effect: float) -> None:
     """Write the demo's world: ten days of impressions whose true propensities are known."""
     from rich.console import Console
@@ -102,11 +129,19 @@ def demo(out: Path, rows: int, seed: int, content_effect: float) -> None:
 
     from pipeline.demo import generate
 
-    with Progress("impressions", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                  console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        "impressions",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
         task = bar.add_task("", total=rows)
         try:
-            summary = generate(out, rows, seed, content_effect, progress=lambda done: bar.update(task, completed=done))
+            summary = generate(
+                out, rows, seed, content_effect, progress=lambda done: bar.update(task, completed=done)
+            )
         except (ValueError, OSError) as error:
             raise click.UsageError(str(error)) from None
     click.echo(f"{out}: {summary.rows:,} impressions of {summary.items:,} items by {summary.users:,} users")
@@ -135,10 +170,16 @@ def report(run_dir: Path) -> None:
 
 
 @mtl.command()
-@click.option("--model", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
-              help="A SavedModel, or a folder of versions such as output/demo/serving.")
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="A SavedModel, or a folder of versions such as output/demo/serving.",
+)
 @click.option("--input", "source", type=_FILE, required=True, help="Rows to score: .jsonl, .csv or .parquet.")
-@click.option("--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints.")
+@click.option(
+    "--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints."
+)
 def predict(model: Path, source: Path, target: str) -> None:
     """Score the rows of a file with a pushed model."""
     import os

@@ -10,9 +10,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders import example_coder
 
 _TYPES = {
-    "int": schema_pb2.INT, "time": schema_pb2.INT, "date": schema_pb2.INT, "list[int]": schema_pb2.INT,
-    "float": schema_pb2.FLOAT, "vector": schema_pb2.FLOAT,
-    "string": schema_pb2.BYTES, "list[string]": schema_pb2.BYTES,
+    "int": schema_pb2.INT,
+    "time": schema_pb2.INT,
+    "date": schema_pb2.INT,
+    "list[int]": schema_pb2.INT,
+    "float": schema_pb2.FLOAT,
+    "vector": schema_pb2.FLOAT,
+    "string": schema_pb2.BYTES,
+    "list[string]": schema_pb2.BYTES,
 }
 
 
@@ -30,7 +35,9 @@ def serialized_batches(folder: str | Path, split: str, batch_size: int = 4096) -
 def decoder(columns: dict[str, str]) -> example_coder.ExamplesToRecordBatchDecoder:
     """Decodes serialized examples to record batches of these columns (name → a recipe's column type),
     each a list array with no value where it is missing."""
-    schema = schema_pb2.Schema(feature=[schema_pb2.Feature(name=n, type=_TYPES[t]) for n, t in columns.items()])
+    schema = schema_pb2.Schema(
+        feature=[schema_pb2.Feature(name=n, type=_TYPES[t]) for n, t in columns.items()]
+    )
     return example_coder.ExamplesToRecordBatchDecoder(schema.SerializeToString())
 
 

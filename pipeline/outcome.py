@@ -16,8 +16,14 @@ from pipeline.runners.local import Step
 from pipeline.trainer import HISTORY
 
 
-def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple[str, BaseException] | None,
-             total: float, versions: dict[str, str]) -> RunFacts:
+def facts_of(
+    plan: Plan,
+    done: dict[str, Step],
+    names: list[str],
+    failure: tuple[str, BaseException] | None,
+    total: float,
+    versions: dict[str, str],
+) -> RunFacts:
     """Reads what each finished step left; steps that did not finish leave their part out."""
     verdicts = []
     for name in ("DataGate", "Gate"):
@@ -34,25 +40,44 @@ def facts_of(plan: Plan, done: dict[str, Step], names: list[str], failure: tuple
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
     elif blessed and pushed.get_string_custom_property("withdrawn"):
         blessed, status = False, "refused"
-        reason = (f"this very model is version {pushed.get_string_custom_property('withdrawn')}, above version "
-                  f"{plan.baseline.name}, which CURRENT names: it was rolled back, or a push was cut off; write its number "
-                  "into CURRENT to serve it all the same")
+        reason = (
+            f"this very model is version {pushed.get_string_custom_property('withdrawn')}, above version "
+            f"{plan.baseline.name}, which CURRENT names: it was rolled back, or a push was cut "
+            f"off; write its number "
+            "into CURRENT to serve it all the same"
+        )
     elif blessed and not path:
         status = "unchanged"
-        reason = f"nothing to push: {said}, and version {plan.baseline.name}, which serves, is this very model"
+        reason = (
+            f"nothing to push: {said}, and version {plan.baseline.name}, which serves, is this very model"
+        )
     elif not blessed:
         status = "refused"
         reason = "; ".join(v.sentence for v in verdicts if v.status == "failed")
     left_out = {*done, *([failure[0]] if failure else [])}
     return RunFacts(
-        recipe=plan.recipe.name, run=plan.run, started=plan.started, status=status, reason=reason, blessed=blessed, pushed=path or None,
+        recipe=plan.recipe.name,
+        run=plan.run,
+        started=plan.started,
+        status=status,
+        reason=reason,
+        blessed=blessed,
+        pushed=path or None,
         kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
         serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
-        rows=_rows(done, failure), verdicts=verdicts, training=_training(done),
-        table=MetricsTable.read(Path(done["Evaluate"].uri("evaluation"), METRICS)) if "Evaluate" in done else None,
+        rows=_rows(done, failure),
+        verdicts=verdicts,
+        training=_training(done),
+        table=MetricsTable.read(Path(done["Evaluate"].uri("evaluation"), METRICS))
+        if "Evaluate" in done
+        else None,
         seconds={**{n: round(s.seconds, 2) for n, s in done.items()}, "total": round(total, 2)},
-        cached=[n for n, s in done.items() if s.cached], versions=versions, failure=failed, not_reached=[n for n in names if n not in left_out],
-        recipe_text=resolved(plan.recipe))
+        cached=[n for n, s in done.items() if s.cached],
+        versions=versions,
+        failure=failed,
+        not_reached=[n for n in names if n not in left_out],
+        recipe_text=resolved(plan.recipe),
+    )
 
 
 def _rows(done: dict[str, Step], failure: tuple[str, BaseException] | None) -> RowCounts | None:
@@ -61,13 +86,20 @@ def _rows(done: dict[str, Step], failure: tuple[str, BaseException] | None) -> R
     else:
         counts = getattr(data_error(failure[1]), "counts", None) if failure else None
     return counts and RowCounts(
-        read=counts.read, **counts.written, dropped=counts.rows_dropped, dead=counts.rows_dead,
-        dropped_reasons=counts.dropped, dead_reasons=counts.dead,
-        unmatched=counts.unmatched)
+        read=counts.read,
+        **counts.written,
+        dropped=counts.rows_dropped,
+        dead=counts.rows_dead,
+        dropped_reasons=counts.dropped,
+        dead_reasons=counts.dead,
+        unmatched=counts.unmatched,
+    )
 
 
 def _training(done: dict[str, Step]) -> dict[str, Any] | None:
-    return json.loads(Path(done["Trainer"].uri("model_run"), HISTORY).read_text()) if "Trainer" in done else None
+    return (
+        json.loads(Path(done["Trainer"].uri("model_run"), HISTORY).read_text()) if "Trainer" in done else None
+    )
 
 
 def data_error(error: BaseException | None) -> DataError | None:

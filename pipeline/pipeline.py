@@ -31,67 +31,112 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     recipe, code = plan.recipe, digests.code_digest
 
     ingest = Ingest(
-        recipe=recipe.part("dead").model_copy(
-            update={"evaluation": Evaluation(references=recipe.evaluation.references)}).model_dump_json(),
-        input_dir=str(plan.input_dir), content=plan.content, code=code("pipeline.components.ingestion"),
-        dead_dir=str(plan.home / "dead"))
+        recipe=recipe.part("dead")
+        .model_copy(update={"evaluation": Evaluation(references=recipe.evaluation.references)})
+        .model_dump_json(),
+        input_dir=str(plan.input_dir),
+        content=plan.content,
+        code=code("pipeline.components.ingestion"),
+        dead_dir=str(plan.home / "dead"),
+    )
     examples = ingest.outputs["examples"]
 
     statistics = StatisticsGen(examples=examples)
     schema = ImportSchemaGen(schema_file=_schema_file(plan))
-    anomalies = ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    anomalies = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     data_gate = DataGate(anomalies=anomalies.outputs["anomalies"], code=code("pipeline.components.data_gate"))
 
     columns = recipe.part("features", "derived").model_dump_json()
     vocabularies = BuildVocabularies(
-        examples=examples, gate=data_gate.outputs["verdict"], recipe=columns,
-        code=code("pipeline.components.vocabularies"))
+        examples=examples,
+        gate=data_gate.outputs["verdict"],
+        recipe=columns,
+        code=code("pipeline.components.vocabularies"),
+    )
     transform = Transform(
-        examples=examples, schema=schema.outputs["schema"], vocabularies=vocabularies.outputs["vocabularies"],
-        splits=SPLITS[:2], preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
-        custom_config={"recipe": columns, "code": plan.transform_code()})
+        examples=examples,
+        schema=schema.outputs["schema"],
+        vocabularies=vocabularies.outputs["vocabularies"],
+        splits=SPLITS[:2],
+        preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
+        custom_config={"recipe": columns, "code": plan.transform_code()},
+    )
 
     trainer = Trainer(
         run_fn="pipeline.trainer.run_fn",
-        examples=transform.outputs["transformed_examples"], transform_graph=transform.outputs["transform_graph"],
-        train_args=trainer_pb2.TrainArgs(splits=[SPLITS[0]]), eval_args=trainer_pb2.EvalArgs(splits=[SPLITS[1]]),
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=trainer_pb2.TrainArgs(splits=[SPLITS[0]]),
+        eval_args=trainer_pb2.EvalArgs(splits=[SPLITS[1]]),
         custom_config={
-            "recipe": recipe.part("features", "derived", "tasks", "model", "weighting", "training").model_copy(
-                update={"serving": Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)}
-            ).model_dump_json(),
-            "code": plan.trainer_code()})
+            "recipe": recipe.part("features", "derived", "tasks", "model", "weighting", "training")
+            .model_copy(update={"serving": Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)})
+            .model_dump_json(),
+            "code": plan.trainer_code(),
+        },
+    )
     model = trainer.outputs["model"]
 
     judged = recipe.part("features", "derived", "evaluation").model_dump_json()
     evaluate = Evaluate(
-        examples=examples, model=model, recipe=judged, code=code("pipeline.components.evaluation"),
+        examples=examples,
+        model=model,
+        recipe=judged,
+        code=code("pipeline.components.evaluation"),
         baseline=str(plan.baseline or ""),
-        baseline_content=digests.folder_digest(plan.baseline) if plan.baseline else "")
+        baseline_content=digests.folder_digest(plan.baseline) if plan.baseline else "",
+    )
     check = ServingCheck(
-        examples=examples, model=model, recipe=recipe.part("features", "derived", "serving").model_dump_json(),
-        code=code("pipeline.components.serving_check", "serving.standalone"))
+        examples=examples,
+        model=model,
+        recipe=recipe.part("features", "derived", "serving").model_dump_json(),
+        code=code("pipeline.components.serving_check", "serving.standalone"),
+    )
     gate = Gate(
-        evaluation=evaluate.outputs["evaluation"], check=check.outputs["verdict"],
+        evaluation=evaluate.outputs["evaluation"],
+        check=check.outputs["verdict"],
         gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.gates]),
-        code=code("pipeline.components.gate"))
+        code=code("pipeline.components.gate"),
+    )
     push = Push(
-        model=model, blessing=gate.outputs["blessing"], folder=str(plan.serving_dir), run=plan.run,
-        note=json.dumps({"fingerprint": plan.fingerprint()}))
+        model=model,
+        blessing=gate.outputs["blessing"],
+        folder=str(plan.serving_dir),
+        run=plan.run,
+        note=json.dumps({"fingerprint": plan.fingerprint()}),
+    )
 
     return Pipeline(
-        pipeline_name=recipe.name, pipeline_root=str(plan.home / "artifacts"),
-        components=[ingest, statistics, schema, anomalies, data_gate, vocabularies, transform, trainer, evaluate,
-                    check, gate, push],
-        metadata_connection_config=sqlite_metadata_connection_config(
-            str(plan.home / "metadata.sqlite")),
-        enable_cache=enable_cache, beam_pipeline_args=beam_arguments(plan))
+        pipeline_name=recipe.name,
+        pipeline_root=str(plan.home / "artifacts"),
+        components=[
+            ingest,
+            statistics,
+            schema,
+            anomalies,
+            data_gate,
+            vocabularies,
+            transform,
+            trainer,
+            evaluate,
+            check,
+            gate,
+            push,
+        ],
+        metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
+        enable_cache=enable_cache,
+        beam_pipeline_args=beam_arguments(plan),
+    )
 
 
 def beam_arguments(plan: Plan) -> list[str]:
     """Options of Beam's runner on this machine."""
     beam = plan.recipe.beam
-    return ["--runner=DirectRunner", f"--direct_running_mode={beam.mode}", f"--direct_num_workers={beam.workers}"]
+    return [
+        "--runner=DirectRunner",
+        f"--direct_running_mode={beam.mode}",
+        f"--direct_num_workers={beam.workers}",
+    ]
 
 
 def _schema_file(plan: Plan) -> str:

@@ -38,10 +38,15 @@ class Plan:
         return self.home / "serving"
 
     def trainer_code(self) -> str:
-        parts = [("architectures", self.recipe.model.architecture), ("weighting", self.recipe.weighting),
-                 ("optimizers", self.recipe.training.optimizer.embedding)]
-        modules = [(p.name if ":" in p.name else constructors.part_class(folder, p.name)).partition(":")[0]
-                   for folder, p in parts]
+        parts = [
+            ("architectures", self.recipe.model.architecture),
+            ("weighting", self.recipe.weighting),
+            ("optimizers", self.recipe.training.optimizer.embedding),
+        ]
+        modules = [
+            (p.name if ":" in p.name else constructors.part_class(folder, p.name)).partition(":")[0]
+            for folder, p in parts
+        ]
         return digests.code_digest("pipeline.trainer", *modules)
 
     def transform_code(self) -> str:
@@ -52,12 +57,21 @@ class Plan:
         """Digest of everything the model and its verdict are made of, the baseline apart."""
         code = digests.code_digest("pipeline.pipeline", "serving.standalone")
         recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam"}))
-        return digests.text_digest(json.dumps(recipe, sort_keys=True), self.content, self.schema, code,
-                                   self.transform_code(), self.trainer_code())
+        return digests.text_digest(
+            json.dumps(recipe, sort_keys=True),
+            self.content,
+            self.schema,
+            code,
+            self.transform_code(),
+            self.trainer_code(),
+        )
 
     def is_unchanged(self) -> bool:
         """Whether the version that serves was made from exactly this."""
-        return self.baseline is not None and versions.record(self.baseline).get("fingerprint") == self.fingerprint()
+        return (
+            self.baseline is not None
+            and versions.record(self.baseline).get("fingerprint") == self.fingerprint()
+        )
 
 
 def make_plan(recipe: Recipe, recipe_file: Path, input_dir: Path, output: Path, run: str) -> Plan:
@@ -71,7 +85,10 @@ def make_plan(recipe: Recipe, recipe_file: Path, input_dir: Path, output: Path, 
     content = source_digest(recipe, input_dir)
     schema_file = schema_path(recipe_file)
     return Plan(
-        recipe=recipe, input_dir=input_dir.resolve(), home=home, run=run,
+        recipe=recipe,
+        input_dir=input_dir.resolve(),
+        home=home,
+        run=run,
         content=digests.text_digest(json.dumps(content, sort_keys=True)),
         schema=schema_file.read_text() if schema_file.is_file() else "",
         baseline=versions.current(home / "serving"),

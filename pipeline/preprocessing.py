@@ -33,8 +33,9 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
 
     outputs: dict[str, tf.Tensor] = {}
     if layout.categorical:
-        outputs["ids"] = tf.concat([_ids(recipe, layout, f.name, columns, values, folder)
-                                    for f in layout.categorical], axis=1)
+        outputs["ids"] = tf.concat(
+            [_ids(recipe, layout, f.name, columns, values, folder) for f in layout.categorical], axis=1
+        )
     if layout.numbers:
         outputs["numbers"] = tf.stack([_number(recipe, n, columns, values) for n in layout.numbers], axis=1)
     for vector in layout.vectors:
@@ -63,7 +64,9 @@ def _value(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(x, tf.float64) if x.dtype.is_floating else x
 
 
-def _ids(recipe: Recipe, layout: Layout, name: str, columns: Mapping, values: Mapping, folder: str) -> tf.Tensor:
+def _ids(
+    recipe: Recipe, layout: Layout, name: str, columns: Mapping, values: Mapping, folder: str
+) -> tf.Tensor:
     """`[rows, length]` global rows of the embedding table; -1 where a list has no value."""
     feature = recipe.features[name]
     slots = next(f for f in layout.categorical if f.name == name)
@@ -71,14 +74,17 @@ def _ids(recipe: Recipe, layout: Layout, name: str, columns: Mapping, values: Ma
     if feature.kind == "buckets":
         x = values[column]
         boundaries = tft.quantiles(tf.boolean_mask(x, ~tf.math.is_nan(x)), feature.count, epsilon=0.001)
-        bucket = tft.apply_buckets(tf.where(tf.math.is_nan(x), tf.zeros_like(x), x), tf.cast(boundaries, x.dtype))
-        rows = tf.where(tf.math.is_nan(x), tf.constant(vocabulary.MISSING, tf.int64),
-                        vocabulary.FIRST_BUCKET + bucket)
+        bucket = tft.apply_buckets(
+            tf.where(tf.math.is_nan(x), tf.zeros_like(x), x), tf.cast(boundaries, x.dtype)
+        )
+        rows = tf.where(
+            tf.math.is_nan(x), tf.constant(vocabulary.MISSING, tf.int64), vocabulary.FIRST_BUCKET + bucket
+        )
         return slots.first_row + rows[:, None]
     x = columns[column]
     if isinstance(x, tf.SparseTensor):
         rows = tf.SparseTensor(x.indices, _rows(_text(x.values), feature, name, folder), x.dense_shape)
-        dense = tf.sparse.to_dense(rows, -1)[:, :slots.length]
+        dense = tf.sparse.to_dense(rows, -1)[:, : slots.length]
         dense = tf.pad(dense, [[0, 0], [0, slots.length - tf.shape(dense)[1]]], constant_values=-1)
         dense = tf.ensure_shape(dense, [None, slots.length])
         return tf.where(dense >= 0, dense + slots.first_row, dense)
@@ -100,10 +106,16 @@ def _rows(text: tf.Tensor, feature: Any, name: str, folder: str) -> tf.Tensor:
         table = tft.make_and_track_object(
             lambda: tf.lookup.StaticHashTable(
                 tf.lookup.TextFileInitializer(
-                    vocabulary.vocabulary_file(folder, name), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE,
-                    tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER),
-                vocabulary.UNKNOWN - vocabulary.FIRST_VALUE),
-            name=f"vocabulary_{name}")
+                    vocabulary.vocabulary_file(folder, name),
+                    tf.string,
+                    tf.lookup.TextFileIndex.WHOLE_LINE,
+                    tf.int64,
+                    tf.lookup.TextFileIndex.LINE_NUMBER,
+                ),
+                vocabulary.UNKNOWN - vocabulary.FIRST_VALUE,
+            ),
+            name=f"vocabulary_{name}",
+        )
         found = vocabulary.FIRST_VALUE + table.lookup(text)
     return tf.where(missing, tf.constant(vocabulary.MISSING, tf.int64), found)
 
@@ -123,7 +135,10 @@ def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping) -> tf.
         x = tf.sign(x) * tf.math.log1p(tf.abs(x))
     known = tf.boolean_mask(x, tf.math.is_finite(x))
     if feature.scaling in ("standard", "log_standard"):
-        low, spread = tft.mean(known, output_dtype=tf.float64), tf.sqrt(tft.var(known, output_dtype=tf.float64))
+        low, spread = (
+            tft.mean(known, output_dtype=tf.float64),
+            tf.sqrt(tft.var(known, output_dtype=tf.float64)),
+        )
         middle = tf.zeros([], tf.float64)
     elif feature.scaling == "minmax":
         low = tft.min(known)

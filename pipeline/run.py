@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import fcntl
 import importlib.metadata
-import json
 import os
 import shutil
 import signal
@@ -37,7 +36,9 @@ class Busy(Exception):
     """Another run is at work in the same folder."""
 
 
-def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str] = (), cache: bool = True) -> int:
+def run(
+    recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str] = (), cache: bool = True
+) -> int:
     """Runs a recipe and returns the exit code; the report is written whatever happens.
 
     Raises:
@@ -60,8 +61,13 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
             try:
                 plan = make_plan(recipe, recipe_file, input_dir, output, name)
                 console.print(f"{recipe.name}: run {name} in {_shown(run_dir)}", markup=False)
-                return _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
-            except (Exception, KeyboardInterrupt) as error:  # what a step raises is caught where steps are run
+                return (
+                    _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
+                )
+            except (
+                Exception,
+                KeyboardInterrupt,
+            ) as error:  # what a step raises is caught where steps are run
                 traceback.print_exception(error)
                 return _failed_outside(console, recipe, run_dir, error)
 
@@ -119,13 +125,17 @@ def _stop_on_interrupt() -> threading.Event:
     return stop
 
 
-def _report(console: Console, plan: Plan, done: dict, names: list[str], failure: tuple | None, total: float) -> int:
+def _report(
+    console: Console, plan: Plan, done: dict, names: list[str], failure: tuple | None, total: float
+) -> int:
     from pipeline.outcome import data_error, facts_of
     from pipeline.report.write import write_report
 
     if "ServingCheck" in done:
         with contextlib.suppress(FileNotFoundError):
-            shutil.copy(Path(done["ServingCheck"].uri("verdict"), "requests.jsonl"), plan.run_dir / "requests.jsonl")
+            shutil.copy(
+                Path(done["ServingCheck"].uri("verdict"), "requests.jsonl"), plan.run_dir / "requests.jsonl"
+            )
     _keep_dead_letters(plan, done)
     facts = facts_of(plan, done, names, failure, total, _versions())
     metrics = write_report(facts, plan.run_dir / "report")
@@ -159,12 +169,26 @@ def _unchanged(console: Console, plan: Plan) -> int:
     from pipeline.report.facts import RunFacts
     from pipeline.report.write import write_report
 
-    reason = (f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this recipe, data and "
-              "code (--no-cache runs it all the same)")
-    write_report(RunFacts(plan.recipe.name, plan.run, "unchanged", reason, blessed=True, started=plan.started,
-                          recipe_text=resolved(plan.recipe), serving_model=f"version {plan.baseline.name}",
-                          kinds={n: t.kind for n, t in plan.recipe.tasks.items()}, versions=_versions()),
-                 plan.run_dir / "report")
+    reason = (
+        f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this "
+        f"recipe, data and "
+        "code (--no-cache runs it all the same)"
+    )
+    write_report(
+        RunFacts(
+            plan.recipe.name,
+            plan.run,
+            "unchanged",
+            reason,
+            blessed=True,
+            started=plan.started,
+            recipe_text=resolved(plan.recipe),
+            serving_model=f"version {plan.baseline.name}",
+            kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
+            versions=_versions(),
+        ),
+        plan.run_dir / "report",
+    )
     with contextlib.suppress(FileNotFoundError):
         shutil.copy(plan.home / "runs" / record(plan.baseline)["run"] / "requests.jsonl", plan.run_dir)
     _latest(plan.run_dir)
@@ -182,9 +206,18 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
     if isinstance(error, KeyboardInterrupt):
         message = "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
     step = "inputs" if isinstance(error, DataError) else "mtl run"
-    write_report(RunFacts(recipe.name, run_dir.name, "failed", message.splitlines()[0],
-                          kinds={n: t.kind for n, t in recipe.tasks.items()}, failure=Failure(step, message),
-                          versions=_versions()), run_dir / "report")
+    write_report(
+        RunFacts(
+            recipe.name,
+            run_dir.name,
+            "failed",
+            message.splitlines()[0],
+            kinds={n: t.kind for n, t in recipe.tasks.items()},
+            failure=Failure(step, message),
+            versions=_versions(),
+        ),
+        run_dir / "report",
+    )
     _latest(run_dir)
     console.print(f"failed at {step}: {message}", markup=False)
     console.print(f"report:  {_shown(run_dir / 'report' / 'index.html')}", markup=False)
@@ -194,13 +227,17 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
 
 @contextlib.contextmanager
 def _only_one(home: Path) -> Iterator[None]:
-    with (home / ".lock").open("a+") as file:  # the kernel lets go of it when the process ends, however it ends
+    with (home / ".lock").open(
+        "a+"
+    ) as file:  # the kernel lets go of it when the process ends, however it ends
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            raise Busy(f"another run (process {file.read().strip() or 'unknown'}) is at work in {home}; "
-                       "wait for it, or give another --output") from None
+            raise Busy(
+                f"another run (process {file.read().strip() or 'unknown'}) is at work in {home}; "
+                "wait for it, or give another --output"
+            ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()

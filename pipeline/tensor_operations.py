@@ -10,8 +10,12 @@ import tensorflow as tf
 
 _DAY = 86_400_000
 _COMPARE = {
-    "equal": tf.equal, "not_equal": tf.not_equal, "less": tf.less, "less_equal": tf.less_equal,
-    "greater": tf.greater, "greater_equal": tf.greater_equal,
+    "equal": tf.equal,
+    "not_equal": tf.not_equal,
+    "less": tf.less,
+    "less_equal": tf.less_equal,
+    "greater": tf.greater,
+    "greater_equal": tf.greater_equal,
 }
 
 

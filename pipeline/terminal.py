@@ -22,8 +22,11 @@ def chatter_to(log: Path) -> Iterator[Console]:
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
     python_streams = sys.stdout, sys.stderr
-    with log.open("ab", buffering=0) as file, os.fdopen(os.dup(1), "w", encoding="utf-8") as out, \
-            open(os.dup(file.fileno()), "w", encoding="utf-8", buffering=1) as text:
+    with (
+        log.open("ab", buffering=0) as file,
+        os.fdopen(os.dup(1), "w", encoding="utf-8") as out,
+        open(os.dup(file.fileno()), "w", encoding="utf-8", buffering=1) as text,
+    ):
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         sys.stdout = sys.stderr = text
@@ -63,8 +66,14 @@ class Steps:
         self._told = 0.0
         if console.is_terminal:
             self._bars = Progress(
-                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[at]}"),
-                TimeElapsedColumn(), console=console, transient=True)
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[at]}"),
+                TimeElapsedColumn(),
+                console=console,
+                transient=True,
+            )
 
     def __enter__(self) -> "Steps":
         if self._bars:
@@ -79,13 +88,17 @@ class Steps:
         self._count, self._told = f"[{place:2}/{count}]" if count else "       ", time.monotonic()
         if self._bars:
             self._clear()
-            self._task = self._bars.add_task(f"{self._count.replace('[', chr(92) + '[')} {name}", total=None, at="")
+            self._task = self._bars.add_task(
+                f"{self._count.replace('[', chr(92) + '[')} {name}", total=None, at=""
+            )
         else:
             self._say(f"{self._count} {name} ...")
 
     def move(self, text: str, share: float | None) -> None:
         if self._bars and self._task is not None:
-            self._bars.update(self._task, at=text, total=None if share is None else 1.0, completed=share or 0.0)
+            self._bars.update(
+                self._task, at=text, total=None if share is None else 1.0, completed=share or 0.0
+            )
         elif not self._bars and time.monotonic() - self._told > 10:  # a log wants few lines
             self._told = time.monotonic()
             self._say(f"      {text}")

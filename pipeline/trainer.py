@@ -35,8 +35,11 @@ def run_fn(fn_args: Any) -> None:
 
 def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict, dict, dict, dict]:
     """All rows of transformed examples as arrays: inputs, labels, weights and masks."""
-    spec: dict[str, Any] = {f"{t}/{p}": tf.io.FixedLenFeature([], tf.float32)
-                            for t in recipe.tasks for p in ("label", "mask", "weight")}
+    spec: dict[str, Any] = {
+        f"{t}/{p}": tf.io.FixedLenFeature([], tf.float32)
+        for t in recipe.tasks
+        for p in ("label", "mask", "weight")
+    }
     if layout.categorical:
         spec["ids"] = tf.io.FixedLenFeature([layout.id_slots], tf.int64)
     if layout.numbers:
@@ -44,8 +47,11 @@ def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict,
     for vector in layout.vectors:
         spec[vector.key] = tf.io.FixedLenFeature([vector.dim], tf.float32)
     files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
-    batches = tf.data.TFRecordDataset(files, "GZIP", buffer_size=1 << 20).batch(4096).map(
-        lambda x: tf.io.parse_example(x, spec), num_parallel_calls=2)
+    batches = (
+        tf.data.TFRecordDataset(files, "GZIP", buffer_size=1 << 20)
+        .batch(4096)
+        .map(lambda x: tf.io.parse_example(x, spec), num_parallel_calls=2)
+    )
     read = list(batches.as_numpy_iterator())
     columns = {name: np.concatenate([b.pop(name) for b in read]) for name in spec}
     parts = [{t: columns[f"{t}/{part}"] for t in recipe.tasks} for part in ("label", "weight", "mask")]
@@ -55,13 +61,18 @@ def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict,
 def build(recipe: Recipe, layout: Any, labels: dict, weights: dict) -> MultiTaskModel:
     """The model of a recipe, with outputs that begin at the labels' base rate or mean."""
     return MultiTaskModel(
-        layout, [_task(name, t, labels[name], weights[name]) for name, t in recipe.tasks.items()],
+        layout,
+        [_task(name, t, labels[name], weights[name]) for name, t in recipe.tasks.items()],
         architecture=_part("architectures", recipe.model.architecture),
         weighting=_part("weighting", recipe.weighting),
-        seed=recipe.training.seed, **recipe.model.settings())
+        seed=recipe.training.seed,
+        **recipe.model.settings(),
+    )
 
 
-def fit(recipe: Recipe, layout: Any, train: tuple, validation: tuple, logs: Path) -> tuple[MultiTaskModel, dict]:
+def fit(
+    recipe: Recipe, layout: Any, train: tuple, validation: tuple, logs: Path
+) -> tuple[MultiTaskModel, dict]:
     """Trains, keeps the epoch that is best on validation, and says how it went."""
     settings = recipe.training
     inputs, labels, weights, _ = train
@@ -70,23 +81,36 @@ def fit(recipe: Recipe, layout: Any, train: tuple, validation: tuple, logs: Path
     model.compile(
         optimizer=_dense_optimizer(recipe, steps),
         embedding_optimizer=_embedding_optimizer(recipe, steps),
-        clip_norm=settings.clip_norm, jit_compile=settings.jit_compile,
-        steps_per_execution=min(settings.steps_per_execution, steps))
+        clip_norm=settings.clip_norm,
+        jit_compile=settings.jit_compile,
+        steps_per_execution=min(settings.steps_per_execution, steps),
+    )
     recorder = EpochRecorder(
         (validation[0], validation[1], validation[3]),
         objective=Objective(settings.stopping.objective or {name: 1.0 for name in recipe.tasks}),
-        patience=settings.stopping.patience, progress_steps=settings.steps_per_execution,
-        on_progress=lambda at: _show(at, settings.epochs))
+        patience=settings.stopping.patience,
+        progress_steps=settings.steps_per_execution,
+        on_progress=lambda at: _show(at, settings.epochs),
+    )
     model.fit(
         array_batches((inputs, labels, weights), settings.batch_size, seed=settings.seed),
-        epochs=settings.epochs, verbose=0, shuffle=False,  # the batches come shuffled
-        callbacks=[recorder, keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False)])
+        epochs=settings.epochs,
+        verbose=0,
+        shuffle=False,  # the batches come shuffled
+        callbacks=[recorder, keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False)],
+    )
     objective = recorder.objective
-    used = ", ".join(f"{w:g} × {n} ({objective.metric(t)})" for t in model.tasks
-                     for n, w in objective.weights.items() if n == t.name)
+    used = ", ".join(
+        f"{w:g} × {n} ({objective.metric(t)})"
+        for t in model.tasks
+        for n, w in objective.weights.items()
+        if n == t.name
+    )
     return model, {
-        "epochs": recorder.history, "best_epoch": recorder.best_epoch,
-        "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: " + used,
+        "epochs": recorder.history,
+        "best_epoch": recorder.best_epoch,
+        "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: "
+        + used,
     }
 
 
@@ -124,8 +148,10 @@ def _embedding_optimizer(recipe: Recipe, steps_per_epoch: int) -> Any:
     part = recipe.training.optimizer.embedding
     if ":" in part.name:
         return _part("optimizers", part)
-    return _part("optimizers", part.model_copy(
-        update={"learning_rate": _rate(recipe, part.learning_rate, steps_per_epoch)}))
+    return _part(
+        "optimizers",
+        part.model_copy(update={"learning_rate": _rate(recipe, part.learning_rate, steps_per_epoch)}),
+    )
 
 
 def _rate(recipe: Recipe, rate: float, steps_per_epoch: int) -> Any:
@@ -135,7 +161,8 @@ def _rate(recipe: Recipe, rate: float, steps_per_epoch: int) -> Any:
         total = max(1, recipe.training.epochs * steps_per_epoch - schedule.warmup_steps)
         if schedule.warmup_steps:
             return keras.optimizers.schedules.CosineDecay(
-                0.0, total, warmup_target=rate, warmup_steps=schedule.warmup_steps)
+                0.0, total, warmup_target=rate, warmup_steps=schedule.warmup_steps
+            )
         return keras.optimizers.schedules.CosineDecay(rate, total)
     if schedule.warmup_steps:
         return keras.optimizers.schedules.PolynomialDecay(0.0, schedule.warmup_steps, end_learning_rate=rate)

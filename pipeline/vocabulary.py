@@ -66,8 +66,11 @@ def _ordered(counts: dict[bytes, int], min_count: int, max_size: int | None) -> 
 
 
 def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:
-    features = {n: f.column or n for n, f in recipe.features.items()
-                if f.kind == "categorical" and f.hash_buckets is None}
+    features = {
+        n: f.column or n
+        for n, f in recipe.features.items()
+        if f.kind == "categorical" and f.hash_buckets is None
+    }
     counts: dict[str, dict[bytes, int]] = {name: {} for name in features}
     columns = {n: c.type for n, c in recipe.input_columns.items()}
     derived = {n: e for n, e in recipe.derived_columns.items()}
@@ -88,7 +91,9 @@ def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:
 
 def _flat_texts(column: pa.Array) -> pa.Array:
     flat = column.flatten() if not pa.types.is_null(column.type) else pa.array([], pa.binary())
-    return flat.cast(pa.string()).cast(pa.binary()) if pa.types.is_integer(flat.type) else flat.cast(pa.binary())
+    return (
+        flat.cast(pa.string()).cast(pa.binary()) if pa.types.is_integer(flat.type) else flat.cast(pa.binary())
+    )
 
 
 def _texts(values: np.ndarray) -> pa.Array:
@@ -102,5 +107,7 @@ def _expression_values(recipe: Recipe, arrays: dict[str, pa.Array]) -> dict[str,
         if column.type.startswith("list[") or column.type == "vector":
             continue
         flat = single_values(arrays[name])
-        found[name] = numpy_operations.column_values(flat.cast(pa.string()) if column.type == "string" else flat)
+        found[name] = numpy_operations.column_values(
+            flat.cast(pa.string()) if column.type == "string" else flat
+        )
     return found

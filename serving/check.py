@@ -23,7 +23,9 @@ class Check:
     call_seconds: float
 
 
-def check(model: str | Path, rows: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> Check:
+def check(
+    model: str | Path, rows: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float
+) -> Check:
     """Calls `serving_default` of a SavedModel in a process that cannot import this project.
 
     Args:
@@ -39,10 +41,17 @@ def check(model: str | Path, rows: dict[str, np.ndarray], expected: dict[str, np
         script = Path(__file__).with_name("standalone.py")
         try:
             ran = subprocess.run(
-                [sys.executable, str(script), str(model), str(requests), str(answers)], cwd=folder,
-                capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+                [sys.executable, str(script), str(model), str(requests), str(answers)],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
-            return Check(f"the model did not answer within {TIMEOUT_SECONDS} s", count, float("nan"), 0.0, 0.0)
+            return Check(
+                f"the model did not answer within {TIMEOUT_SECONDS} s", count, float("nan"), 0.0, 0.0
+            )
         if ran.returncode != 0:
             last = (ran.stderr.strip().splitlines() or ["no message"])[-1]
             return Check(f"the model could not be loaded or called: {last}", count, float("nan"), 0.0, 0.0)
@@ -53,7 +62,9 @@ def check(model: str | Path, rows: dict[str, np.ndarray], expected: dict[str, np
     return Check(error, count, largest, float(answered["load_seconds"]), float(answered["call_seconds"]))
 
 
-def _compare(outputs: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float) -> tuple[str, float]:
+def _compare(
+    outputs: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float
+) -> tuple[str, float]:
     if set(outputs) != set(expected):
         return f"the outputs are {sorted(outputs)}; they should be {sorted(expected)}", float("nan")
     largest, error = 0.0, ""
@@ -64,8 +75,10 @@ def _compare(outputs: dict[str, np.ndarray], expected: dict[str, np.ndarray], to
         difference = np.abs(got - want) / np.maximum(1.0, np.abs(want))
         worst = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
         if not difference[worst] <= tolerance:  # also where it is NaN
-            error = error or (f"{name} answered {got[worst]:.8g} for row {worst} where offline prediction gave "
-                              f"{want[worst]:.8g}; the tolerance is {tolerance:g}")
+            error = error or (
+                f"{name} answered {got[worst]:.8g} for row {worst} where offline prediction gave "
+                f"{want[worst]:.8g}; the tolerance is {tolerance:g}"
+            )
         largest = max(largest, float(difference[worst]))
     return error, largest
 

@@ -34,9 +34,7 @@ class Servable(tf.Module):
         self.transform_features = tf.function(self._transform_features, [examples])
 
     def _packed(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        columns = {
-            name: raw.as_sparse(x) for name, x in inputs.items()
-        }
+        columns = {name: raw.as_sparse(x) for name, x in inputs.items()}
         return {n: x for n, x in self.transform(columns).items() if "/" not in n}
 
     def _answer(self, packed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -56,7 +54,9 @@ class Servable(tf.Module):
 def _score(predictions: dict[str, tf.Tensor], recipe: Recipe) -> tf.Tensor:
     weights = recipe.serving.score or {name: 1.0 for name in recipe.tasks}
     if recipe.serving.fusion == "product":
-        return tf.exp(tf.add_n([w * tf.math.log(tf.maximum(predictions[n], 1e-12)) for n, w in weights.items()]))
+        return tf.exp(
+            tf.add_n([w * tf.math.log(tf.maximum(predictions[n], 1e-12)) for n, w in weights.items()])
+        )
     return tf.add_n([w * predictions[n] for n, w in weights.items()])
 
 
@@ -66,8 +66,9 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
     bare = type(model).from_config(model.get_config())
     bare.set_weights(model.get_weights())
     servable = Servable(bare, transform_layer, recipe)
-    signatures = {name: getattr(servable, name)
-                  for name in ("serving_default", "serve_examples", "transform_features")}
+    signatures = {
+        name: getattr(servable, name) for name in ("serving_default", "serve_examples", "transform_features")
+    }
     tf.saved_model.save(servable, str(folder), signatures=signatures)
     _write_defaults(Path(folder), recipe)
     card = {

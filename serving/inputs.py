@@ -10,8 +10,14 @@ from pipeline.recipe.parts import Column
 
 MISSING = {tf.int64: tf.int64.min, tf.float32: math.nan, tf.string: b""}
 _DTYPES = {
-    "int": tf.int64, "time": tf.int64, "date": tf.int64, "float": tf.float32, "string": tf.string,
-    "list[int]": tf.int64, "list[string]": tf.string, "vector": tf.float32,
+    "int": tf.int64,
+    "time": tf.int64,
+    "date": tf.int64,
+    "float": tf.float32,
+    "string": tf.string,
+    "list[int]": tf.int64,
+    "list[string]": tf.string,
+    "vector": tf.float32,
 }
 
 

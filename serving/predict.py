@@ -42,25 +42,34 @@ def predict(model: Path, source: Path, target: str) -> int:
     loaded = tf.saved_model.load(str(folder))
     signature = loaded.signatures["serving_default"]
     specs = signature.structured_input_signature[1]
-    table = _read(source, {n for n, s in specs.items() if s.dtype == tf.string},
-                  {n for n, s in specs.items() if s.shape.rank == 2})
+    table = _read(
+        source,
+        {n for n, s in specs.items() if s.dtype == tf.string},
+        {n for n, s in specs.items() if s.shape.rank == 2},
+    )
     if twice := sorted({n for n in table.column_names if table.column_names.count(n) > 1}):
         raise PredictError(f"{source} has more than one column named {', '.join(twice)}")
     if not table.num_rows:
         raise PredictError(f"{source} has no rows")
     known = [n for n in table.column_names if n in specs]
     if not known:
-        raise PredictError(f"{source} has none of the model's inputs ({', '.join(sorted(specs))}); "
-                           f"its columns are {', '.join(table.column_names)}")
+        raise PredictError(
+            f"{source} has none of the model's inputs ({', '.join(sorted(specs))}); "
+            f"its columns are {', '.join(table.column_names)}"
+        )
     answers: list[dict[str, np.ndarray]] = []
     for start in range(0, table.num_rows, BATCH_ROWS):
         part = table.slice(start, BATCH_ROWS)
-        inputs = {n: _tensor(tf, n, specs[n], part.column(n) if n in known else None, part.num_rows) for n in specs}
+        inputs = {
+            n: _tensor(tf, n, specs[n], part.column(n) if n in known else None, part.num_rows) for n in specs
+        }
         try:
             answers.append({n: v.numpy() for n, v in signature(**inputs).items()})
         except tf.errors.InvalidArgumentError as error:
-            raise PredictError(f"{source}: the model refused rows {start + 1} to {start + part.num_rows}: "
-                               f"{error.message.splitlines()[0]}") from None
+            raise PredictError(
+                f"{source}: the model refused rows {start + 1} to {start + part.num_rows}: "
+                f"{error.message.splitlines()[0]}"
+            ) from None
     names = sorted(answers[0]) if answers else []
     _write(pa.table({n: np.concatenate([a[n] for a in answers]) for n in names}), target)
     return table.num_rows
@@ -73,18 +82,29 @@ def _read(source: Path, texts: set[str], lists: set[str]) -> pa.Table:
             case ".parquet":
                 return pq.read_table(source)
             case ".csv":
-                source.read_text(encoding="utf-8")  # Arrow would take other encodings for texts that it does not know
+                source.read_text(
+                    encoding="utf-8"
+                )  # Arrow would take other encodings for texts that it does not know
                 # an id such as 007 is a text where the model takes texts
                 options = pyarrow.csv.ConvertOptions(column_types={n: pa.string() for n in texts})
                 table = pyarrow.csv.read_csv(source, convert_options=options)
                 if found := sorted(lists & set(table.column_names)):
-                    raise PredictError(f"{source}: {', '.join(found)} is a list; rows with lists go in .jsonl or .parquet")
+                    raise PredictError(
+                        f"{source}: {', '.join(found)} is a list; rows with lists go in .jsonl or .parquet"
+                    )
                 return table
             case ".jsonl" | ".ndjson" | ".json":
                 lines = source.read_text(encoding="utf-8").split("\n")  # splitlines would split inside texts
                 return pa.Table.from_pylist(_same_keys([json.loads(line) for line in lines if line.strip()]))
-    except (pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError,
-            OverflowError, KeyError) as error:
+    except (
+        pa.ArrowException,
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        KeyError,
+    ) as error:
         raise PredictError(f"{source} cannot be read as {source.suffix[1:]}: {error}") from None
     raise PredictError(f"{source}: the ending must be .jsonl, .csv or .parquet")
 
@@ -107,7 +127,10 @@ def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows:
                 raise ValueError(f"{wrong!r} is not a list; a row has a list of values there")
             lists = [v or [] for v in values]
             width = max(1, *(len(v) for v in lists))
-            values = [[_value(v, spec.dtype, missing) for v in row] + [missing] * (width - len(row)) for row in lists]
+            values = [
+                [_value(v, spec.dtype, missing) for v in row] + [missing] * (width - len(row))
+                for row in lists
+            ]
         else:
             values = [_value(v, spec.dtype, missing) for v in values]
         return tf.constant(values, spec.dtype)
@@ -120,7 +143,9 @@ def _value(value: Any, dtype: Any, missing: Any) -> Any:
         return missing
     if dtype.name == "string":
         if not isinstance(value, (str, bytes)):
-            raise ValueError(f"{value!r} is not a text; an id that the model takes as a text is written in quotes")
+            raise ValueError(
+                f"{value!r} is not a text; an id that the model takes as a text is written in quotes"
+            )
         return value if isinstance(value, bytes) else value.encode()
     if dtype.is_integer:
         if int(value) != value:

@@ -17,7 +17,9 @@ def to_rows(inputs: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     for name, values in inputs.items():
         absent = missing[values.dtype.kind]
         for row, value in zip(rows, values.tolist()):
-            found = [_plain(v) for v in (value if isinstance(value, list) else [value]) if not _absent(v, absent)]
+            found = [
+                _plain(v) for v in (value if isinstance(value, list) else [value]) if not _absent(v, absent)
+            ]
             if isinstance(value, list) or found:
                 row[name] = found if isinstance(value, list) else found[0]
     return rows

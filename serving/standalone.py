@@ -33,13 +33,19 @@ def main(model: str, requests: str, answers: str) -> None:
     load_seconds = time.perf_counter() - begin
     dtypes = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
     with np.load(requests) as file:
-        inputs = {name: tf.constant(file[name].tolist() if dtypes[name] == tf.string else file[name], dtypes[name])
-                  for name in file.files}
+        inputs = {
+            name: tf.constant(file[name].tolist() if dtypes[name] == tf.string else file[name], dtypes[name])
+            for name in file.files
+        }
     outputs = {name: value.numpy() for name, value in signature(**inputs).items()}
     begin = time.perf_counter()
     signature(**inputs)
-    np.savez(answers, load_seconds=load_seconds, call_seconds=time.perf_counter() - begin,
-             **{f"output/{name}": value for name, value in outputs.items()})
+    np.savez(
+        answers,
+        load_seconds=load_seconds,
+        call_seconds=time.perf_counter() - begin,
+        **{f"output/{name}": value for name, value in outputs.items()},
+    )
 
 
 if __name__ == "__main__":

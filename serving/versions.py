@@ -21,7 +21,11 @@ _LEDGER = ".pushed.json"
 def versions(folder: str | Path) -> list[int]:
     """The versions there, ascending."""
     path = Path(folder)
-    return sorted(int(p.name) for p in path.iterdir() if p.name.isdigit() and p.is_dir()) if path.is_dir() else []
+    return (
+        sorted(int(p.name) for p in path.iterdir() if p.name.isdigit() and p.is_dir())
+        if path.is_dir()
+        else []
+    )
 
 
 def current(folder: str | Path) -> Path | None:
@@ -37,8 +41,10 @@ def current(folder: str | Path) -> Path | None:
     version = Path(folder, named)
     whole = all((version / part).is_file() for part in ("saved_model.pb", "variables/variables.index"))
     if not named.isdigit() or not whole:
-        raise ValueError(f"{pointer} names version '{named}', which is not a whole model in {folder}; "
-                         f"write one of {versions(folder)} into it, or delete it to start afresh")
+        raise ValueError(
+            f"{pointer} names version '{named}', which is not a whole model in {folder}; "
+            f"write one of {versions(folder)} into it, or delete it to start afresh"
+        )
     return version
 
 

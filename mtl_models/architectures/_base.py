@@ -35,7 +35,7 @@ class Architecture(keras.layers.Layer):
 
     def forward(self, x, training=None):
         """`(outputs, gates)`: [B, T, d], and for each gate its weights [B, experts it may use]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define forward")
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], len(self.tasks), self.units[-1] if self.units else input_shape[-1])

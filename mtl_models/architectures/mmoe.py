@@ -30,8 +30,9 @@ class MMoE(Architecture):
         check_bounds(self)
 
     def build(self, input_shape):
-        self.expert_stack = Experts(self.experts, self.units, self.dropout,
-                                    seed=derive_seed(self.seed, "experts"), name="experts")
+        self.expert_stack = Experts(
+            self.experts, self.units, self.dropout, seed=derive_seed(self.seed, "experts"), name="experts"
+        )
         self.gates = Gates(len(self.tasks), self.experts, seed=derive_seed(self.seed, "gates"), name="gates")
         self.expert_stack.build(input_shape)
         self.gates.build(input_shape)
@@ -46,5 +47,4 @@ class MMoE(Architecture):
         return {task: [f"expert_{i}" for i in range(self.experts)] for task in self.tasks}
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "experts": self.experts, "units": self.units,
-                "dropout": self.dropout}
+        return {**super().get_config(), "experts": self.experts, "units": self.units, "dropout": self.dropout}

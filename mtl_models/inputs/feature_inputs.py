@@ -31,10 +31,17 @@ class FeatureInputs(keras.layers.Layer):
         ValueError: if an interaction names a feature that is not categorical.
     """
 
-    def __init__(self, layout: Layout, embedding_dim: int = 16,
-                 interactions: str | Sequence[Sequence[str]] | None = None,
-                 vector_units: int | None = None, dropout: float = 0.0, embedding_scale: float = 0.01,
-                 seed: int = 0, **kwargs):
+    def __init__(
+        self,
+        layout: Layout,
+        embedding_dim: int = 16,
+        interactions: str | Sequence[Sequence[str]] | None = None,
+        vector_units: int | None = None,
+        dropout: float = 0.0,
+        embedding_scale: float = 0.01,
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.layout = layout
         self.embedding_dim = embedding_dim
@@ -46,18 +53,28 @@ class FeatureInputs(keras.layers.Layer):
         self.pairs = interaction_pairs(layout, interactions)
         self.table = None
         self.dropout = keras.layers.Dropout(dropout, seed=derive_seed(seed, "dropout"))
-        self.projections = {} if vector_units is None else {
-            vector.name: keras.layers.Dense(
-                vector_units, name=f"project_{vector.name}",
-                kernel_initializer=keras.initializers.GlorotUniform(derive_seed(seed, vector.name)))
-            for vector in layout.vectors}
+        self.projections = (
+            {}
+            if vector_units is None
+            else {
+                vector.name: keras.layers.Dense(
+                    vector_units,
+                    name=f"project_{vector.name}",
+                    kernel_initializer=keras.initializers.GlorotUniform(derive_seed(seed, vector.name)),
+                )
+                for vector in layout.vectors
+            }
+        )
 
     def build(self, input_shape=None):
         if self.layout.categorical:
             self.table = self.add_weight(
-                (self.layout.table_rows, self.embedding_dim), name="table",
+                (self.layout.table_rows, self.embedding_dim),
+                name="table",
                 initializer=keras.initializers.RandomNormal(
-                    stddev=self.embedding_scale, seed=derive_seed(self.seed, "table")))
+                    stddev=self.embedding_scale, seed=derive_seed(self.seed, "table")
+                ),
+            )
         for vector in self.layout.vectors:
             if vector.name in self.projections:
                 self.projections[vector.name].build((None, vector.dim))
@@ -67,8 +84,12 @@ class FeatureInputs(keras.layers.Layer):
     def width(self) -> int:
         """D, the length of the dense vector."""
         vectors = sum(self.vector_units or vector.dim for vector in self.layout.vectors)
-        return (len(self.layout.categorical) * self.embedding_dim + len(self.layout.numbers) + vectors
-                + len(self.pairs))
+        return (
+            len(self.layout.categorical) * self.embedding_dim
+            + len(self.layout.numbers)
+            + vectors
+            + len(self.pairs)
+        )
 
     def lookup(self, packed: dict):
         """Table rows of `packed["ids"]`: [B, id_slots, embedding_dim], zeros where there is no value."""
@@ -114,18 +135,25 @@ class FeatureInputs(keras.layers.Layer):
         return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=1)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "layout": self.layout.to_dict(),
-                "embedding_dim": self.embedding_dim, "interactions": self.interactions,
-                "vector_units": self.vector_units, "dropout": self.dropout_rate,
-                "embedding_scale": self.embedding_scale, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "layout": self.layout.to_dict(),
+            "embedding_dim": self.embedding_dim,
+            "interactions": self.interactions,
+            "vector_units": self.vector_units,
+            "dropout": self.dropout_rate,
+            "embedding_scale": self.embedding_scale,
+            "seed": self.seed,
+        }
 
     @classmethod
     def from_config(cls, config: dict) -> "FeatureInputs":
         return cls(**{**config, "layout": Layout.from_dict(config["layout"])})
 
 
-def interaction_pairs(layout: Layout,
-                      interactions: str | Sequence[Sequence[str]] | None) -> list[tuple[int, int]]:
+def interaction_pairs(
+    layout: Layout, interactions: str | Sequence[Sequence[str]] | None
+) -> list[tuple[int, int]]:
     """The interactions as pairs of positions among the categorical features.
 
     Raises:
@@ -140,8 +168,10 @@ def interaction_pairs(layout: Layout,
             raise ValueError(f"interaction {pair!r} is not a pair of features, nor is it 'all'")
         for name in pair:
             if name not in positions:
-                raise ValueError(f"interaction {list(pair)}: '{name}' is not a categorical feature; "
-                                 f"those are {', '.join(positions)}")
+                raise ValueError(
+                    f"interaction {list(pair)}: '{name}' is not a categorical feature; "
+                    f"those are {', '.join(positions)}"
+                )
         pairs.append((positions[pair[0]], positions[pair[1]]))
     return pairs
 

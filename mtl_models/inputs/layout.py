@@ -73,14 +73,20 @@ class Layout:
             raise ValueError("layout: there must be at least one feature")
         for feature in self.categorical:
             if feature.rows < 1 or feature.length < 1 or feature.first_row < 0:
-                raise ValueError(f"layout: feature '{feature.name}' needs rows >= 1, length >= 1 and "
-                                 f"first_row >= 0; it has {feature}")
+                raise ValueError(
+                    f"layout: feature '{feature.name}' needs rows >= 1, length >= 1 and "
+                    f"first_row >= 0; it has {feature}"
+                )
         _refuse_overlap([(f.first_row, f.rows, f.name) for f in self.categorical], "table rows")
         _refuse_overlap([(f.first_slot, f.length, f.name) for f in self.categorical], "ids columns")
 
     @classmethod
-    def of(cls, categorical: Mapping[str, int | tuple[int, int]] | None = None,
-           numbers: Sequence[str] = (), vectors: Mapping[str, int] | None = None) -> "Layout":
+    def of(
+        cls,
+        categorical: Mapping[str, int | tuple[int, int]] | None = None,
+        numbers: Sequence[str] = (),
+        vectors: Mapping[str, int] | None = None,
+    ) -> "Layout":
         """A layout that gives rows and columns out in order.
 
         Args:
@@ -93,8 +99,11 @@ class Layout:
             rows, length = size if isinstance(size, tuple) else (size, 1)
             slots.append(CategoricalSlots(name, row, rows, column, length))
             row, column = row + rows, column + length
-        return cls(tuple(slots), tuple(numbers),
-                   tuple(VectorInput(name, dim) for name, dim in (vectors or {}).items()))
+        return cls(
+            tuple(slots),
+            tuple(numbers),
+            tuple(VectorInput(name, dim) for name, dim in (vectors or {}).items()),
+        )
 
     @property
     def feature_names(self) -> list[str]:
@@ -118,15 +127,19 @@ class Layout:
 
     def to_dict(self) -> dict:
         """The layout as plain JSON values."""
-        return {"categorical": [dataclasses.asdict(f) for f in self.categorical],
-                "numbers": list(self.numbers),
-                "vectors": [dataclasses.asdict(v) for v in self.vectors]}
+        return {
+            "categorical": [dataclasses.asdict(f) for f in self.categorical],
+            "numbers": list(self.numbers),
+            "vectors": [dataclasses.asdict(v) for v in self.vectors],
+        }
 
     @classmethod
     def from_dict(cls, values: dict) -> "Layout":
-        return cls(tuple(CategoricalSlots(**f) for f in values["categorical"]),
-                   tuple(values["numbers"]),
-                   tuple(VectorInput(**v) for v in values["vectors"]))
+        return cls(
+            tuple(CategoricalSlots(**f) for f in values["categorical"]),
+            tuple(values["numbers"]),
+            tuple(VectorInput(**v) for v in values["vectors"]),
+        )
 
     get_config = to_dict
     from_config = from_dict

@@ -21,11 +21,13 @@ def pack(layout: Layout, columns: dict) -> dict:
     """
     packed = {}
     if layout.categorical:
-        packed["ids"] = (ops.cast(columns["ids"], "int64") if "ids" in columns
-                         else _pack_ids(layout, columns))
+        packed["ids"] = ops.cast(columns["ids"], "int64") if "ids" in columns else _pack_ids(layout, columns)
     if layout.numbers:
-        packed["numbers"] = (ops.cast(columns["numbers"], "float32") if "numbers" in columns
-                             else _pack_numbers(layout, columns))
+        packed["numbers"] = (
+            ops.cast(columns["numbers"], "float32")
+            if "numbers" in columns
+            else _pack_numbers(layout, columns)
+        )
     for vector in layout.vectors:
         values = columns[vector.key] if vector.key in columns else _column(columns, vector.name)
         packed[vector.key] = ops.cast(values, "float32")
@@ -40,8 +42,9 @@ def _pack_ids(layout: Layout, columns: dict):
             ids = ops.expand_dims(ids, 1)
         width = ids.shape[1]
         if width > feature.length:
-            raise ValueError(f"feature '{feature.name}': {width} values a row, but the layout holds "
-                             f"{feature.length}")
+            raise ValueError(
+                f"feature '{feature.name}': {width} values a row, but the layout holds {feature.length}"
+            )
         known = ops.logical_and(ids >= 0, ids < feature.rows)
         rows = ops.where(known, ids + feature.first_row, -ops.ones_like(ids))
         filled[feature.first_slot] = ops.pad(rows, ((0, 0), (0, feature.length - width)), constant_values=-1)

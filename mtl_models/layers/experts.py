@@ -27,19 +27,26 @@ class Experts(keras.layers.Layer):
         self.units = tuple(units)
         self.dropout_rate = dropout
         self.seed = seed
-        self.dropouts = [keras.layers.Dropout(dropout, seed=derive_seed(seed, "dropout", i))
-                         for i in range(len(self.units))]
+        self.dropouts = [
+            keras.layers.Dropout(dropout, seed=derive_seed(seed, "dropout", i))
+            for i in range(len(self.units))
+        ]
 
     def build(self, input_shape):
         if len(input_shape) == 3 and input_shape[1] != self.experts:
-            raise ValueError(f"Experts: input {input_shape} has {input_shape[1]} inputs for "
-                             f"{self.experts} experts")
+            raise ValueError(
+                f"Experts: input {input_shape} has {input_shape[1]} inputs for {self.experts} experts"
+            )
         self.kernels, self.biases = [], []
         width = input_shape[-1]
         for i, units in enumerate(self.units):
-            self.kernels.append(self.add_weight(
-                (self.experts, width, units), name=f"kernel_{i}",
-                initializer=StackedInitializer("he_normal", derive_seed(self.seed, "kernel", i))))
+            self.kernels.append(
+                self.add_weight(
+                    (self.experts, width, units),
+                    name=f"kernel_{i}",
+                    initializer=StackedInitializer("he_normal", derive_seed(self.seed, "kernel", i)),
+                )
+            )
             self.biases.append(self.add_weight((self.experts, units), name=f"bias_{i}", initializer="zeros"))
             width = units
         self.built = True
@@ -56,5 +63,10 @@ class Experts(keras.layers.Layer):
         return (input_shape[0], self.experts, self.units[-1] if self.units else input_shape[-1])
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "experts": self.experts, "units": self.units,
-                "dropout": self.dropout_rate, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "experts": self.experts,
+            "units": self.units,
+            "dropout": self.dropout_rate,
+            "seed": self.seed,
+        }

@@ -23,8 +23,14 @@ class Gates(keras.layers.Layer):
     Output: [B, G, E], each gate's weights summing to 1.
     """
 
-    def __init__(self, gates: int, experts: int, visible: Sequence[Sequence[int]] | None = None,
-                 seed: int = 0, **kwargs):
+    def __init__(
+        self,
+        gates: int,
+        experts: int,
+        visible: Sequence[Sequence[int]] | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.gates = gates
         self.experts = experts
@@ -33,16 +39,20 @@ class Gates(keras.layers.Layer):
         self._mask = None
         if visible is not None:
             if len(self.visible) != gates or not all(self.visible):
-                raise ValueError(f"Gates: visible must name at least one expert for each of {gates} gates; "
-                                 f"it is {self.visible}")
+                raise ValueError(
+                    f"Gates: visible must name at least one expert for each of {gates} gates; "
+                    f"it is {self.visible}"
+                )
             self._mask = np.zeros((gates, experts), bool)
             for gate, seen in enumerate(self.visible):
                 self._mask[gate, seen] = True
 
     def build(self, input_shape):
         self.kernel = self.add_weight(
-            (self.gates, input_shape[-1], self.experts), name="kernel",
-            initializer=StackedInitializer("glorot_uniform", derive_seed(self.seed, "kernel")))
+            (self.gates, input_shape[-1], self.experts),
+            name="kernel",
+            initializer=StackedInitializer("glorot_uniform", derive_seed(self.seed, "kernel")),
+        )
         self.built = True
 
     def call(self, x):
@@ -58,5 +68,10 @@ class Gates(keras.layers.Layer):
         return (input_shape[0], self.gates, self.experts)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "gates": self.gates, "experts": self.experts,
-                "visible": self.visible, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "gates": self.gates,
+            "experts": self.experts,
+            "visible": self.visible,
+            "seed": self.seed,
+        }

@@ -21,10 +21,12 @@ class StackedInitializer(keras.initializers.Initializer):
         self.seed = seed
 
     def __call__(self, shape, dtype=None):
-        kind = {"glorot_uniform": keras.initializers.GlorotUniform,
-                "he_normal": keras.initializers.HeNormal}[self.method]
-        return ops.stack([kind(seed=derive_seed(self.seed, i))(shape[1:], dtype=dtype)
-                          for i in range(shape[0])])
+        kind = {"glorot_uniform": keras.initializers.GlorotUniform, "he_normal": keras.initializers.HeNormal}[
+            self.method
+        ]
+        return ops.stack(
+            [kind(seed=derive_seed(self.seed, i))(shape[1:], dtype=dtype) for i in range(shape[0])]
+        )
 
     def get_config(self) -> dict:
         return {"method": self.method, "seed": self.seed}

@@ -21,4 +21,4 @@ class RowOptimizer(keras.optimizers.Optimizer):
         self.iterations.assign_add(1)
 
     def update_rows(self, table, rows, gradients, learning_rate) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define update_rows")

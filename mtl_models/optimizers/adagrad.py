@@ -19,8 +19,13 @@ class RowAdagrad(RowOptimizer):
 
     BOUNDS = {"learning_rate": (1e-9, 100.0), "initial_accumulator": (0.0, None), "epsilon": (0.0, 1.0)}
 
-    def __init__(self, learning_rate: float = 0.05, initial_accumulator: float = 0.0001,
-                 epsilon: float = 1e-8, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float = 0.05,
+        initial_accumulator: float = 0.0001,
+        epsilon: float = 1e-8,
+        **kwargs,
+    ):
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.initial_accumulator = initial_accumulator
         self.epsilon = epsilon
@@ -30,7 +35,8 @@ class RowAdagrad(RowOptimizer):
             return
         super().build(variables)
         self.accumulator = self.add_variable_from_reference(
-            variables[0], "accumulator", initializer=keras.initializers.Constant(self.initial_accumulator))
+            variables[0], "accumulator", initializer=keras.initializers.Constant(self.initial_accumulator)
+        )
 
     def update_rows(self, table, rows, gradients, learning_rate) -> None:
         accumulated = tf.gather(self.accumulator.value, rows) + tf.square(gradients)
@@ -39,5 +45,8 @@ class RowAdagrad(RowOptimizer):
         table.value.scatter_sub(tf.IndexedSlices(step, rows))
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "initial_accumulator": self.initial_accumulator,
-                "epsilon": self.epsilon}
+        return {
+            **super().get_config(),
+            "initial_accumulator": self.initial_accumulator,
+            "epsilon": self.epsilon,
+        }

@@ -18,10 +18,21 @@ class RowAdam(RowOptimizer):
         epsilon: added to the root of the second moment.
     """
 
-    BOUNDS = {"learning_rate": (1e-9, 100.0), "beta_1": (0.0, 0.9999), "beta_2": (0.0, 0.999999), "epsilon": (0.0, 1.0)}
+    BOUNDS = {
+        "learning_rate": (1e-9, 100.0),
+        "beta_1": (0.0, 0.9999),
+        "beta_2": (0.0, 0.999999),
+        "epsilon": (0.0, 1.0),
+    }
 
-    def __init__(self, learning_rate: float = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
-                 epsilon: float = 1e-7, **kwargs):
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **kwargs,
+    ):
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -46,5 +57,4 @@ class RowAdam(RowOptimizer):
         table.value.scatter_sub(tf.IndexedSlices(corrected * first / (tf.sqrt(second) + self.epsilon), rows))
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2,
-                "epsilon": self.epsilon}
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}

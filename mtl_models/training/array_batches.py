@@ -20,7 +20,7 @@ def array_batches(data, batch_size: int, seed: int = 0, shuffle: bool = True) ->
             order = tf.random.experimental.stateless_shuffle(order, seed=tf.stack([number, seed]))
 
         def batch(i):
-            taken = order[i * batch_size:(i + 1) * batch_size]
+            taken = order[i * batch_size : (i + 1) * batch_size]
             return tf.nest.map_structure(lambda values: tf.gather(values, taken), data)
 
         return tf.data.Dataset.range(batches, output_type=tf.int32).map(batch)

@@ -33,9 +33,16 @@ class EpochRecorder(keras.callbacks.Callback):
         progress_steps: batches between calls within an epoch; 0 calls at ends of epochs only.
     """
 
-    def __init__(self, validation_data, objective: Objective | None = None, groups=None,
-                 patience: int | None = None, batch_size: int = 8192,
-                 on_progress: Callable[[dict], None] | None = None, progress_steps: int = 0):
+    def __init__(
+        self,
+        validation_data,
+        objective: Objective | None = None,
+        groups=None,
+        patience: int | None = None,
+        batch_size: int = 8192,
+        on_progress: Callable[[dict], None] | None = None,
+        progress_steps: int = 0,
+    ):
         super().__init__()
         self.x, self.y, self.sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
         self.objective = objective
@@ -65,15 +72,23 @@ class EpochRecorder(keras.callbacks.Callback):
         # with several steps an execution, `batch` jumps
         if self.on_progress and self.progress_steps and batch + 1 >= self._next_call:
             self._next_call = batch + 1 + self.progress_steps
-            self.on_progress({"epoch": self._epoch, "step": batch + 1, "steps": self.params.get("steps"),
-                              "loss": float(logs["loss"])})
+            self.on_progress(
+                {
+                    "epoch": self._epoch,
+                    "step": batch + 1,
+                    "steps": self.params.get("steps"),
+                    "loss": float(logs["loss"]),
+                }
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         trained = time.perf_counter()
         lost = [name for name, value in logs.items() if not np.isfinite(value)]
         if lost:
-            raise FloatingPointError(f"training diverged in epoch {epoch + 1}: {', '.join(lost)} is not "
-                                     "finite; lower the learning rates or set clip_norm")
+            raise FloatingPointError(
+                f"training diverged in epoch {epoch + 1}: {', '.join(lost)} is not "
+                "finite; lower the learning rates or set clip_norm"
+            )
         names = [task.name for task in self.model.tasks]
         measured, gains = self._measure()
         objective = self.objective.combine(gains)
@@ -83,11 +98,15 @@ class EpochRecorder(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "losses": {"total": float(logs["loss"]), **{n: float(logs[f"{n}_loss"]) for n in names}},
             "task_weights": {n: float(logs[f"{n}_weight"]) for n in names},
-            "validation": measured, "gains": gains, "objective": objective, "best": best,
+            "validation": measured,
+            "gains": gains,
+            "objective": objective,
+            "best": best,
             "gate_use": self.model.gate_use(self.x, self.batch_size),
             "learning_rate": float(keras.ops.convert_to_numpy(rate)),
             "seconds": trained - self._started,
-            "validation_seconds": time.perf_counter() - trained}
+            "validation_seconds": time.perf_counter() - trained,
+        }
         self.history.append(entry)
         if best:
             self.best_epoch = len(self.history)
@@ -95,9 +114,15 @@ class EpochRecorder(keras.callbacks.Callback):
         elif self.patience is not None and len(self.history) - self.best_epoch >= self.patience:
             self.model.stop_training = True
         if self.on_progress:
-            self.on_progress({"epoch": epoch + 1, "step": self.params.get("steps"),
-                              "steps": self.params.get("steps"), "loss": entry["losses"]["total"],
-                              "entry": entry})
+            self.on_progress(
+                {
+                    "epoch": epoch + 1,
+                    "step": self.params.get("steps"),
+                    "steps": self.params.get("steps"),
+                    "loss": entry["losses"]["total"],
+                    "entry": entry,
+                }
+            )
 
     def on_train_end(self, logs=None):
         if self._best_weights is not None:
@@ -111,13 +136,17 @@ class EpochRecorder(keras.callbacks.Callback):
             labels, scores = np.asarray(self.y[task.name]), predictions[task.name]
             weights = (self.sample_weight or {}).get(task.name)
             if task.kind == "binary":
-                values = {"auc": metrics.auc(labels, scores, weights),
-                          "logloss": metrics.logloss(labels, scores, weights)}
+                values = {
+                    "auc": metrics.auc(labels, scores, weights),
+                    "logloss": metrics.logloss(labels, scores, weights),
+                }
                 if self.groups is not None:
                     values["gauc"] = metrics.gauc(labels, scores, self.groups, weights)
             else:
-                values = {"mae": metrics.mae(labels, scores, weights),
-                          "rmse": metrics.rmse(labels, scores, weights)}
+                values = {
+                    "mae": metrics.mae(labels, scores, weights),
+                    "rmse": metrics.rmse(labels, scores, weights),
+                }
             measured[task.name] = values
             gains[task.name] = self.objective.gain(task, values, labels, weights)
         return measured, gains

@@ -78,5 +78,4 @@ def _known(labels, scores, weights, *others):
     labels, scores = (np.asarray(v, np.float64).reshape(-1) for v in (labels, scores))
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
     known = weights > 0
-    return (labels[known], scores[known], weights[known],
-            *(np.asarray(v).reshape(-1)[known] for v in others))
+    return (labels[known], scores[known], weights[known], *(np.asarray(v).reshape(-1)[known] for v in others))

@@ -36,11 +36,14 @@ class Objective:
                 raise ValueError(f"objective: '{name}' is not a task; those are {', '.join(kinds)}")
         for name, metric in self.metrics.items():
             if metric not in METRICS_BY_KIND[kinds[name]]:
-                raise ValueError(f"objective: '{metric}' is not a metric of the {kinds[name]} task "
-                                 f"'{name}'; those are {', '.join(METRICS_BY_KIND[kinds[name]])}")
+                raise ValueError(
+                    f"objective: '{metric}' is not a metric of the {kinds[name]} task "
+                    f"'{name}'; those are {', '.join(METRICS_BY_KIND[kinds[name]])}"
+                )
         if min(self.weights.values(), default=0) < 0 or not sum(self.weights.values()) > 0:
-            raise ValueError(f"objective: weights must be >= 0, one of them above; they are "
-                             f"{dict(self.weights)}")
+            raise ValueError(
+                f"objective: weights must be >= 0, one of them above; they are {dict(self.weights)}"
+            )
 
     def metric(self, task: Task) -> str:
         return self.metrics.get(task.name, METRICS_BY_KIND[task.kind][0])
@@ -54,8 +57,11 @@ class Objective:
         if metric in ("auc", "gauc"):
             return 2 * value - 1
         labels = np.asarray(labels, np.float64).reshape(-1)
-        constant = (metrics.weighted_median(labels, weights) if metric == "mae"
-                    else np.average(labels, weights=weights))
+        constant = (
+            metrics.weighted_median(labels, weights)
+            if metric == "mae"
+            else np.average(labels, weights=weights)
+        )
         error = getattr(metrics, metric)(labels, np.full(len(labels), constant), weights)
         return 1 - value / error if error > 0 else None
 
@@ -63,6 +69,8 @@ class Objective:
         """Raises ValueError if no task that counts has a gain."""
         known = {name: w for name, w in self.weights.items() if w > 0 and gains[name] is not None}
         if not known:
-            raise ValueError("objective: no task that counts has a defined metric on the validation rows: "
-                             f"{', '.join(self.weights)}")
+            raise ValueError(
+                "objective: no task that counts has a defined metric on the validation rows: "
+                f"{', '.join(self.weights)}"
+            )
         return sum(w * gains[name] for name, w in known.items()) / sum(known.values())

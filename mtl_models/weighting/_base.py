@@ -42,8 +42,8 @@ class Weighting(keras.layers.Layer):
 
     def call(self, losses, gram=None, training=None):
         """Weights [T] from losses [T] and, where `needs_gram`, the Gram matrix [T, T]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define call")
 
     def regularization(self):
         """What the method adds to each task's weighted loss, [T]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define regularization")

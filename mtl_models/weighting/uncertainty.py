@@ -30,8 +30,9 @@ class Uncertainty(Weighting):
     def __init__(self, initial: float = 0.0, minimum: float = -3.0, maximum: float = 5.0, **kwargs):
         super().__init__(**kwargs)
         if not minimum <= initial <= maximum:
-            raise ValueError(f"Uncertainty: minimum {minimum} <= initial {initial} <= maximum {maximum} "
-                             "does not hold")
+            raise ValueError(
+                f"Uncertainty: minimum {minimum} <= initial {initial} <= maximum {maximum} does not hold"
+            )
         self.initial = initial
         self.minimum = minimum
         self.maximum = maximum
@@ -39,9 +40,11 @@ class Uncertainty(Weighting):
 
     def build(self, input_shape=None):
         self.log_variances = self.add_weight(
-            (len(self.tasks),), name="log_variances",
+            (len(self.tasks),),
+            name="log_variances",
             initializer=keras.initializers.Constant(self.initial),
-            constraint=lambda s: ops.clip(s, self.minimum, self.maximum))
+            constraint=lambda s: ops.clip(s, self.minimum, self.maximum),
+        )
         self.built = True
 
     def call(self, losses, gram=None, training=None):
@@ -52,5 +55,9 @@ class Uncertainty(Weighting):
         return 0.5 * ops.convert_to_tensor(self.log_variances)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "initial": self.initial, "minimum": self.minimum,
-                "maximum": self.maximum}
+        return {
+            **super().get_config(),
+            "initial": self.initial,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+        }

@@ -2,7 +2,6 @@
 
 from tfx import types
 
-
 SCORES = "scores.parquet"
 METRICS = "metrics.parquet"
 

@@ -28,6 +28,8 @@ def DataGate(
         for column, info in sorted(proto.anomaly_info.items()):
             found.append(f"{split}: {column}: {info.description or info.short_description}")
     if found:
-        raise DataError("the data breaks the schema (schema.pbtxt beside the recipe says what is allowed):\n  "
-                        + "\n  ".join(found))
+        raise DataError(
+            "the data breaks the schema (schema.pbtxt beside the recipe says what is allowed):\n  "
+            + "\n  ".join(found)
+        )
     write_verdicts(verdict.uri, [Verdict("passed", "schema: every split keeps to it", gate="schema")])

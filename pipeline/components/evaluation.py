@@ -3,7 +3,12 @@
 from pathlib import Path
 
 import apache_beam as beam
-from tfx.dsl.component.experimental.annotations import BeamComponentParameter, InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.annotations import (
+    BeamComponentParameter,
+    InputArtifact,
+    OutputArtifact,
+    Parameter,
+)
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
@@ -31,17 +36,28 @@ def Evaluate(
     folder = Path(evaluation.uri)
     folder.mkdir(parents=True, exist_ok=True)
     progress.tell("scoring the test rows")
-    write_scores(read, examples.uri, path_utils.serving_model_path(model.uri), baseline or None, folder / SCORES)
+    write_scores(
+        read, examples.uri, path_utils.serving_model_path(model.uri), baseline or None, folder / SCORES
+    )
     progress.tell("metrics and intervals")
     table = evaluate_scores(
-        folder / SCORES, tasks=[(n, t.kind) for n, t in read.tasks.items()], slices=read.evaluation.slices,
-        output=folder / "tfma", user_role=read.roles.user is not None, replicates=read.evaluation.replicates,
+        folder / SCORES,
+        tasks=[(n, t.kind) for n, t in read.tasks.items()],
+        slices=read.evaluation.slices,
+        output=folder / "tfma",
+        user_role=read.roles.user is not None,
+        replicates=read.evaluation.replicates,
         max_slice_values=read.evaluation.max_slice_values,
-        seed=0, use_weight=read.evaluation.weighted,
-        pipeline_args=_arguments(beam_pipeline))
+        seed=0,
+        use_weight=read.evaluation.weighted,
+        pipeline_args=_arguments(beam_pipeline),
+    )
     table.write(folder / METRICS)
 
 
 def _arguments(pipeline: beam.Pipeline) -> tuple[str, ...]:
-    return tuple(f"--{k}={v}" for k, v in pipeline.options.get_all_options(drop_default=True).items()
-                 if isinstance(v, (str, int, float)) and not isinstance(v, bool))
+    return tuple(
+        f"--{k}={v}"
+        for k, v in pipeline.options.get_all_options(drop_default=True).items()
+        if isinstance(v, (str, int, float)) and not isinstance(v, bool)
+    )

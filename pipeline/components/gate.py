@@ -26,8 +26,11 @@ def Gate(
 ) -> None:
     """Judges every gate of the recipe and the serving check; blesses only where none failed."""
     table = MetricsTable.read(Path(evaluation.uri, METRICS))
-    verdicts = judge_all([MetricGate(**g) for g in json.loads(gates)], table) if gates != "none" else [
-        Verdict("skipped", "the recipe says `gates: none`: nothing was asked of the metrics")]
+    verdicts = (
+        judge_all([MetricGate(**g) for g in json.loads(gates)], table)
+        if gates != "none"
+        else [Verdict("skipped", "the recipe says `gates: none`: nothing was asked of the metrics")]
+    )
     verdicts = [*verdicts, *read_verdicts(check.uri)]
     write_verdicts(verdict.uri, verdicts)
     blessed = passed(verdicts)

@@ -26,9 +26,14 @@ def Ingest(
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Ingests `input_dir`; `content` and `code` are digests, here for the cache key alone."""
-    ingest(Recipe.model_validate_json(recipe), Path(input_dir), Path(examples.uri),
-           beam_pipeline, dead_dir=Path(dead_dir),
-           progress=lambda rows: progress.tell(f"{rows:,} rows"))
+    ingest(
+        Recipe.model_validate_json(recipe),
+        Path(input_dir),
+        Path(examples.uri),
+        beam_pipeline,
+        dead_dir=Path(dead_dir),
+        progress=lambda rows: progress.tell(f"{rows:,} rows"),
+    )
     letters = Path(dead_dir, "dead_letters.jsonl")
     if letters.is_file():  # with the rows it belongs to, as well as where it survives a failure
         shutil.copy(letters, examples.uri)

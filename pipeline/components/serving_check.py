@@ -37,8 +37,11 @@ def ServingCheck(
     if found.error:
         said = Verdict("failed", f"serving check: {found.error}", gate="serving")
     else:
-        said = Verdict("passed", f"serving check: {found.rows} test rows answered in a process without this project "
-                       f"as offline, to {max(found.largest_difference, 1e-9):.1g}; loaded in {found.load_seconds:.1f} s",
-                       gate="serving")
+        said = Verdict(
+            "passed",
+            f"serving check: {found.rows} test rows answered in a process without this project "
+            f"as offline, to {max(found.largest_difference, 1e-9):.1g}; loaded in {found.load_seconds:.1f} s",
+            gate="serving",
+        )
     write_verdicts(verdict.uri, [said])
     Path(verdict.uri, "requests.jsonl").write_text(json_lines(to_rows(rows)), encoding="utf-8")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from pipeline.demo.catalogs import Items, Users, catalog_sizes, draw_items, draw_users
-from pipeline.demo.draws import Stream
 from pipeline.demo.impressions import DAYS, FEWEST_ROWS, Block, Day, block, plan, request_sizes
 from pipeline.demo.truth import Propensities, Truth, build_truth, calibrate, propensities
 

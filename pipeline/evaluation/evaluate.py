@@ -109,8 +109,16 @@ def _rank_rows(
                 low, high = intervals.of(own[metric]) if metric in own else (None, None)
                 diff = intervals.of(own[metric], other[metric]) if metric in other else (None, None)
                 yield MetricRow(
-                    name, slice_name, metric, value, theirs.values[metric] if theirs else None,
-                    low, high, *diff, examples=n, note=_UNDEFINED.get(metric) if np.isnan(value) else None,
+                    name,
+                    slice_name,
+                    metric,
+                    value,
+                    theirs.values[metric] if theirs else None,
+                    low,
+                    high,
+                    *diff,
+                    examples=n,
+                    note=_UNDEFINED.get(metric) if np.isnan(value) else None,
                 )
 
         makers.append(rows)
@@ -157,14 +165,17 @@ def _additive_rows(
             baseline = analysis.get((BASELINE, name, slice_name, metric))
             undefined = value is None or not np.isfinite(value)
             yield MetricRow(
-                name, slice_name, metric, value, baseline, examples=len(at),
+                name,
+                slice_name,
+                metric,
+                value,
+                baseline,
+                examples=len(at),
                 note=_UNDEFINED.get(metric) if undefined else None,
             )
 
 
-def _faulty_rows(
-    name: str, kind: str, task: TaskScores, users: bool, fault: str
-) -> Iterator[MetricRow]:
+def _faulty_rows(name: str, kind: str, task: TaskScores, users: bool, fault: str) -> Iterator[MetricRow]:
     rank = (("auc", "gauc") if users else ("auc",)) if kind == "binary" else ()
     for metric in (*rank, *METRICS_BY_KIND[kind]):
         value = float(len(task.rows)) if metric == "examples" else None
@@ -227,7 +238,10 @@ def evaluate_scores(
     if sound:
         with beam.Pipeline(argv=list(pipeline_args)) as pipeline:
             write_analysis(
-                pipeline, paths, str(output), sound,
+                pipeline,
+                paths,
+                str(output),
+                sound,
                 slices={feature: values for feature, (values, _) in scores.slices.items()},
                 baseline_tasks=[name for name in sound if scores.tasks[name].baseline is not None],
                 use_weight=use_weight,

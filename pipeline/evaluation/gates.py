@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Literal
 
-from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
+from pipeline.evaluation.table import OVERALL, MetricsTable
 
 # Which way is better: +1 higher, -1 lower, 0 closest to 1.
 DIRECTIONS = {"auc": 1, "gauc": 1, "logloss": -1, "mae": -1, "rmse": -1, "calibration": 0}
@@ -215,6 +215,6 @@ def judge_all(gates: Iterable[Gate], table: MetricsTable) -> list[Verdict]:
 
 
 def task_result(task: str, verdicts: Iterable[Verdict]) -> Literal["pass", "fail", "none"]:
-    """"fail" if any verdict on the task failed, "pass" if any passed, else "none"."""
+    """ "fail" if any verdict on the task failed, "pass" if any passed, else "none"."""
     statuses = {verdict.status for verdict in verdicts if verdict.task == task}
     return "fail" if "failed" in statuses else "pass" if "passed" in statuses else "none"

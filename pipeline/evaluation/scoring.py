@@ -11,8 +11,9 @@ from pipeline.examples import decoder, serialized_batches, single_values
 from pipeline.recipe import Recipe
 
 
-def write_scores(recipe: Recipe, examples: str, model: str, baseline: str | None, path: str | Path,
-                 split: str = "test") -> None:
+def write_scores(
+    recipe: Recipe, examples: str, model: str, baseline: str | None, path: str | Path, split: str = "test"
+) -> None:
     """Writes one Parquet file with roles, slices, labels and predictions of every row of the split.
 
     Args:
@@ -59,6 +60,8 @@ def _columns(recipe: Recipe) -> dict[str, str]:
 
 
 def _text(values: pa.Array | np.ndarray) -> pa.Array | np.ndarray:
-    if isinstance(values, pa.Array) and (pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)):
+    if isinstance(values, pa.Array) and (
+        pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type)
+    ):
         return values.cast(pa.string() if pa.types.is_binary(values.type) else pa.large_string())
     return values

@@ -121,9 +121,7 @@ def _take(values: Any, rows: np.ndarray) -> Any:
     return {k: _take(v, rows) for k, v in values.items()} if isinstance(values, Mapping) else values[rows]
 
 
-def _chunks(
-    extracts: dict[str, Any], slices: Mapping[str, Sequence[str]]
-) -> Iterator[dict[str, Any]]:
+def _chunks(extracts: dict[str, Any], slices: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
     """One element for all rows and one a slice value, each with its only slice key."""
     features = extracts[tfma.FEATURES_KEY]
     inputs = {k: extracts[k] for k in (tfma.LABELS_KEY, tfma.PREDICTIONS_KEY, tfma.EXAMPLE_WEIGHTS_KEY)}
@@ -155,12 +153,14 @@ def write_analysis(
       use_weight: weigh rows by `<task>/weight` instead of by `<task>/mask`.
     """
     config = eval_config(tasks, list(slices), baseline_tasks, use_weight)
-    columns = sorted({
-        column
-        for spec in config.model_specs
-        for keys in (spec.label_keys, spec.prediction_keys, spec.example_weight_keys)
-        for column in keys.values()
-    })
+    columns = sorted(
+        {
+            column
+            for spec in config.model_specs
+            for keys in (spec.label_keys, spec.prediction_keys, spec.example_weight_keys)
+            for column in keys.values()
+        }
+    )
     chunking = tfma.extractors.Extractor(
         stage_name=slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME,
         ptransform=beam.FlatMap(_chunks, slices),
@@ -180,9 +180,7 @@ def write_analysis(
                 materialized_predictions_extractor.MaterializedPredictionsExtractor(config),
                 chunking,
             ],
-            evaluators=[
-                metrics_plots_and_validations_evaluator.MetricsPlotsAndValidationsEvaluator(config)
-            ],
+            evaluators=[metrics_plots_and_validations_evaluator.MetricsPlotsAndValidationsEvaluator(config)],
         )
         | "WriteResults"
         >> tfma.WriteResults(

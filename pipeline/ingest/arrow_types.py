@@ -8,7 +8,13 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from pipeline.ingest.texts import (
-    Parsed, blank_missing, finite, floor_divide, merge, parse_texts, scale_times,
+    Parsed,
+    blank_missing,
+    finite,
+    floor_divide,
+    merge,
+    parse_texts,
+    scale_times,
 )
 from pipeline.recipe.parts import Column
 

@@ -34,8 +34,13 @@ class DeadLetter:
     row: object
 
     def as_json(self) -> dict[str, object]:
-        return {"file": self.file, "position": self.position, "kind": self.problem.kind,
-                "reason": self.problem.reason, "row": self.row}
+        return {
+            "file": self.file,
+            "position": self.position,
+            "kind": self.problem.kind,
+            "reason": self.problem.reason,
+            "row": self.row,
+        }
 
 
 @dataclass
@@ -65,8 +70,10 @@ class Batch:
     def drop_problems(self, file: str) -> list[DeadLetter]:
         """Takes the dead rows out of the batch and returns them as letters, by position."""
         letters = [DeadLetter(file, position, problem, row) for position, problem, row in self.unreadable]
-        letters += [DeadLetter(file, int(self.positions[i]), problem, self.raw(i))
-                    for i, problem in self.problems.items()]
+        letters += [
+            DeadLetter(file, int(self.positions[i]), problem, self.raw(i))
+            for i, problem in self.problems.items()
+        ]
         if self.problems:
             keep = np.setdiff1d(np.arange(len(self.positions)), np.fromiter(self.problems, np.int64))
             indices = pa.array(keep)

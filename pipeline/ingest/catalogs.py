@@ -57,8 +57,15 @@ def load_catalog(catalog: Catalog, name: str, input_dir: Path, wanted: list[str]
                     lambda _, c=column: Problem(f"{c} is missing", f"{c} is missing, which the join needs"),
                 )
             rows.dead += batch.drop_problems(file)
-            parts.append(pa.table({**batch.columns, _PLACE[0]: pa.repeat(file, len(batch.positions)),
-                                   _PLACE[1]: batch.positions}))
+            parts.append(
+                pa.table(
+                    {
+                        **batch.columns,
+                        _PLACE[0]: pa.repeat(file, len(batch.positions)),
+                        _PLACE[1]: batch.positions,
+                    }
+                )
+            )
     table = pa.concat_tables(parts) if parts else pa.table({})
     if not table.num_rows:
         raise DataError(f"{what}: {', '.join(files)} {'has' if len(files) == 1 else 'have'} no usable rows")

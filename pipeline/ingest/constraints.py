@@ -21,8 +21,8 @@ class Constraints:
 
     def __init__(self, columns: dict[str, Column], example_columns: Iterable[str]):
         """Args:
-          columns: every column of the recipe.
-          example_columns: those written to examples, which the schema is held against.
+        columns: every column of the recipe.
+        example_columns: those written to examples, which the schema is held against.
         """
         written = set(example_columns)
         self._rules: dict[str, list[_Rule]] = {}

@@ -89,8 +89,10 @@ class Counts:
     def check(self) -> None:
         """Raises RuntimeError, which is a mistake in this code, where read ≠ written + dropped + dead."""
         if self.read != self.rows_written + self.rows_dropped + self.rows_dead:
-            raise RuntimeError(f"rows were lost: read {self.read}, written {self.rows_written}, dropped "
-                               f"{self.rows_dropped}, dead {self.rows_dead}")
+            raise RuntimeError(
+                f"rows were lost: read {self.read}, written {self.rows_written}, dropped "
+                f"{self.rows_dropped}, dead {self.rows_dead}"
+            )
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")

@@ -10,8 +10,14 @@ from pipeline.ingest.errors import DataError
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Source
 
-FORMATS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
-           ".parquet": "parquet"}
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+}
 COMPRESSED = (".gz", ".bz2")
 # How many bytes of plain text a byte of such a file holds, roughly; only used to size pieces of work.
 EXPANSION = {".gz": 6, ".bz2": 10, ".parquet": 6}
@@ -37,11 +43,15 @@ def resolve(source: Source, input_dir: Path, what: str) -> list[str]:
         raise DataError(f"the input folder {input_dir} does not exist")
     for pattern in source.files:
         if not matching([pattern], input_dir):
-            there = sorted(p.relative_to(input_dir).as_posix() + ("/" if p.is_dir() else "")
-                           for p in input_dir.iterdir() if not p.name.startswith("."))
+            there = sorted(
+                p.relative_to(input_dir).as_posix() + ("/" if p.is_dir() else "")
+                for p in input_dir.iterdir()
+                if not p.name.startswith(".")
+            )
             shown = ", ".join(there[:12]) + (f" and {len(there) - 12} more" if len(there) > 12 else "")
-            raise DataError(f"{what}: no file matches '{pattern}' in {input_dir}; "
-                            f"it holds {shown or 'nothing'}")
+            raise DataError(
+                f"{what}: no file matches '{pattern}' in {input_dir}; it holds {shown or 'nothing'}"
+            )
     return matching(source.files, input_dir)
 
 

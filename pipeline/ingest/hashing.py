@@ -66,7 +66,7 @@ def _hash_texts(texts: pa.Array) -> np.ndarray:
     data = texts.buffers()[2]
     if data is None or offsets[-1] == offsets[0]:
         return np.zeros(rows, np.uint64)
-    content = np.frombuffer(data, np.uint8)[offsets[0]:offsets[-1]]
+    content = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
     offsets -= offsets[0]
     lengths = np.diff(offsets)
     powers = np.ones(lengths.max(), np.uint64)

@@ -31,8 +31,11 @@ class Labels:
             for field in ("label", "where", "weight"):
                 if (text := getattr(task, field)) is not None:
                     self._parsed[name, field] = parse(text, types)
-        self._references = {(task, name): parse(text, types)
-                            for task, named in references.items() for name, text in named.items()}
+        self._references = {
+            (task, name): parse(text, types)
+            for task, named in references.items()
+            for name, text in named.items()
+        }
 
     @property
     def columns(self) -> set[str]:
@@ -68,8 +71,13 @@ class Labels:
                 weight = np.where(mask, self._evaluate(name, "weight", values, rows), 0.0)
                 with np.errstate(over="ignore"):
                     wrong = ~np.isfinite(weight.astype(np.float32)) | (weight < 0)
-                self._flag(batch, f"{name}: weight is not a number from 0", wrong, weight,
-                           f"the weight of {name} is {{}}; it must be a number from 0")
+                self._flag(
+                    batch,
+                    f"{name}: weight is not a number from 0",
+                    wrong,
+                    weight,
+                    f"the weight of {name} is {{}}; it must be a number from 0",
+                )
             for field, found in (("label", np.where(mask, label, 0.0)), ("mask", mask), ("weight", weight)):
                 with np.errstate(over="ignore"):
                     batch.columns[f"{name}/{field}"] = pa.array(found.astype(np.float32))
@@ -82,5 +90,9 @@ class Labels:
 
     @staticmethod
     def _flag(batch: Batch, kind: str, wrong: np.ndarray, values: np.ndarray, reason: str) -> None:
-        batch.flag(np.flatnonzero(wrong), lambda row: Problem(kind, reason.format(
-            "missing" if np.isnan(values[row]) else f"{values[row]:g}")))
+        batch.flag(
+            np.flatnonzero(wrong),
+            lambda row: Problem(
+                kind, reason.format("missing" if np.isnan(values[row]) else f"{values[row]:g}")
+            ),
+        )

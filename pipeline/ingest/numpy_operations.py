@@ -16,8 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-_COMPARE = {"equal": operator.eq, "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le,
-            "greater": operator.gt, "greater_equal": operator.ge}
+_COMPARE = {
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+}
 
 
 def column_values(column: pa.Array) -> np.ndarray:

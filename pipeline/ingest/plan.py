@@ -93,11 +93,22 @@ def make_plan(recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path)
     check_columns(input_dir, files, log, "sources.log")
     size = sum(text_bytes(input_dir / name) for name in files)
     return Plan(
-        input_dir, output_dir, work_dir, log, recipe.sources.catalogs, recipe.roles, recipe.tasks,
-        recipe.evaluation.references, recipe.splits, recipe.columns, list(recipe.example_columns), files,
+        input_dir,
+        output_dir,
+        work_dir,
+        log,
+        recipe.sources.catalogs,
+        recipe.roles,
+        recipe.tasks,
+        recipe.evaluation.references,
+        recipe.splits,
+        recipe.columns,
+        list(recipe.example_columns),
+        files,
         split_files(recipe.splits, files, input_dir),
         # only from the input, so that shards do not depend on the machine
-        min(MAX_PARTITIONS, math.ceil(size / PARTITION_BYTES) or 1))
+        min(MAX_PARTITIONS, math.ceil(size / PARTITION_BYTES) or 1),
+    )
 
 
 def pieces(plan: Plan) -> list[Piece]:
@@ -114,6 +125,6 @@ def pieces(plan: Plan) -> list[Piece]:
             size += group.total_byte_size
             if size >= PIECE_BYTES or i + 1 == len(groups):
                 found.append(Piece(len(found), number, name, range(start, i + 1), first))
-                first += sum(g.num_rows for g in groups[start:i + 1])
+                first += sum(g.num_rows for g in groups[start : i + 1])
                 start, size = i + 1, 0
     return found

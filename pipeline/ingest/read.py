@@ -18,8 +18,14 @@ from pipeline.recipe.expressions import near
 from pipeline.recipe.parts import Column, Source
 
 
-def read(input_dir: Path, name: str, source: Source, wanted: list[str], row_groups: range | None = None,
-         first_position: int = 1) -> Iterator[Batch]:
+def read(
+    input_dir: Path,
+    name: str,
+    source: Source,
+    wanted: list[str],
+    row_groups: range | None = None,
+    first_position: int = 1,
+) -> Iterator[Batch]:
     """Yields the rows of one file, or of some row groups of a Parquet file, in order.
 
     Raises:
@@ -104,8 +110,11 @@ def _remedy(kind: pa.DataType, name: str, column: Column) -> str:
         if other != column.type and fits(kind, Column(type=other)):
             if column.type == "time" and other == "string":
                 return "; write `unit: iso` if it holds ISO-8601 texts"
-            return f"; write `{name}: {other}`, or give the column numbers" if other == "string" else (
-                f"; write `{name}: {other}`")
+            return (
+                f"; write `{name}: {other}`, or give the column numbers"
+                if other == "string"
+                else (f"; write `{name}: {other}`")
+            )
     if kind in (pa.string(), pa.large_string()) and column.type.startswith("list["):
         return "; write `separator:` if the texts are lists"
     return ""

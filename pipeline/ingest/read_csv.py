@@ -116,8 +116,10 @@ def read_csv(
                 if not chunk.num_rows:
                     continue
                 positions, following = _positions(chunk.num_rows, following, invalid)
-                unreadable, invalid[:] = ([i for i in invalid if i[0] < following],
-                                          [i for i in invalid if i[0] >= following])
+                unreadable, invalid[:] = (
+                    [i for i in invalid if i[0] < following],
+                    [i for i in invalid if i[0] >= following],
+                )
                 yield _batch(chunk, names, source, positions, unreadable)
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
@@ -147,19 +149,31 @@ def _positions(rows: int, first: int, invalid: list[tuple[int, Problem, object]]
     return np.setdiff1d(np.arange(first, after), skipped), after
 
 
-def _batch(chunk: pa.RecordBatch, names: dict[str, str], source: Source, positions: np.ndarray,
-           unreadable: list[tuple[int, Problem, object]]) -> Batch:
+def _batch(
+    chunk: pa.RecordBatch,
+    names: dict[str, str],
+    source: Source,
+    positions: np.ndarray,
+    unreadable: list[tuple[int, Problem, object]],
+) -> Batch:
     texts = {name: pc.utf8_trim_whitespace(chunk.column(i)) for i, name in enumerate(names)}
 
     def raw(row: int) -> dict[str, str]:
-        return {column: chunk.column(i)[row].as_py().replace(NOT_TEXT, "\ufffd")
-                for i, column in enumerate(names.values())}
+        return {
+            column: chunk.column(i)[row].as_py().replace(NOT_TEXT, "\ufffd")
+            for i, column in enumerate(names.values())
+        }
 
     return _typed(texts, source, positions, unreadable, raw)
 
 
-def _typed(texts: dict[str, pa.Array], source: Source, positions: np.ndarray,
-           unreadable: list[tuple[int, Problem, object]], raw: object) -> Batch:
+def _typed(
+    texts: dict[str, pa.Array],
+    source: Source,
+    positions: np.ndarray,
+    unreadable: list[tuple[int, Problem, object]],
+    raw: object,
+) -> Batch:
     batch = Batch({}, positions, raw, unreadable=unreadable)
     for name, column_texts in texts.items():
         column = source.columns[name]

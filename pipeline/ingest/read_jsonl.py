@@ -93,8 +93,10 @@ def _fast(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
             return None
         schema = pa.schema([(_key(source, n), _json_type(source.columns[n])) for n in wanted])
         table = pa.json.read_json(
-            io.BytesIO(b"\n".join(lines)), pa.json.ReadOptions(use_threads=False, block_size=1 << 30),
-            pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"))
+            io.BytesIO(b"\n".join(lines)),
+            pa.json.ReadOptions(use_threads=False, block_size=1 << 30),
+            pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+        )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
     if table.num_rows != len(lines):
@@ -129,13 +131,19 @@ def _slow(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
             if not isinstance(value, dict):
                 raise ValueError("it is not an object")
         except (ValueError, RecursionError) as error:
-            unreadable.append((int(positions[i]), Problem("not JSON", f"is not a JSON object: {error}"),
-                               line.decode(errors="replace")))
+            unreadable.append(
+                (
+                    int(positions[i]),
+                    Problem("not JSON", f"is not a JSON object: {error}"),
+                    line.decode(errors="replace"),
+                )
+            )
         else:
             good.append(i)
             objects.append(value)
-    batch = Batch({}, positions[good], lambda row: lines[good[row]].decode(errors="replace"),
-                  unreadable=unreadable)
+    batch = Batch(
+        {}, positions[good], lambda row: lines[good[row]].decode(errors="replace"), unreadable=unreadable
+    )
     for name in wanted:
         values = [o.get(_key(source, name)) for o in objects]
         column = source.columns[name]
@@ -149,10 +157,19 @@ def _slow(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
 
 def _scalars(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray | None]:
     """JSON values by way of the texts a CSV file would hold."""
-    bad = np.array([isinstance(v, (dict, list)) or (isinstance(v, bool) and column.type != "int")
-                    for v in values], bool)
-    texts = [None if v is None or wrong else v if isinstance(v, str) else str(int(v)) if isinstance(v, int)
-             else repr(v) for v, wrong in zip(values, bad)]
+    bad = np.array(
+        [isinstance(v, (dict, list)) or (isinstance(v, bool) and column.type != "int") for v in values], bool
+    )
+    texts = [
+        None
+        if v is None or wrong
+        else v
+        if isinstance(v, str)
+        else str(int(v))
+        if isinstance(v, int)
+        else repr(v)
+        for v, wrong in zip(values, bad)
+    ]
     try:
         array = pa.array(texts, pa.string())
     except (pa.ArrowInvalid, UnicodeEncodeError):  # half of a surrogate pair is JSON but no text
@@ -164,8 +181,10 @@ def _scalars(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray
 
 
 def _lists(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray | None]:
-    element = Column(type={"list[int]": "int", "list[string]": "string", "vector": "float"}[column.type],
-                     missing=column.missing)
+    element = Column(
+        type={"list[int]": "int", "list[string]": "string", "vector": "float"}[column.type],
+        missing=column.missing,
+    )
     flat, owners = [], []
     bad = np.zeros(len(values), bool)
     for i, value in enumerate(values):

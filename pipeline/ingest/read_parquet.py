@@ -30,8 +30,14 @@ def parquet_file(path: Path) -> pq.ParquetFile:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
 
 
-def read_parquet(path: Path, source: Source, wanted: list[str], row_groups: range | None = None,
-                 first_position: int = 1, batch_rows: int = BATCH_ROWS) -> Iterator[Batch]:
+def read_parquet(
+    path: Path,
+    source: Source,
+    wanted: list[str],
+    row_groups: range | None = None,
+    first_position: int = 1,
+    batch_rows: int = BATCH_ROWS,
+) -> Iterator[Batch]:
     """Yields rows of a Parquet file in order.
 
     Args:

@@ -35,8 +35,9 @@ class ReadStage:
         self._plan = plan
         # catalogs that change over time may need a time that another one gives
         order = sorted(plan.catalogs, key=lambda name: plan.catalogs[name].time is not None)
-        self._joins = {name: Join(plan.catalogs[name], open_table(catalog_path(plan.work_dir, name)))
-                       for name in order}
+        self._joins = {
+            name: Join(plan.catalogs[name], open_table(catalog_path(plan.work_dir, name))) for name in order
+        }
         self._splitter = Splitter(plan.splits, plan.roles, plan.files_of_splits)
         self._spilled = list(dict.fromkeys([*plan.example_columns, *plan.log.unique, *plan.target_columns]))
 
@@ -49,12 +50,19 @@ class ReadStage:
         writer: pa.ipc.RecordBatchFileWriter | None = None
         with open(f"{base}.dead", "w") as letters, pa.OSFile(f"{base}.arrow", "wb") as sink:
             try:
-                for batch in read(plan.input_dir, piece.file, plan.log, plan.log_columns, piece.row_groups,
-                                  piece.first_position):
+                for batch in read(
+                    plan.input_dir,
+                    piece.file,
+                    plan.log,
+                    plan.log_columns,
+                    piece.row_groups,
+                    piece.first_position,
+                ):
                     rows, dead = self._process(batch, piece, counts)
                     write_letters(letters, dead)
                     writer = writer or pa.ipc.new_file(
-                        sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+                        sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+                    )
                     waiting.append(rows)
                     if sum(r.nbytes for r in waiting) >= SPILL_BYTES:
                         owners += self._spill(waiting, writer)
@@ -77,13 +85,20 @@ class ReadStage:
             if plan.catalogs[name].unmatched == "dead":
                 key = plan.catalogs[name].on or plan.catalogs[name].key
                 values = batch.columns[key]
-                batch.flag(np.flatnonzero(unmatched), lambda row: Problem(
-                    f"{name}: no row", f"{name} has no row for {key} {values[row].as_py()!r}"))
+                batch.flag(
+                    np.flatnonzero(unmatched),
+                    lambda row: Problem(
+                        f"{name}: no row", f"{name} has no row for {key} {values[row].as_py()!r}"
+                    ),
+                )
         plan.labels(batch)
         ids = row_ids(piece.file, batch.positions)
         splits = self._splitter(batch, piece.file, ids)
-        batch.columns |= {ROW_ID: pa.array(ids), SPLIT: pa.array(splits),
-                          FILE: pa.array(np.full(len(ids), piece.file_number, np.int32))}
+        batch.columns |= {
+            ROW_ID: pa.array(ids),
+            SPLIT: pa.array(splits),
+            FILE: pa.array(np.full(len(ids), piece.file_number, np.int32)),
+        }
         dead = batch.drop_problems(piece.file)
         counts.saw_dead(dead)
         for rule, rows in plan.constraints(batch.columns).items():
@@ -92,8 +107,9 @@ class ReadStage:
             range_ = pc.min_max(batch.columns[plan.roles.time]).as_py()
             counts.saw_times(range_["min"], range_["max"])
         names = [*self._spilled, ROW_ID, SPLIT, FILE]
-        return pa.RecordBatch.from_arrays([*(batch.columns[n] for n in names), pa.array(batch.positions)],
-                                          [*names, POSITION]), dead
+        return pa.RecordBatch.from_arrays(
+            [*(batch.columns[n] for n in names), pa.array(batch.positions)], [*names, POSITION]
+        ), dead
 
     def _spill(self, waiting: list[pa.RecordBatch], writer: pa.ipc.RecordBatchFileWriter) -> list[int]:
         """Writes a record batch a partition; returns whose they are."""

@@ -26,8 +26,14 @@ from pipeline.recipe.model import Recipe
 COUNTS, DEAD_LETTERS = "counts.json", "dead_letters.jsonl"
 
 
-def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pipeline,
-           dead_dir: Path | None = None, progress: Callable[[int], None] | None = None) -> Counts:
+def ingest(
+    recipe: Recipe,
+    input_dir: Path,
+    output_dir: Path,
+    pipeline: beam.Pipeline,
+    dead_dir: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Counts:
     """Reads a recipe's sources and writes examples.
 
     Writes `Split-<split>/data_tfrecord-<i>-of-<n>.gz` for train, validation and test, gzipped TFRecords of
@@ -56,8 +62,10 @@ def ingest(recipe: Recipe, input_dir: Path, output_dir: Path, pipeline: beam.Pip
     for folder in (work_dir, dead_dir, *(output_dir / f"Split-{split}" for split in SPLITS)):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        counts = Counts(digests=source_digest(recipe, input_dir), known={
-            task: dict.fromkeys(SPLITS, 0) for task in recipe.tasks})
+        counts = Counts(
+            digests=source_digest(recipe, input_dir),
+            known={task: dict.fromkeys(SPLITS, 0) for task in recipe.tasks},
+        )
         with (dead_dir / DEAD_LETTERS).open("w") as letters:
             _load_catalogs(plan, counts, letters)
             _check_share(
@@ -111,8 +119,12 @@ def _recorded(plan: Plan, name: str, work: Callable[[], Counts]) -> bool:
 
 
 def _run(pipeline: beam.Pipeline, plan: Plan, work: list[Piece]) -> None:
-    all_read = (pipeline | "Pieces" >> beam.Create(work) | "Spread pieces" >> beam.Reshuffle()
-                | "Read" >> beam.ParDo(_Read(plan)))
+    all_read = (
+        pipeline
+        | "Pieces" >> beam.Create(work)
+        | "Spread pieces" >> beam.Reshuffle()
+        | "Read" >> beam.ParDo(_Read(plan))
+    )
     # as a side input, the first stage's results make the second wait for all of it
     _ = (
         pipeline
@@ -149,7 +161,9 @@ def _check_share(
             raise DataError(
                 f"{what}: {dead:,} of {read:,} rows ({dead / read:.2%}) are dead, and dead.max_share allows "
                 f"{recipe.dead.max_share:.2%}{': ' + kinds if kinds else ''}; every one is in "
-                f"{dead_dir / DEAD_LETTERS}", counts)
+                f"{dead_dir / DEAD_LETTERS}",
+                counts,
+            )
 
 
 def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
@@ -177,8 +191,7 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
                 where = recipe.tasks[task].where
                 raise DataError(
                     f"tasks.{task}: no row of {split} has a label: `{recipe.tasks[task].label}` is always "
-                    "missing"
-                    + (f" or `{where}` false" if where else ""),
+                    "missing" + (f" or `{where}` false" if where else ""),
                     counts,
                 )
 

@@ -11,9 +11,14 @@ from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Column
 
 _TYPES = {
-    "int": schema_pb2.INT, "time": schema_pb2.INT, "date": schema_pb2.INT, "list[int]": schema_pb2.INT,
-    "float": schema_pb2.FLOAT, "vector": schema_pb2.FLOAT,
-    "string": schema_pb2.BYTES, "list[string]": schema_pb2.BYTES,
+    "int": schema_pb2.INT,
+    "time": schema_pb2.INT,
+    "date": schema_pb2.INT,
+    "list[int]": schema_pb2.INT,
+    "float": schema_pb2.FLOAT,
+    "vector": schema_pb2.FLOAT,
+    "string": schema_pb2.BYTES,
+    "list[string]": schema_pb2.BYTES,
 }
 
 

@@ -22,9 +22,9 @@ class Splitter:
 
     def __init__(self, splits: Splits, roles: Roles, files_of: dict[str, list[int]]):
         """Args:
-          splits: the recipe's.
-          roles: the recipe's.
-          files_of: file → splits it may go to, where the recipe splits by file (see `split_files`).
+        splits: the recipe's.
+        roles: the recipe's.
+        files_of: file → splits it may go to, where the recipe splits by file (see `split_files`).
         """
         self._splits = splits
         self._files_of = files_of
@@ -45,8 +45,12 @@ class Splitter:
         """
         if self._column is not None:
             nulls = np.flatnonzero(batch.columns[self._column].is_null())
-            batch.flag(nulls, lambda _: Problem(f"{self._column} is missing",
-                                                f"{self._column} is missing, which the split needs"))
+            batch.flag(
+                nulls,
+                lambda _: Problem(
+                    f"{self._column} is missing", f"{self._column} is missing, which the split needs"
+                ),
+            )
         if isinstance(self._splits, TimeSplit):
             times = batch.columns[self._column].fill_null(0).to_numpy(zero_copy_only=False)
             return np.searchsorted(boundaries(self._splits), times, side="right").astype(np.int8)

@@ -70,8 +70,13 @@ def merge(bad: np.ndarray | None, more: np.ndarray | None) -> np.ndarray | None:
     return bad | more
 
 
-def _mostly(texts: pa.Array, plain: str, cast: Callable[[pa.Array], pa.Array],
-            one: Callable[[str], object], kind: pa.DataType) -> Parsed:
+def _mostly(
+    texts: pa.Array,
+    plain: str,
+    cast: Callable[[pa.Array], pa.Array],
+    one: Callable[[str], object],
+    kind: pa.DataType,
+) -> Parsed:
     """Plain texts by Arrow; the few others by their distinct values."""
     is_plain = pc.match_substring_regex(texts, plain)
     values = cast(_without(texts, pc.invert(is_plain)))

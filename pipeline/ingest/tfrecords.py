@@ -43,8 +43,9 @@ class TFRecordWriter:
     def __enter__(self) -> TFRecordWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
         self._raw.close()
         if kind is None:
@@ -55,8 +56,9 @@ class TFRecordWriter:
 
 def _fixed(items: np.ndarray) -> pa.Array:
     """Each item's bytes."""
-    return pa.Array.from_buffers(
-        pa.binary(items.itemsize), len(items), [None, pa.py_buffer(items)]).cast(pa.binary())
+    return pa.Array.from_buffers(pa.binary(items.itemsize), len(items), [None, pa.py_buffer(items)]).cast(
+        pa.binary()
+    )
 
 
 def _masked(crcs: list[int]) -> np.ndarray:

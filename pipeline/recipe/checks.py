@@ -32,7 +32,9 @@ def problems(recipe: Recipe) -> list[Problem]:
     return found
 
 
-def _expression(path: str, text: str, types: dict[str, str], kinds: tuple[str, ...], need: str) -> Iterator[Problem]:
+def _expression(
+    path: str, text: str, types: dict[str, str], kinds: tuple[str, ...], need: str
+) -> Iterator[Problem]:
     try:
         found = parse(text, types)
     except ExpressionError as error:
@@ -44,7 +46,9 @@ def _expression(path: str, text: str, types: dict[str, str], kinds: tuple[str, .
 
 def _column(path: str, name: str | None, recipe: Recipe, what: str) -> Iterator[Problem]:
     if name is not None and name not in recipe.columns:
-        yield Problem(path, f"no source has a column of this name, to be {what}{near(name, recipe.columns)}", value=name)
+        yield Problem(
+            path, f"no source has a column of this name, to be {what}{near(name, recipe.columns)}", value=name
+        )
 
 
 def _sources(recipe: Recipe) -> Iterator[Problem]:
@@ -52,20 +56,36 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
     owner = {name: "sources.log" for name in log.columns}
     for i, name in enumerate(log.unique):
         if name not in log.columns:
-            yield Problem(f"sources.log.unique.{i}", f"the log has no such column{near(name, log.columns)}", value=name)
+            yield Problem(
+                f"sources.log.unique.{i}", f"the log has no such column{near(name, log.columns)}", value=name
+            )
         elif log.columns[name].type not in ("int", "string", "time", "date"):
-            yield Problem(f"sources.log.unique.{i}", f"identifies no row: it is {log.columns[name].type}; use columns of "
-                          "type int, string, time or date", value=name)
+            yield Problem(
+                f"sources.log.unique.{i}",
+                f"identifies no row: it is {log.columns[name].type}; use columns of "
+                "type int, string, time or date",
+                value=name,
+            )
     for name, catalog in recipe.sources.catalogs.items():
         path, on = f"sources.catalogs.{name}", catalog.on or catalog.key
         if catalog.key not in catalog.columns:
-            yield Problem(f"{path}.key", f"is not among its columns{near(catalog.key, catalog.columns)}", value=catalog.key)
+            yield Problem(
+                f"{path}.key",
+                f"is not among its columns{near(catalog.key, catalog.columns)}",
+                value=catalog.key,
+            )
         if on not in log.columns:
-            yield Problem(f"{path}.{'on' if catalog.on else 'key'}",
-                          f"the log has no such column to join with{near(on, log.columns)}", value=on)
+            yield Problem(
+                f"{path}.{'on' if catalog.on else 'key'}",
+                f"the log has no such column to join with{near(on, log.columns)}",
+                value=on,
+            )
         elif catalog.key in catalog.columns and log.columns[on].type != catalog.columns[catalog.key].type:
-            yield Problem(f"{path}.columns.{catalog.key}.type", f"must be that of the log's {on}, which is "
-                          f"{log.columns[on].type}", value=catalog.columns[catalog.key].type)
+            yield Problem(
+                f"{path}.columns.{catalog.key}.type",
+                f"must be that of the log's {on}, which is {log.columns[on].type}",
+                value=catalog.columns[catalog.key].type,
+            )
         if catalog.time is not None:
             if catalog.time not in catalog.columns or catalog.columns[catalog.time].type != "time":
                 yield Problem(f"{path}.time", "must be one of its columns, of type time", value=catalog.time)
@@ -75,8 +95,10 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
             if column == catalog.key:
                 continue
             if column in owner:
-                yield Problem(f"{path}.columns.{column}", f"{owner[column]} has a column of this name too; give one "
-                              "another name and say `column:`")
+                yield Problem(
+                    f"{path}.columns.{column}",
+                    f"{owner[column]} has a column of this name too; give one another name and say `column:`",
+                )
             owner[column] = path
 
 
@@ -91,7 +113,9 @@ def _roles(recipe: Recipe) -> Iterator[Problem]:
         if role == "time" and column.type != "time":
             yield Problem("roles.time", f"must be of type time; {name} is {column.type}", value=name)
         if role != "time" and column.type not in ("int", "string"):
-            yield Problem(f"roles.{role}", f"must be of type int or string; {name} is {column.type}", value=name)
+            yield Problem(
+                f"roles.{role}", f"must be of type int or string; {name} is {column.type}", value=name
+            )
 
 
 def _derived(recipe: Recipe) -> Iterator[Problem]:
@@ -104,8 +128,14 @@ def _derived(recipe: Recipe) -> Iterator[Problem]:
             types[name] = parse(text, types).type
         except ExpressionError as error:
             after = [n for n, c in recipe.columns.items() if c.known == "after" and f"`{n}`" in str(error)]
-            yield Problem(path, f"`{after[0]}` is known only after the impression; a derived column may read only what "
-                          "is known before" if after else str(error), value=text)
+            yield Problem(
+                path,
+                f"`{after[0]}` is known only after the impression; a derived column may read only what "
+                "is known before"
+                if after
+                else str(error),
+                value=text,
+            )
             types[name] = "float"
 
 
@@ -120,20 +150,32 @@ def _features(recipe: Recipe) -> Iterator[Problem]:
         if name in ("ids", "numbers") or name.startswith("vector_"):
             yield Problem(path, "is a name of the model's own inputs; choose another, and say `column:`")
         if column not in types:
-            yield Problem(path if feature.column is None else f"{path}.column",
-                          f"no source or derived column is named '{column}'{near(column, types)}")
+            yield Problem(
+                path if feature.column is None else f"{path}.column",
+                f"no source or derived column is named '{column}'{near(column, types)}",
+            )
             continue
         if column in recipe.columns and recipe.columns[column].known == "after":
             yield Problem(path, f"{column} is known only after the impression and so can never be a feature")
         kind = recipe.columns[column].type if column in recipe.columns else types[column]
         if kind not in _FITTING[feature.kind]:
             fits = [k for k, t in _FITTING.items() if kind in t]
-            yield Problem(f"{path}.kind", f"{column} is {kind}, which fits {' or '.join(fits) or 'no kind'}; "
-                          f"{feature.kind} takes {', '.join(_FITTING[feature.kind])}", value=feature.kind)
+            yield Problem(
+                f"{path}.kind",
+                f"{column} is {kind}, which fits {' or '.join(fits) or 'no kind'}; "
+                f"{feature.kind} takes {', '.join(_FITTING[feature.kind])}",
+                value=feature.kind,
+            )
         elif feature.kind == "categorical" and kind.startswith("list[") and feature.max_length is None:
             yield Problem(f"{path}.max_length", f"{column} is {kind}; say how many values of it are kept")
-        elif feature.kind == "categorical" and not kind.startswith("list[") and feature.max_length is not None:
-            yield Problem(f"{path}.max_length", f"{column} is {kind}; only lists have a length", value=feature.max_length)
+        elif (
+            feature.kind == "categorical" and not kind.startswith("list[") and feature.max_length is not None
+        ):
+            yield Problem(
+                f"{path}.max_length",
+                f"{column} is {kind}; only lists have a length",
+                value=feature.max_length,
+            )
 
 
 def _tasks(recipe: Recipe) -> Iterator[Problem]:
@@ -142,21 +184,39 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
         if name in RESERVED_TASKS:
             yield Problem(path, f"{name} is a name of our own; choose another")
         kinds = ("int", "float", "bool") if task.kind == "binary" else ("int", "float")
-        wrong = list(_expression(f"{path}.label", task.label, recipe.column_types, kinds,
-                                 "a condition, or a column of 0 and 1, is needed" if task.kind == "binary" else
-                                 "a number is needed"))
+        wrong = list(
+            _expression(
+                f"{path}.label",
+                task.label,
+                recipe.column_types,
+                kinds,
+                "a condition, or a column of 0 and 1, is needed"
+                if task.kind == "binary"
+                else "a number is needed",
+            )
+        )
         yield from wrong
         if not wrong:
             for column in sorted(recipe.expression(task.label).columns):
                 if recipe.columns[column].known == "before":
-                    yield Problem(f"{path}.label", f"reads {column}, which is said to be known before the impression; "
-                                  f"a label is not: write `known: after` there", value=task.label)
+                    yield Problem(
+                        f"{path}.label",
+                        f"reads {column}, which is said to be known before the impression; "
+                        f"a label is not: write `known: after` there",
+                        value=task.label,
+                    )
         if task.where is not None:
-            yield from _expression(f"{path}.where", task.where, recipe.column_types, ("bool",),
-                                   f"a condition is needed, such as `{task.where} > 0`")
+            yield from _expression(
+                f"{path}.where",
+                task.where,
+                recipe.column_types,
+                ("bool",),
+                f"a condition is needed, such as `{task.where} > 0`",
+            )
         if task.weight is not None:
-            yield from _expression(f"{path}.weight", task.weight, recipe.column_types, ("int", "float"),
-                                   "a number is needed")
+            yield from _expression(
+                f"{path}.weight", task.weight, recipe.column_types, ("int", "float"), "a number is needed"
+            )
 
 
 def _splits(recipe: Recipe) -> Iterator[Problem]:
@@ -169,15 +229,24 @@ def _splits(recipe: Recipe) -> Iterator[Problem]:
             try:
                 times.append(datetime.fromisoformat(getattr(splits, field)))
                 if times[-1].tzinfo is not None:
-                    yield Problem(f"splits.{field}", "has an offset of its own; write it without, and say "
-                                  "utc_offset_hours", value=getattr(splits, field))
+                    yield Problem(
+                        f"splits.{field}",
+                        "has an offset of its own; write it without, and say utc_offset_hours",
+                        value=getattr(splits, field),
+                    )
                     return
             except ValueError:
-                yield Problem(f"splits.{field}", "is not an ISO date or time, such as 2024-03-01 or "
-                              "2024-03-01T06:00:00", value=getattr(splits, field))
+                yield Problem(
+                    f"splits.{field}",
+                    "is not an ISO date or time, such as 2024-03-01 or 2024-03-01T06:00:00",
+                    value=getattr(splits, field),
+                )
         if len(times) == 2 and times[0] >= times[1]:
-            yield Problem("splits.test_from", f"must be later than validation_from ({splits.validation_from})",
-                          value=splits.test_from)
+            yield Problem(
+                "splits.test_from",
+                f"must be later than validation_from ({splits.validation_from})",
+                value=splits.test_from,
+            )
     elif splits.by == "hash" and splits.of != "row" and getattr(recipe.roles, splits.of) is None:
         yield Problem("splits.of", f"needs roles.{splits.of}", value=splits.of)
 
@@ -203,13 +272,19 @@ def _model(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(f"model.interactions.{i}", "must be a pair of two features", value=list(pair))
         for name in pair:
             if name not in embedded:
-                yield Problem(f"model.interactions.{i}", f"'{name}' is not a feature with an embedding"
-                              f"{near(name, embedded)}", value=list(pair))
+                yield Problem(
+                    f"model.interactions.{i}",
+                    f"'{name}' is not a feature with an embedding{near(name, embedded)}",
+                    value=list(pair),
+                )
     if recipe.serving.fusion == "product":
         for name in recipe.serving.score or recipe.tasks:
             if name in recipe.tasks and recipe.tasks[name].kind != "binary":
-                yield Problem("serving.fusion", f"product takes probabilities; {name} is {recipe.tasks[name].kind}",
-                              value="product")
+                yield Problem(
+                    "serving.fusion",
+                    f"product takes probabilities; {name} is {recipe.tasks[name].kind}",
+                    value="product",
+                )
 
 
 def _gates(recipe: Recipe) -> Iterator[Problem]:
@@ -219,16 +294,26 @@ def _gates(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(f"{path}.task", f"is not a task{near(gate.task, recipe.tasks)}", value=gate.task)
         elif gate.metric not in METRICS[recipe.tasks[gate.task].kind]:
             kind = recipe.tasks[gate.task].kind
-            yield Problem(f"{path}.metric", f"{gate.task} is {kind}, which has {', '.join(METRICS[kind])}",
-                          value=gate.metric)
+            yield Problem(
+                f"{path}.metric",
+                f"{gate.task} is {kind}, which has {', '.join(METRICS[kind])}",
+                value=gate.metric,
+            )
         if gate.metric == "gauc" and recipe.roles.user is None:
             yield Problem(f"{path}.metric", "gauc is the AUC within users and needs roles.user", value="gauc")
         if gate.slice is not None and (
-                "=" not in gate.slice or gate.slice.split("=")[0] not in recipe.evaluation.slices):
-            yield Problem(f"{path}.slice", "must be `column=value` with a column of evaluation.slices"
-                          f"{near(gate.slice.split('=')[0], recipe.evaluation.slices)}", value=gate.slice)
+            "=" not in gate.slice or gate.slice.split("=")[0] not in recipe.evaluation.slices
+        ):
+            yield Problem(
+                f"{path}.slice",
+                "must be `column=value` with a column of evaluation.slices"
+                f"{near(gate.slice.split('=')[0], recipe.evaluation.slices)}",
+                value=gate.slice,
+            )
         if gate.lower is not None and gate.upper is not None and gate.lower > gate.upper:
-            yield Problem(f"{path}.lower", f"is above upper ({gate.upper}); nothing could pass", value=gate.lower)
+            yield Problem(
+                f"{path}.lower", f"is above upper ({gate.upper}); nothing could pass", value=gate.lower
+            )
 
 
 def _evaluation(recipe: Recipe) -> Iterator[Problem]:
@@ -238,14 +323,21 @@ def _evaluation(recipe: Recipe) -> Iterator[Problem]:
         if name in recipe.columns:
             column = recipe.columns[name]
             if column.type not in ("int", "string"):
-                yield Problem(path, f"slices need single values of type int or string; {name} is {column.type}", value=name)
+                yield Problem(
+                    path,
+                    f"slices need single values of type int or string; {name} is {column.type}",
+                    value=name,
+                )
             if column.known == "after":
                 yield Problem(path, f"{name} is known only after the impression", value=name)
     for task, references in recipe.evaluation.references.items():
         if task not in recipe.tasks:
             yield Problem(f"evaluation.references.{task}", f"is not a task{near(task, recipe.tasks)}")
         for name, text in references.items():
-            yield from _expression(f"evaluation.references.{task}.{name}", text, recipe.column_types,
-                                   ("int", "float"), "a number is needed")
-
-
+            yield from _expression(
+                f"evaluation.references.{task}.{name}",
+                text,
+                recipe.column_types,
+                ("int", "float"),
+                "a number is needed",
+            )

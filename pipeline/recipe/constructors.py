@@ -22,10 +22,13 @@ _TYPES = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, 
 @functools.cache
 def part_names(folder: str) -> tuple[str, ...]:
     """The names a recipe may use for the parts in `mtl_models/<folder>/`."""
-    return tuple(sorted(
-        path.stem for path in (_ROOT / folder).glob("*.py")
-        if not path.stem.startswith("_") and _public_class(path) is not None
-    ))
+    return tuple(
+        sorted(
+            path.stem
+            for path in (_ROOT / folder).glob("*.py")
+            if not path.stem.startswith("_") and _public_class(path) is not None
+        )
+    )
 
 
 def part_class(folder: str, name: str) -> str:
@@ -51,15 +54,24 @@ def class_settings(file: str, name: str, exclude: tuple[str, ...] = ()) -> type[
 
 
 def _public_class(path: Path) -> ast.ClassDef | None:
-    classes = [n for n in ast.parse(path.read_text()).body
-               if isinstance(n, ast.ClassDef) and not n.name.startswith("_")]
+    classes = [
+        n
+        for n in ast.parse(path.read_text()).body
+        if isinstance(n, ast.ClassDef) and not n.name.startswith("_")
+    ]
     return classes[0] if len(classes) == 1 else None
 
 
 def _settings(found: ast.ClassDef, exclude: tuple[str, ...]) -> type[BaseModel]:
     init = next(n for n in found.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
-    bounds = next((ast.literal_eval(n.value) for n in found.body if isinstance(n, ast.Assign)
-                   and getattr(n.targets[0], "id", None) == "BOUNDS"), {})
+    bounds = next(
+        (
+            ast.literal_eval(n.value)
+            for n in found.body
+            if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", None) == "BOUNDS"
+        ),
+        {},
+    )
     meanings = _meanings(ast.get_docstring(found) or "") | _meanings(ast.get_docstring(init) or "")
     args = init.args
     positional = list(zip(args.args[1:], [None] * (len(args.args) - 1 - len(args.defaults)) + args.defaults))
@@ -68,16 +80,26 @@ def _settings(found: ast.ClassDef, exclude: tuple[str, ...]) -> type[BaseModel]:
         if arg.arg in exclude or arg.arg in ("name", "dtype"):
             continue
         value = ... if default is None else ast.literal_eval(default)
-        fields[arg.arg] = (_annotation(arg.annotation, bounds.get(arg.arg, (None, None))), Field(value, description=meanings.get(arg.arg)))
+        fields[arg.arg] = (
+            _annotation(arg.annotation, bounds.get(arg.arg, (None, None))),
+            Field(value, description=meanings.get(arg.arg)),
+        )
     doc = (ast.get_docstring(found) or "").split("\n\n")[0]
-    return create_model(found.name, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), __doc__=doc, **fields)
+    return create_model(
+        found.name,
+        __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False),
+        __doc__=doc,
+        **fields,
+    )
 
 
 def _annotation(node: ast.expr | None, bounds: tuple[float | None, float | None]) -> Any:
     if node is None:
         return Any
     number = Field(ge=bounds[0], le=bounds[1])
-    bounded = {"int": Annotated[int, number], "float": Annotated[float, number]} if bounds != (None, None) else {}
+    bounded = (
+        {"int": Annotated[int, number], "float": Annotated[float, number]} if bounds != (None, None) else {}
+    )
     return eval(ast.unparse(node), {"__builtins__": {}}, _TYPES | bounded)
 
 

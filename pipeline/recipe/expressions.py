@@ -38,12 +38,20 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], str, str]] = {
 }
 
 _ARITHMETIC = {
-    ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide",
-    ast.FloorDiv: "floor_divide", ast.Mod: "mod",
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.FloorDiv: "floor_divide",
+    ast.Mod: "mod",
 }
 _COMPARE = {
-    ast.Eq: "equal", ast.NotEq: "not_equal", ast.Lt: "less", ast.LtE: "less_equal",
-    ast.Gt: "greater", ast.GtE: "greater_equal",
+    ast.Eq: "equal",
+    ast.NotEq: "not_equal",
+    ast.Lt: "less",
+    ast.LtE: "less_equal",
+    ast.Gt: "greater",
+    ast.GtE: "greater_equal",
 }
 
 
@@ -167,8 +175,11 @@ def _type(node: ast.expr, types: Mapping[str, str]) -> str:
             return _common(node, [_type(body, types), _type(orelse, types)])
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
             return _call_type(node, name, args, types)
-    _fail(node, "is not allowed; use columns, numbers, texts, + - * / // %, comparisons, and/or/not, "
-                f"`a if c else b`, and {', '.join(FUNCTIONS)}")
+    _fail(
+        node,
+        "is not allowed; use columns, numbers, texts, + - * / // %, comparisons, and/or/not, "
+        f"`a if c else b`, and {', '.join(FUNCTIONS)}",
+    )
 
 
 def _call_type(node: ast.Call, name: str, args: list[ast.expr], types: Mapping[str, str]) -> str:
@@ -177,8 +188,11 @@ def _call_type(node: ast.Call, name: str, args: list[ast.expr], types: Mapping[s
     wanted, result, what = FUNCTIONS[name]
     least = sum(not w.endswith("?") for w in wanted)
     if not least <= len(args) <= len(wanted):
-        _fail(node, f"has {len(args)} arguments; {name} ({what}) takes {least}"
-              + (f" to {len(wanted)}" if least < len(wanted) else ""))
+        _fail(
+            node,
+            f"has {len(args)} arguments; {name} ({what}) takes {least}"
+            + (f" to {len(wanted)}" if least < len(wanted) else ""),
+        )
     kinds = []
     for arg, want in zip(args, wanted):
         kinds.append(_number(arg, types) if want.startswith("number") else _type(arg, types))

@@ -13,7 +13,6 @@ from pipeline.recipe.expressions import near
 from pipeline.recipe.model import Recipe
 
 
-
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML without its date type: a date in a recipe is the text that was written."""
 
@@ -48,17 +47,25 @@ def loads(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Re
         node = yaml.compose(text, Loader=_Loader)
         data = yaml.load(text, Loader=_Loader)
     except RecursionError:
-        raise RecipeError(source, [Problem("", "is nested too deeply, or holds an alias of itself")]) from None
+        raise RecipeError(
+            source, [Problem("", "is nested too deeply, or holds an alias of itself")]
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = Problem("", f"is not YAML: {getattr(error, 'problem', None) or error}", mark and mark.line + 1)
+        problem = Problem(
+            "", f"is not YAML: {getattr(error, 'problem', None) or error}", mark and mark.line + 1
+        )
         raise RecipeError(source, [problem]) from None
     if not isinstance(data, dict):
-        raise RecipeError(source, [Problem("", "must be a mapping, beginning with `version: 1` and `name: …`")])
+        raise RecipeError(
+            source, [Problem("", "must be a mapping, beginning with `version: 1` and `name: …`")]
+        )
     try:
         found = _repeated(node)
     except RecursionError:  # an alias of itself
-        raise RecipeError(source, [Problem("", "is nested too deeply, or holds an alias of itself")]) from None
+        raise RecipeError(
+            source, [Problem("", "is nested too deeply, or holds an alias of itself")]
+        ) from None
     found += [p for s in settings if (p := _set(data, s))]
     if not found:
         try:
@@ -92,7 +99,9 @@ def _set(data: dict[str, Any], setting: str) -> Problem | None:
             else:
                 at = at[int(key)]
         elif not isinstance(at, dict):
-            return Problem(f"--set {path}", f"{'.'.join(keys[:i])} is a single value and has no '{key}'", value=at)
+            return Problem(
+                f"--set {path}", f"{'.'.join(keys[:i])} is a single value and has no '{key}'", value=at
+            )
         elif last:
             at[key] = value
         else:
@@ -165,8 +174,14 @@ def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
 
 def _told_once(errors: list[Any]) -> list[Any]:
     """Without what a union says of a choice that was not meant: `gates` as a list is not a wrong `none`."""
-    return [e for e in errors if not (
-        str(e["loc"][-1]).startswith("literal[") and any(o is not e and o["loc"][0] == e["loc"][0] for o in errors))]
+    return [
+        e
+        for e in errors
+        if not (
+            str(e["loc"][-1]).startswith("literal[")
+            and any(o is not e and o["loc"][0] == e["loc"][0] for o in errors)
+        )
+    ]
 
 
 def _problem(error: Mapping[str, Any]) -> Problem:
@@ -177,7 +192,10 @@ def _problem(error: Mapping[str, Any]) -> Problem:
         return Problem(".".join([*path, str(loc[-2])]), error["msg"].removeprefix("Value error, "))
     if kind == "extra_forbidden":
         path, parent = _schema_at(loc[:-1])
-        return Problem(".".join([*path, str(loc[-1])]), f"is not a setting here{near(str(loc[-1]), parent.get('properties', {}))}")
+        return Problem(
+            ".".join([*path, str(loc[-1])]),
+            f"is not a setting here{near(str(loc[-1]), parent.get('properties', {}))}",
+        )
     path, schema = _schema_at(loc)
     place = ".".join(path)
     if path == ["gates"] and kind == "list_type":
@@ -193,7 +211,11 @@ def _problem(error: Mapping[str, Any]) -> Problem:
         tag = context["discriminator"].strip("'")
         tag = "name" if tag.startswith("_tag") else tag
         names = _choices(schema)
-        return Problem(f"{place}.{tag}", f"must be one of {names}{near(context['tag'], names.split(', '))}", value=context["tag"])
+        return Problem(
+            f"{place}.{tag}",
+            f"must be one of {names}{near(context['tag'], names.split(', '))}",
+            value=context["tag"],
+        )
     if kind == "literal_error":
         return Problem(place, f"must be one of {context['expected']}", value=value)
     shown = value if isinstance(value, (str, int, float, bool)) or value is None else type(value).__name__
@@ -206,7 +228,9 @@ def _choices(schema: Mapping[str, Any]) -> str:
     if not names:
         defs = Recipe.model_json_schema()["$defs"]
         for option in schema.get("oneOf", schema.get("anyOf", [])):
-            found = defs.get(option.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {}).get("name", {})
+            found = (
+                defs.get(option.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {}).get("name", {})
+            )
             names.append(found.get("const") or "package.module:Class")
     return ", ".join(names)
 

@@ -8,8 +8,22 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, create_
 from pipeline.recipe import constructors
 from pipeline.recipe.expressions import Expression, parse
 from pipeline.recipe.parts import (
-    OUTSIDE, Beam, Column, Dead, Evaluation, Feature, Gate, Name, Part, Roles, Schedule, Serving, Sources,
-    Splits, Stopping, Task,
+    OUTSIDE,
+    Beam,
+    Column,
+    Dead,
+    Evaluation,
+    Feature,
+    Gate,
+    Name,
+    Part,
+    Roles,
+    Schedule,
+    Serving,
+    Sources,
+    Splits,
+    Stopping,
+    Task,
 )
 
 
@@ -31,7 +45,8 @@ def _union(folder: str, exclude: tuple[str, ...] = (), outside: bool = True) -> 
     for name in constructors.part_names(folder):
         settings = constructors.part_settings(folder, name, exclude)
         choice = create_model(
-            settings.__name__, __base__=settings, __doc__=settings.__doc__, name=(Literal[name], Field(name)))
+            settings.__name__, __base__=settings, __doc__=settings.__doc__, name=(Literal[name], Field(name))
+        )
         choices.append(Annotated[choice, Tag(name)])
     if outside:
         choices.append(Annotated[Outside, Tag("outside")])
@@ -47,7 +62,8 @@ class Model(_ModelSettings):  # type: ignore[misc, valid-type]
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     architecture: _union("architectures", ("num_tasks",)) = Field(  # type: ignore[valid-type]
-        description="how tasks share: `name` and the settings of that architecture")
+        description="how tasks share: `name` and the settings of that architecture"
+    )
 
     def settings(self) -> dict[str, Any]:
         """What the constructor of `MultiTaskModel` takes, beyond structure."""
@@ -84,7 +100,9 @@ class Training(Part):
     seed: int = Field(1, ge=0, lt=2**31, description="of initial weights, dropout and the order of rows")
     optimizer: Optimizers = Field(default_factory=lambda: Optimizers.model_validate({}))
     schedule: Schedule = Schedule()
-    clip_norm: float | None = Field(None, gt=0, description="the norm of all gradients, taken as one vector, is cut to this")
+    clip_norm: float | None = Field(
+        None, gt=0, description="the norm of all gradients, taken as one vector, is cut to this"
+    )
     stopping: Stopping = Stopping()
     steps_per_execution: int = Field(16, ge=1, description="training steps run in one call of TensorFlow")
     jit_compile: bool = Field(False, description="compile the training step with XLA")
@@ -103,16 +121,20 @@ class Recipe(Part):
     sources: Sources
     roles: Roles
     derived: dict[Name, str] = Field(
-        {}, description="name → expression over columns known before; computed inside the exported graph")
+        {}, description="name → expression over columns known before; computed inside the exported graph"
+    )
     features: dict[Name, Feature] = Field(description="what the model sees")
     tasks: dict[Name, Task] = Field(min_length=1, description="what it predicts")
     splits: Splits
     dead: Dead = Dead()
     model: Model
     weighting: _Weighting = Field(  # type: ignore[valid-type]
-        description="how the tasks' losses are balanced: `name` and the settings of that method")
+        description="how the tasks' losses are balanced: `name` and the settings of that method"
+    )
     training: Training = Field(default_factory=lambda: Training.model_validate({}))
-    gates: list[Gate] | Literal["none"] = Field(description="bounds the new model must keep; `none` must be written")
+    gates: list[Gate] | Literal["none"] = Field(
+        description="bounds the new model must keep; `none` must be written"
+    )
     evaluation: Evaluation = Evaluation()
     serving: Serving = Serving()
     beam: Beam = Beam()
@@ -168,12 +190,21 @@ class Recipe(Part):
         Sources, roles, splits and the tasks' labels are always kept; `tasks` keeps their losses too.
         """
         neutral: dict[str, Any] = {
-            "description": "", "derived": {}, "features": {}, "dead": Dead(), "gates": "none",
+            "description": "",
+            "derived": {},
+            "features": {},
+            "dead": Dead(),
+            "gates": "none",
             "model": Model.model_validate({"architecture": {"name": "hard_sharing"}}),
-            "weighting": _NEUTRAL_WEIGHTING, "training": Training.model_validate({}),
-            "evaluation": Evaluation(), "serving": Serving(), "beam": Beam(),
-            "tasks": {n: t.model_copy(update={
-                f: type(t).model_fields[f].default for f in ("loss", "loss_weight")}) for n, t in self.tasks.items()},
+            "weighting": _NEUTRAL_WEIGHTING,
+            "training": Training.model_validate({}),
+            "evaluation": Evaluation(),
+            "serving": Serving(),
+            "beam": Beam(),
+            "tasks": {
+                n: t.model_copy(update={f: type(t).model_fields[f].default for f in ("loss", "loss_weight")})
+                for n, t in self.tasks.items()
+            },
         }
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return Recipe.model_construct(**fields | {k: v for k, v in neutral.items() if k not in sections})

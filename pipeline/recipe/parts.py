@@ -11,8 +11,10 @@ OUTSIDE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 def _name(value: str) -> str:
     if not NAME.fullmatch(value) or len(value) > 100:
-        raise ValueError("a name is lower-case letters, digits and _, starts with a letter, and has at most 100; "
-                         "`column:` says what the source calls it")
+        raise ValueError(
+            "a name is lower-case letters, digits and _, starts with a letter, and has at most 100; "
+            "`column:` says what the source calls it"
+        )
     return value
 
 
@@ -33,18 +35,26 @@ class Part(BaseModel):
 class Column(Part):
     """A column of a source. The short form `name: int` stands for `name: {type: int}`."""
 
-    type: ColumnType = Field(description="`time` becomes int milliseconds and `date` int days, both since "
-                             "1970-01-01 UTC; `vector` is a list of numbers")
+    type: ColumnType = Field(
+        description="`time` becomes int milliseconds and `date` int days, both since "
+        "1970-01-01 UTC; `vector` is a list of numbers"
+    )
     known: Literal["before", "after"] = Field(
-        "before", description="whether the value is known before the impression; only then can it be a feature")
+        "before",
+        description="whether the value is known before the impression; only then can it be a feature",
+    )
     column: str | None = Field(None, description="what the source calls it, where that differs")
     unit: Literal["s", "ms", "us", "ns", "iso"] = Field(
-        "ms", description="of a `time`: numbers since 1970 in this unit, or ISO-8601 texts (UTC where no "
-        "offset is written)")
+        "ms",
+        description="of a `time`: numbers since 1970 in this unit, or ISO-8601 texts (UTC where no "
+        "offset is written)",
+    )
     separator: str | None = Field(None, min_length=1, description="splits a text into a list")
     missing: list[str] = Field([""], description="texts that stand for a missing value (CSV and JSON Lines)")
     required: bool = Field(False, description="a row without it is an anomaly that stops the run")
-    values: list[str | int] | None = Field(None, min_length=1, description="the only values allowed; others stop the run")
+    values: list[str | int] | None = Field(
+        None, min_length=1, description="the only values allowed; others stop the run"
+    )
     min: float | None = Field(None, description="smallest value allowed; smaller ones stop the run")
     max: float | None = Field(None, description="largest value allowed; larger ones stop the run")
 
@@ -57,15 +67,24 @@ class Column(Part):
     def _agree(self) -> "Column":
         if self.separator is not None and not self.type.startswith("list["):
             raise ValueError(f"separator needs a list type, not {self.type}; write type: list[string]")
-        if (self.min is not None or self.max is not None) and self.type not in ("int", "float", "time", "date"):
+        if (self.min is not None or self.max is not None) and self.type not in (
+            "int",
+            "float",
+            "time",
+            "date",
+        ):
             raise ValueError(f"min and max bound numbers; this column is a {self.type}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}; nothing could pass")
         if self.values is not None:
             kind = {"int": int, "list[int]": int, "string": str, "list[string]": str}.get(self.type)
             if kind is None or not all(type(v) is kind for v in self.values):
-                raise ValueError(f"values lists the {'numbers' if kind is int else 'texts'} allowed in a column of type "
-                                 f"{self.type}" if kind else f"values are for ints and strings; use min and max for {self.type}")
+                raise ValueError(
+                    f"values lists the {'numbers' if kind is int else 'texts'} allowed in a column of type "
+                    f"{self.type}"
+                    if kind
+                    else f"values are for ints and strings; use min and max for {self.type}"
+                )
         return self
 
     @property
@@ -78,18 +97,30 @@ class Source(Part):
     """Files with rows. CSV, JSON Lines and Parquet, plain or .gz or .bz2, by their endings."""
 
     files: Files = Field(description="paths or patterns below the input folder, such as `logs/*.parquet`")
-    format: Literal["csv", "jsonl", "parquet"] | None = Field(None, description="where the ending does not say")
-    delimiter: str = Field(",", pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$", description="of CSV: one ASCII character")
-    header: bool = Field(True, description="of CSV: whether the first line names the columns; where not, "
-                         "`columns` lists all of them in order")
-    columns: dict[Name, Column] = Field(min_length=1, description="the columns used, by the names they have from "
-                                        "here on; others in the files are left unread")
+    format: Literal["csv", "jsonl", "parquet"] | None = Field(
+        None, description="where the ending does not say"
+    )
+    delimiter: str = Field(
+        ",", pattern=r"^[\x01-\x09\x0b\x0c\x0e-\x7f]$", description="of CSV: one ASCII character"
+    )
+    header: bool = Field(
+        True,
+        description="of CSV: whether the first line names the columns; where not, "
+        "`columns` lists all of them in order",
+    )
+    columns: dict[Name, Column] = Field(
+        min_length=1,
+        description="the columns used, by the names they have from "
+        "here on; others in the files are left unread",
+    )
 
 
 class Log(Source):
     """The impression log: one row for each item shown."""
 
-    unique: list[Name] = Field([], description="columns that identify a row; later repeats are dropped and counted")
+    unique: list[Name] = Field(
+        [], description="columns that identify a row; later repeats are dropped and counted"
+    )
 
 
 class Catalog(Source):
@@ -97,10 +128,15 @@ class Catalog(Source):
 
     key: Name = Field(description="the column that identifies a row")
     on: Name | None = Field(None, description="the log's column to join with, where it is named otherwise")
-    time: Name | None = Field(None, description="when a row began to hold (a column of type time): each impression "
-                              "is joined with the newest row not later than itself")
+    time: Name | None = Field(
+        None,
+        description="when a row began to hold (a column of type time): each impression "
+        "is joined with the newest row not later than itself",
+    )
     unmatched: Literal["missing", "dead"] = Field(
-        "missing", description="what an impression without a row becomes: one with missing values, or a dead letter")
+        "missing",
+        description="what an impression without a row becomes: one with missing values, or a dead letter",
+    )
 
 
 class Sources(Part):
@@ -111,7 +147,7 @@ class Sources(Part):
 
 
 class Roles(Part):
-    """Which columns play which part in splits, metrics, slices and requests. No role is a feature by itself."""
+    """Which columns play which part in splits, metrics, slices and requests. None is a feature by itself."""
 
     user: Name | None = None
     item: Name | None = None
@@ -132,8 +168,12 @@ class Categorical(Part):
     column: Name | None = Field(None, description="the column read, where it is named otherwise")
     min_count: int = Field(1, ge=1, description="values seen less often in training share the unknown row")
     max_size: int | None = Field(None, ge=1, description="keep only this many of the most frequent values")
-    hash_buckets: int | None = Field(None, ge=2, le=10**9, description="hash into this many rows instead of a vocabulary")
-    max_length: int | None = Field(None, ge=1, description="of a list: how many values are kept, from the front")
+    hash_buckets: int | None = Field(
+        None, ge=2, le=10**9, description="hash into this many rows instead of a vocabulary"
+    )
+    max_length: int | None = Field(
+        None, ge=1, description="of a list: how many values are kept, from the front"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> "Categorical":
@@ -156,9 +196,13 @@ class Numeric(Part):
     kind: Literal["numeric"]
     column: Name | None = Field(None, description="the column read, where it is named otherwise")
     scaling: Literal["standard", "log_standard", "minmax", "none"] = Field(
-        "standard", description="standard: mean 0, deviation 1; log_standard: the same of sign(x)·log(1+|x|); "
-        "minmax: to 0–1; statistics are those of training")
-    missing: float | None = Field(None, description="stands in for a missing value; its training mean where left out")
+        "standard",
+        description="standard: mean 0, deviation 1; log_standard: the same of sign(x)·log(1+|x|); "
+        "minmax: to 0–1; statistics are those of training",
+    )
+    missing: float | None = Field(
+        None, description="stands in for a missing value; its training mean where left out"
+    )
 
 
 class Vector(Part):
@@ -170,8 +214,8 @@ class Vector(Part):
 
 
 class Custom(Part):
-    """A transform of your own: `package.module:function` of (columns dict) → float32 `[rows]`, with TensorFlow
-    Transform's analyzers at hand. What is not a finite number becomes 0."""
+    """A transform of your own: `package.module:function` of (columns dict) → float32 `[rows]`, with
+    TensorFlow Transform's analyzers at hand. What is not a finite number becomes 0."""
 
     kind: Literal["custom"]
     transform: str = Field(pattern=OUTSIDE.pattern, description="`package.module:function`")
@@ -180,25 +224,27 @@ class Custom(Part):
 Feature = Annotated[Categorical | Buckets | Numeric | Vector | Custom, Field(discriminator="kind")]
 
 
-class BinaryTask(Part):
+class _AnyTask(Part):
+    label: str = Field(
+        description="a column or an expression, missing where unknown; of a binary task true or 1 "
+        "where it happened"
+    )
+    where: str | None = Field(None, description="the condition under which the label exists")
+    weight: str | None = Field(None, description="a column or an expression: the row's weight in the loss")
+    loss_weight: float = Field(1.0, ge=0, description="multiplies the task's loss")
+
+
+class BinaryTask(_AnyTask):
     """Something happens or not: predicts its probability."""
 
     kind: Literal["binary"]
-    label: str = Field(description="a column or an expression; true or 1 where it happened, missing where unknown")
-    where: str | None = Field(None, description="the condition under which the label exists")
-    weight: str | None = Field(None, description="a column or an expression: the row's weight in the loss")
-    loss_weight: float = Field(1.0, ge=0, description="multiplies the task's loss")
     loss: Literal["binary_crossentropy"] = "binary_crossentropy"
 
 
-class RegressionTask(Part):
+class RegressionTask(_AnyTask):
     """A quantity: predicts its value."""
 
     kind: Literal["regression"]
-    label: str = Field(description="a column or an expression, missing where unknown")
-    where: str | None = Field(None, description="the condition under which the label exists")
-    weight: str | None = Field(None, description="a column or an expression: the row's weight in the loss")
-    loss_weight: float = Field(1.0, ge=0, description="multiplies the task's loss")
     loss: Literal["mse", "mae", "huber"] = "mse"
 
 
@@ -209,7 +255,9 @@ class TimeSplit(Part):
     """By time, each split later than the one before."""
 
     by: Literal["time"]
-    validation_from: str = Field(description="ISO date or time at which validation begins; training is before")
+    validation_from: str = Field(
+        description="ISO date or time at which validation begins; training is before"
+    )
     test_from: str = Field(description="ISO date or time at which test begins")
     utc_offset_hours: float = Field(0, ge=-14, le=14, description="of the dates above")
 
@@ -218,14 +266,18 @@ class HashSplit(Part):
     """By the hash of a role, so that all of a user's rows (say) are in one split."""
 
     by: Literal["hash"]
-    of: Literal["user", "item", "request", "row"] = Field(description="a role, or the row's place in its source")
+    of: Literal["user", "item", "request", "row"] = Field(
+        description="a role, or the row's place in its source"
+    )
     validation: float = Field(gt=0, lt=1, description="share of rows")
     test: float = Field(gt=0, lt=1, description="share of rows")
 
     @model_validator(mode="after")
     def _leaves_some(self) -> "HashSplit":
         if self.validation + self.test >= 1:
-            raise ValueError(f"validation and test take {self.validation + self.test:g} of the rows; leave some to train")
+            raise ValueError(
+                f"validation and test take {self.validation + self.test:g} of the rows; leave some to train"
+            )
         return self
 
 
@@ -244,13 +296,17 @@ Splits = Annotated[TimeSplit | HashSplit | FileSplit, Field(discriminator="by")]
 class Dead(Part):
     """What becomes of rows that cannot be read or joined."""
 
-    max_share: Share = Field(0.01, description="the run stops where more than this share of the rows read is dead")
+    max_share: Share = Field(
+        0.01, description="the run stops where more than this share of the rows read is dead"
+    )
 
 
 class Schedule(Part):
     """Both learning rates over the steps of training."""
 
-    name: Literal["constant", "cosine"] = Field("constant", description="cosine falls to 0 at the last epoch's end")
+    name: Literal["constant", "cosine"] = Field(
+        "constant", description="cosine falls to 0 at the last epoch's end"
+    )
     warmup_steps: int = Field(0, ge=0, description="steps of linear increase from 0")
 
 
@@ -258,8 +314,11 @@ class Stopping(Part):
     """When training ends and which epoch is kept: the best on validation, for all tasks together."""
 
     objective: dict[Name, Annotated[float, Field(ge=0)]] | None = Field(
-        None, description="task → weight in the mean of gains over the best constant prediction: 2·AUC − 1 of a binary task, "
-        "1 − MAE / MAE of the median of a regression; all tasks alike where left out")
+        None,
+        description="task → weight in the mean of gains over the best constant prediction: 2·AUC − "
+        "1 of a binary task, "
+        "1 − MAE / MAE of the median of a regression; all tasks alike where left out",
+    )
     patience: int = Field(2, ge=1, description="epochs without a better mean before training ends")
 
 
@@ -287,19 +346,29 @@ class Evaluation(Part):
     slices: list[Name] = Field([], description="columns; metrics are also given for each of their values")
     max_slice_values: int = Field(20, ge=1, description="of a column: its most frequent values")
     replicates: int = Field(200, ge=0, description="of the bootstrap by user; 0 leaves intervals out")
-    weighted: bool = Field(False, description="metrics use the rows' weights, not only whether the label is known")
+    weighted: bool = Field(
+        False, description="metrics use the rows' weights, not only whether the label is known"
+    )
     references: dict[Name, dict[Name, str]] = Field(
-        {}, description="task → name → column (or expression) that holds another system's score or a true "
-        "probability; it is measured beside the model and never a feature")
+        {},
+        description="task → name → column (or expression) that holds another system's score or a true "
+        "probability; it is measured beside the model and never a feature",
+    )
 
 
 class Serving(Part):
     """What the pushed model answers beside its tasks."""
 
-    score: dict[Name, float] | None = Field(None, min_length=1, description="task → weight in `score`; equal where left out")
+    score: dict[Name, float] | None = Field(
+        None, min_length=1, description="task → weight in `score`; equal where left out"
+    )
     fusion: Literal["sum", "product"] = Field("sum", description="Σ w·p, or Π p^w")
-    check_rows: int = Field(128, ge=1, description="real rows the pushed form must answer as offline prediction did")
-    tolerance: float = Field(1e-5, gt=0, description="largest difference allowed there, relative to max(1, |value|)")
+    check_rows: int = Field(
+        128, ge=1, description="real rows the pushed form must answer as offline prediction did"
+    )
+    tolerance: float = Field(
+        1e-5, gt=0, description="largest difference allowed there, relative to max(1, |value|)"
+    )
 
 
 class Beam(Part):

@@ -25,7 +25,10 @@ wrong with a recipe, and where; `mtl recipe show FILE` prints it with every defa
 
 def schema() -> str:
     """The JSON Schema."""
-    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **_short_forms()}, indent=1) + "\n"
+    return (
+        json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **_short_forms()}, indent=1)
+        + "\n"
+    )
 
 
 def _short_forms() -> dict[str, Any]:
@@ -46,12 +49,17 @@ def markdown() -> str:
     whole = Recipe.model_json_schema()
     parts = [_HEAD, "\n".join(_part("Recipe", whole))]
     parts += ["\n".join(_part(name, part)) for name, part in whole["$defs"].items() if "properties" in part]
-    functions = "\n".join(f"| `{name}({', '.join(args)})` | {what} |" for name, (args, _, what) in FUNCTIONS.items())
-    parts.append("## Expressions\n\nLabels, conditions and derived columns are Python's syntax over whole columns: "
-                 "columns, numbers, texts, `+ - * / // %`, comparisons, `and` `or` `not`, `a if c else b`, and\n\n"
-                 f"| function | gives |\n|---|---|\n{functions}\n\nA missing number makes the result missing; a "
-                 "comparison with a missing number is false. Numbers are float64 inside an expression: whole numbers beyond "
-                 "2**53 lose their last digits there (ids as features do not).\n")
+    functions = "\n".join(
+        f"| `{name}({', '.join(args)})` | {what} |" for name, (args, _, what) in FUNCTIONS.items()
+    )
+    parts.append(
+        "## Expressions\n\nLabels, conditions and derived columns are Python's syntax over whole columns: "
+        "columns, numbers, texts, `+ - * / // %`, comparisons, `and` `or` `not`, `a if c else b`, and\n\n"
+        f"| function | gives |\n|---|---|\n{functions}\n\nA missing number makes the result missing; a "
+        "comparison with a missing number is false. Numbers are float64 inside an expression: whole "
+        "numbers beyond "
+        "2**53 lose their last digits there (ids as features do not).\n"
+    )
     return "\n".join(parts)
 
 
@@ -59,7 +67,9 @@ def _part(name: str, part: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {name}\n\n{' '.join(part.get('description', '').split())}\n"
     yield "| field | type | default | meaning |\n|---|---|---|---|"
     for field, spec in part.get("properties", {}).items():
-        default = "**required**" if field in part.get("required", ()) else f"`{json.dumps(spec.get('default'))}`"
+        default = (
+            "**required**" if field in part.get("required", ()) else f"`{json.dumps(spec.get('default'))}`"
+        )
         meaning = " ".join(spec.get("description", "").split()).replace("|", "\\|")
         yield f"| `{field}` | {_type(spec)} | {default} | {meaning} |"
     yield ""
@@ -79,8 +89,11 @@ def _type(spec: Mapping[str, Any]) -> str:
     if spec.get("type") == "array":
         return f"list of {_type(spec.get('items', {}))}" if spec.get("items") else "list"
     if spec.get("type") == "object":
-        return f"name → {_type(spec['additionalProperties'])}" if isinstance(
-            spec.get("additionalProperties"), dict) else "mapping"
+        return (
+            f"name → {_type(spec['additionalProperties'])}"
+            if isinstance(spec.get("additionalProperties"), dict)
+            else "mapping"
+        )
     return spec.get("type", "any")
 
 

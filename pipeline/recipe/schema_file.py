@@ -35,5 +35,11 @@ def check_schema(recipe: Recipe, recipe_file: Path) -> None:
     wrong = [f"lacks {name}" for name in sorted(wanted - found)]
     wrong += [f"has {name}, which the recipe has not" for name in sorted(found - wanted)]
     if wrong:
-        raise RecipeError(str(path), [Problem("schema", "; ".join(wrong) + f". Write it anew: mtl recipe schema "
-                                              f"{recipe_file} > {path}")])
+        raise RecipeError(
+            str(path),
+            [
+                Problem(
+                    "schema", "; ".join(wrong) + f". Write it anew: mtl recipe schema {recipe_file} > {path}"
+                )
+            ],
+        )

@@ -41,15 +41,19 @@ def render_page(metrics: Mapping[str, Any], recipe_text: str | None = None) -> s
     """
     failed_first = {"failed": 0, "skipped": 1, "passed": 2}
     steps = {step: s for step, s in metrics["seconds"].items() if step != "total"}
-    return _environment().get_template("page.html").render(
-        run=metrics,
-        headline=view.HEADLINES[metrics["status"]],
-        tasks=view.task_rows(metrics),
-        auc_chart=view.auc_chart(metrics),
-        slice_tables=view.slice_tables(metrics),
-        gates=sorted(metrics["gates"], key=lambda gate: failed_first[gate["status"]]),
-        training=view.training_view(metrics["training"]),
-        steps=steps,
-        longest=max(steps.values(), default=0.0),
-        recipe_text=recipe_text,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            run=metrics,
+            headline=view.HEADLINES[metrics["status"]],
+            tasks=view.task_rows(metrics),
+            auc_chart=view.auc_chart(metrics),
+            slice_tables=view.slice_tables(metrics),
+            gates=sorted(metrics["gates"], key=lambda gate: failed_first[gate["status"]]),
+            training=view.training_view(metrics["training"]),
+            steps=steps,
+            longest=max(steps.values(), default=0.0),
+            recipe_text=recipe_text,
+        )
     )

@@ -25,7 +25,9 @@ def summary(metrics: dict[str, Any]) -> Group:
 
 
 def _tasks(metrics: dict[str, Any]) -> Table:
-    ceilings = sorted({name for task in metrics["references"].values() for name in task if name != "constant"})
+    ceilings = sorted(
+        {name for task in metrics["references"].values() for name in task if name != "constant"}
+    )
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("task", "metric", "test", "95 % interval", "serving model", *ceilings, "gate"):
         table.add_column(heading, justify="left" if heading in ("task", "metric", "gate") else "right")
@@ -36,9 +38,15 @@ def _tasks(metrics: dict[str, Any]) -> Table:
             interval = task["intervals"].get(metric)
             baseline = (task["baseline"] or {}).get(metric)
             known = [metrics["references"].get(name, {}).get(c, {}).get(metric) for c in ceilings]
-            table.add_row(name, metric, _number(task["metrics"][metric]),
-                          f"{interval[0]:.4f} – {interval[1]:.4f}" if interval else "", _number(baseline),
-                          *[_number(k) for k in known], task["gate"])
+            table.add_row(
+                name,
+                metric,
+                _number(task["metrics"][metric]),
+                f"{interval[0]:.4f} – {interval[1]:.4f}" if interval else "",
+                _number(baseline),
+                *[_number(k) for k in known],
+                task["gate"],
+            )
     return table
 
 

@@ -21,7 +21,7 @@ _QUALITY = ("auc", "gauc", "logloss", "mae", "rmse", "calibration")
 def compare(
     metric: str, value: float | None, baseline: float | None, interval: Sequence[float] | None
 ) -> str:
-    """"better", "worse", "unclear" (an interval that holds 0, or none) or "" (no comparison)."""
+    """ "better", "worse", "unclear" (an interval that holds 0, or none) or "" (no comparison)."""
     if value is None or baseline is None or metric not in DIRECTIONS:
         return ""
     direction = DIRECTIONS[metric]

@@ -38,8 +38,12 @@ class StepFailed(Exception):
         super().__init__(step)
 
 
-def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
-              on_end: Callable[[Step], None], stop: threading.Event) -> dict[str, Step]:
+def run_steps(
+    pipeline: Pipeline,
+    on_start: Callable[[str, int, int], None],
+    on_end: Callable[[Step], None],
+    stop: threading.Event,
+) -> dict[str, Step]:
     """Launches every node in order, as TFX's LocalDagRunner does, and keeps what it cannot tell: how long
     a step took, whether its outputs came from the cache, and where they are.
 
@@ -54,10 +58,13 @@ def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
     """
     ir = compiler.Compiler().compile(pipeline)
     runtime_parameter_utils.substitute_runtime_parameter(
-        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()})
+        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}
+    )
     deployment = runner_utils.extract_local_deployment_config(ir)
-    connection = getattr(deployment.metadata_connection_config,
-                         deployment.metadata_connection_config.WhichOneof("connection_config"))
+    connection = getattr(
+        deployment.metadata_connection_config,
+        deployment.metadata_connection_config.WhichOneof("connection_config"),
+    )
     steps: dict[str, Step] = {}
     for place, node in enumerate(ir.nodes, 1):
         name = node.pipeline_node.node_info.id
@@ -67,10 +74,13 @@ def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
         begin = time.perf_counter()
         try:
             execution = launcher.Launcher(
-                pipeline_node=node.pipeline_node, mlmd_connection=metadata.Metadata(connection),
-                pipeline_info=ir.pipeline_info, pipeline_runtime_spec=ir.runtime_spec,
+                pipeline_node=node.pipeline_node,
+                mlmd_connection=metadata.Metadata(connection),
+                pipeline_info=ir.pipeline_info,
+                pipeline_runtime_spec=ir.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(deployment, name),
-                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name)).launch()
+                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+            ).launch()
         except (Exception, KeyboardInterrupt) as error:
             raise StepFailed(name) from error
         step = Step(name, time.perf_counter() - begin)
@@ -83,7 +93,8 @@ def run_steps(pipeline: Pipeline, on_start: Callable[[str, int, int], None],
                     [artifact] = store.get_artifacts_by_id([event.artifact_id])
                     [kind] = store.get_artifact_types_by_id([artifact.type_id])
                     step.outputs.setdefault(event.path.steps[0].key, []).append(
-                        artifact_utils.deserialize_artifact(kind, artifact))
+                        artifact_utils.deserialize_artifact(kind, artifact)
+                    )
         steps[name] = step
         on_end(step)
     return steps

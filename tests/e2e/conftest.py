@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-SMALL = ("training.epochs=2", "evaluation.replicates=20", "training.batch_size=256", "model.embedding_l2=0.01")
+SMALL = (
+    "training.epochs=2",
+    "evaluation.replicates=20",
+    "training.batch_size=256",
+    "model.embedding_l2=0.01",
+)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,20 @@ from pipeline.demo import generate
 from pipeline.recipe import RecipeError
 from serving import versions
 
-ALL = {"ImportSchemaGen", "Ingest", "StatisticsGen", "ExampleValidator", "DataGate", "BuildVocabularies", "Transform",
-       "Trainer", "Evaluate", "ServingCheck", "Gate", "Push"}
+ALL = {
+    "ImportSchemaGen",
+    "Ingest",
+    "StatisticsGen",
+    "ExampleValidator",
+    "DataGate",
+    "BuildVocabularies",
+    "Transform",
+    "Trainer",
+    "Evaluate",
+    "ServingCheck",
+    "Gate",
+    "Push",
+}
 NINE_DAYS = ("splits.validation_from=2024-03-11", "splits.test_from=2024-03-12")
 GATES = """gates:
   - {task: click, metric: auc, lower: 0.52, max_drop: 0.1}
@@ -126,10 +138,17 @@ def test_metrics_json_has_what_was_promised(days):
 
 def test_the_run_folder_holds_everything(days):
     folder = days["first"].folder
-    for name in ("report/index.html", "report/metrics.json", "recipe.yaml", "log.txt", "requests.jsonl", "tensorboard"):
+    for name in (
+        "report/index.html",
+        "report/metrics.json",
+        "recipe.yaml",
+        "log.txt",
+        "requests.jsonl",
+        "tensorboard",
+    ):
         assert (folder / name).exists(), name
     page = (folder / "report/index.html").read_text()
-    assert "src=\"http" not in page and "href=\"http" not in page
+    assert 'src="http' not in page and 'href="http' not in page
 
 
 def test_an_unchanged_run_does_nothing_and_says_so(days):
@@ -175,7 +194,11 @@ def test_shuffled_labels_of_one_task_are_refused(days):
     assert (refused.code, metrics["status"], metrics["pushed"]) == (3, "refused", None)
     assert "like" in metrics["reason"] and "click" not in metrics["reason"] and "below" in metrics["reason"]
     assert {n: t["gate"] for n, t in metrics["tasks"].items()} == {
-        "click": "pass", "like": "fail", "watch_time": "none", "purchase": "pass"}
+        "click": "pass",
+        "like": "fail",
+        "watch_time": "none",
+        "purchase": "pass",
+    }
     assert days["after_shuffled"] == days["after_next_day"]
 
 
@@ -183,8 +206,23 @@ def test_two_processes_two_folders_the_same_metrics(place, days, tmp_path, small
     shuffled = place / "shuffled"
     settings = [x for s in small for x in ("--set", s)]
     ran = subprocess.run(
-        [sys.executable, "-m", "pipeline", "run", str(place / "recipe.yaml"), "--input", str(shuffled),
-         "--output", str(tmp_path), *settings], capture_output=True, text=True, cwd=tmp_path, check=False)
+        [
+            sys.executable,
+            "-m",
+            "pipeline",
+            "run",
+            str(place / "recipe.yaml"),
+            "--input",
+            str(shuffled),
+            "--output",
+            str(tmp_path),
+            *settings,
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
     assert ran.returncode == 3, ran.stdout + ran.stderr
     again = json.loads((tmp_path / "demo/latest/report/metrics.json").read_text())
     one = days["shuffled"].metrics
@@ -199,7 +237,9 @@ def test_predict_gives_what_the_run_served(days, tmp_path):
     from serving.predict import predict
 
     target = tmp_path / "scores.jsonl"
-    rows = predict(days["first"].folder.parents[1] / "serving", days["first"].folder / "requests.jsonl", str(target))
+    rows = predict(
+        days["first"].folder.parents[1] / "serving", days["first"].folder / "requests.jsonl", str(target)
+    )
     scores = [json.loads(line) for line in target.read_text().splitlines()]
     assert len(scores) == rows > 100
     assert set(scores[0]) == {"click", "like", "watch_time", "purchase", "score"}
@@ -224,9 +264,28 @@ def test_signatures_name_their_inputs_and_outputs(pushed):
     outputs = {"click", "like", "watch_time", "purchase", "score"}
     default = signatures["serving_default"]
     assert set(default.outputs) == outputs == set(signatures["serve_examples"].outputs)
-    assert set(default.inputs) == set(default.defaults) == {
-        "user_id", "segment", "country", "primary_device", "interests", "item_id", "category", "subcategory", "brand",
-        "device", "surface", "hour", "position", "age", "price", "duration_s"}
+    assert (
+        set(default.inputs)
+        == set(default.defaults)
+        == {
+            "user_id",
+            "segment",
+            "country",
+            "primary_device",
+            "interests",
+            "item_id",
+            "category",
+            "subcategory",
+            "brand",
+            "device",
+            "surface",
+            "hour",
+            "position",
+            "age",
+            "price",
+            "duration_s",
+        }
+    )
     assert set(signatures["transform_features"].outputs) == {"ids", "numbers"}
     assert (folder / "assets.extra" / "model_card.json").is_file()
 
@@ -254,10 +313,12 @@ def test_raw_rows_and_examples_answer_alike_whatever_is_missing(pushed):
                 values = draw.normal(20, 30, count).astype(np.float32).tolist()
                 feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
             missing = {tf.string: b"", tf.int64: tf.int64.min, tf.float32: np.nan}[dtype]
-            columns[name].append((values + [missing] * 7)[:7 if rank == 2 else 1])
+            columns[name].append((values + [missing] * 7)[: 7 if rank == 2 else 1])
         examples.append(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
-    raw = {n: tf.constant(columns[n] if rank == 2 else [v[0] for v in columns[n]], dtype)
-           for n, (dtype, rank) in kinds.items()}
+    raw = {
+        n: tf.constant(columns[n] if rank == 2 else [v[0] for v in columns[n]], dtype)
+        for n, (dtype, rank) in kinds.items()
+    }
     one = model.signatures["serving_default"](**raw)
     other = model.signatures["serve_examples"](examples=tf.constant(examples))
     for name in one:
@@ -276,7 +337,7 @@ def test_one_user_and_many_items_in_one_request(pushed):
     one |= {"user_id": tf.constant(["u00003"]), "interests": tf.constant([["sports", "books"]])}
     items = tf.constant(["i00001", "i00002", "i00003"])
     shared = signature(**(one | {"item_id": items}))
-    alone = [signature(**(one | {"item_id": items[i:i + 1]})) for i in range(3)]
+    alone = [signature(**(one | {"item_id": items[i : i + 1]})) for i in range(3)]
     for name in shared:
         np.testing.assert_allclose(shared[name], [a[name].numpy()[0] for a in alone], atol=1e-6)
     assert signature(**one)["click"].shape == (1,)  # everything left out
@@ -308,12 +369,18 @@ def rewritten(place: Path, tmp_path: Path, change) -> Path:
 
 
 def test_a_missing_column(place, days, go, tmp_path):
-    data = rewritten(place, tmp_path, lambda t: t.rename_columns(["device" if n == "surface" else
-                                                                  "surfaze" if n == "device" else n
-                                                                  for n in t.column_names]))
+    data = rewritten(
+        place,
+        tmp_path,
+        lambda t: t.rename_columns(
+            ["device" if n == "surface" else "surfaze" if n == "device" else n for n in t.column_names]
+        ),
+    )
     found = go(place / "recipe.yaml", data, tmp_path / "out")
     assert (found.code, found.metrics["status"], found.metrics["failure"]["step"]) == (4, "failed", "Ingest")
-    assert "surface" in found.metrics["failure"]["message"] and "surfaze" in found.metrics["failure"]["message"]
+    assert (
+        "surface" in found.metrics["failure"]["message"] and "surfaze" in found.metrics["failure"]["message"]
+    )
     assert "Push" in found.metrics["not_reached"]
 
 
@@ -357,8 +424,9 @@ def test_a_recipe_for_other_data(place, days, go, tmp_path, root):
 
 def test_values_that_break_the_schema(place, days, go, tmp_path):
     def change(table):
-        return table.set_column(table.column_names.index("position"), "position",
-                                pa.array(table["position"].to_numpy() * 100))
+        return table.set_column(
+            table.column_names.index("position"), "position", pa.array(table["position"].to_numpy() * 100)
+        )
 
     found = go(place / "recipe.yaml", rewritten(place, tmp_path, change), tmp_path / "out")
     assert (found.code, found.metrics["failure"]["step"]) == (4, "DataGate")

@@ -3,8 +3,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtl_models import (PLE, HardSharing, Layout, MMoE, MultiTaskModel, RowAdagrad, RowAdam, Task,
-                        Uncertainty, array_batches)
+from mtl_models import (
+    PLE,
+    HardSharing,
+    Layout,
+    MMoE,
+    MultiTaskModel,
+    RowAdagrad,
+    RowAdam,
+    Task,
+    Uncertainty,
+    array_batches,
+)
 
 LAYOUT = Layout.of({"user": 40, "item": 30, "tags": (12, 3)}, ["age"], {"title": 4})
 TASKS = [Task("click", "binary", offset=0.4), Task("watch", "regression", "mae", offset=5.0, scale=2.0)]
@@ -13,19 +23,34 @@ N = 512
 
 def data(seed=0, rows=N):
     rng = np.random.default_rng(seed)
-    x = {"user": rng.integers(0, 40, rows), "item": rng.integers(0, 30, rows),
-         "tags": rng.integers(-1, 12, (rows, 3)), "age": rng.normal(size=rows).astype("float32"),
-         "title": rng.normal(size=(rows, 4)).astype("float32")}
-    y = {"click": (x["age"] + (x["user"] % 2) > 0.5).astype("float32"),
-         "watch": (5 + 2 * x["age"]).astype("float32")}
+    x = {
+        "user": rng.integers(0, 40, rows),
+        "item": rng.integers(0, 30, rows),
+        "tags": rng.integers(-1, 12, (rows, 3)),
+        "age": rng.normal(size=rows).astype("float32"),
+        "title": rng.normal(size=(rows, 4)).astype("float32"),
+    }
+    y = {
+        "click": (x["age"] + (x["user"] % 2) > 0.5).astype("float32"),
+        "watch": (5 + 2 * x["age"]).astype("float32"),
+    }
     return x, y, {"click": np.ones(rows, "float32"), "watch": y["click"]}
 
 
 def model(architecture=None, embedding="adam", clip_norm=None, jit=False, **settings):
-    made = MultiTaskModel(LAYOUT, TASKS, architecture or MMoE(experts=3, units=(8,)), tower_units=(4,),
-                          **{"embedding_dim": 4, "seed": 7, **settings})
-    made.compile(keras.optimizers.Adam(0.01), RowAdam(0.01) if embedding == "adam" else RowAdagrad(0.1),
-                 clip_norm=clip_norm, jit_compile=jit)
+    made = MultiTaskModel(
+        LAYOUT,
+        TASKS,
+        architecture or MMoE(experts=3, units=(8,)),
+        tower_units=(4,),
+        **{"embedding_dim": 4, "seed": 7, **settings},
+    )
+    made.compile(
+        keras.optimizers.Adam(0.01),
+        RowAdam(0.01) if embedding == "adam" else RowAdagrad(0.1),
+        clip_norm=clip_norm,
+        jit_compile=jit,
+    )
     return made
 
 
@@ -39,8 +64,10 @@ def assert_same(left, right, **tolerance):
         np.testing.assert_allclose(a, b, **tolerance) if tolerance else np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("architecture", [
-    lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)), lambda: PLE(units=(8,))])
+@pytest.mark.parametrize(
+    "architecture",
+    [lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)), lambda: PLE(units=(8,))],
+)
 def test_learns_every_task_and_predicts_in_label_units(architecture):
     made = model(architecture(), weighting=Uncertainty(), interactions=[("user", "item")], dropout=0.05)
     x, y, w = data()
@@ -71,8 +98,7 @@ def test_forward_pass_by_hand():
 
 
 def test_loss_by_hand_and_its_logs():
-    made = model(MMoE(experts=2, units=(8,)), embedding_l2=0.1,
-                 weighting=Uncertainty(initial=0.5))
+    made = model(MMoE(experts=2, units=(8,)), embedding_l2=0.1, weighting=Uncertainty(initial=0.5))
     x, y, w = data(rows=16)
     out = {k: np.asarray(v, "float64") for k, v in made(x).items()}
     click = -np.mean(np.where(y["click"] == 1, np.log(out["click"]), np.log(1 - out["click"])))
@@ -94,8 +120,10 @@ def test_a_fully_masked_task_contributes_exactly_nothing(weighting):
     packed = LAYOUT.pack(x)
     rows = made.feature_inputs.lookup(packed)
     weights = [w["click"], np.zeros(32, "float32")]
-    results = [made._gradients(rows, packed, [y["click"], label], weights)
-               for label in (y["watch"], np.full(32, 1e6, "float32"))]
+    results = [
+        made._gradients(rows, packed, [y["click"], label], weights)
+        for label in (y["watch"], np.full(32, 1e6, "float32"))
+    ]
     (rows_a, dense_a, log_a), (rows_b, dense_b, log_b) = results
     np.testing.assert_array_equal(rows_a, rows_b)
     assert float(log_a[1][1]) == 0 and float(log_a[0]) == float(log_b[0])
@@ -181,8 +209,10 @@ def test_xla_gives_the_same_training():
     assert_same(*trained, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", [
-    lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)), lambda: PLE(units=(8,))])
+@pytest.mark.parametrize(
+    "architecture",
+    [lambda: HardSharing(units=(8,)), lambda: MMoE(experts=2, units=(8,)), lambda: PLE(units=(8,))],
+)
 def test_keras_save_and_load_continue_training_alike(tmp_path, architecture):
     made = model(architecture(), weighting=Uncertainty(), interactions="all", vector_units=3, clip_norm=1.0)
     x, y, w = data()
@@ -206,8 +236,13 @@ def test_saved_model_of_a_module_that_holds_it(tmp_path):
         def __init__(self):
             self.model = made
 
-        @tf.function(input_signature=[tf.TensorSpec((None, 5), tf.int64), tf.TensorSpec((None, 1)),
-                                      tf.TensorSpec((None, 4))])
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((None, 5), tf.int64),
+                tf.TensorSpec((None, 1)),
+                tf.TensorSpec((None, 4)),
+            ]
+        )
         def serve(self, ids, numbers, title):
             return self.model({"ids": ids, "numbers": numbers, "vector_title": title}, training=False)
 
@@ -215,15 +250,20 @@ def test_saved_model_of_a_module_that_holds_it(tmp_path):
     tf.saved_model.save(server, str(tmp_path), signatures={"serving_default": server.serve})
     packed = LAYOUT.pack(x)
     served = tf.saved_model.load(str(tmp_path)).signatures["serving_default"](
-        ids=packed["ids"], numbers=packed["numbers"], title=packed["vector_title"])
+        ids=packed["ids"], numbers=packed["numbers"], title=packed["vector_title"]
+    )
     for task, values in made.predict(x, verbose=0).items():
         np.testing.assert_allclose(served[task], values, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("layout, x", [
-    (Layout.of({"user": 5}), {"user": np.arange(4)}),
-    (Layout.of(numbers=["age"]), {"age": np.arange(4.0)}),
-    (Layout.of(vectors={"title": 2}), {"title": np.ones((4, 2))})])
+@pytest.mark.parametrize(
+    "layout, x",
+    [
+        (Layout.of({"user": 5}), {"user": np.arange(4)}),
+        (Layout.of(numbers=["age"]), {"age": np.arange(4.0)}),
+        (Layout.of(vectors={"title": 2}), {"title": np.ones((4, 2))}),
+    ],
+)
 def test_layouts_with_one_kind_of_feature(layout, x):
     made = MultiTaskModel(layout, [TASKS[0]], HardSharing(units=(4,)), embedding_l2=0.1)
     made.compile(clip_norm=1.0)

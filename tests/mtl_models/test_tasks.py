@@ -28,21 +28,29 @@ def test_binary_starts_from_its_base_rate():
     assert float(KINDS["binary"].prediction(task, np.float32(bias))) == pytest.approx(0.02)
 
 
-@pytest.mark.parametrize("settings, words", [
-    ({"kind": "bool"}, "kind 'bool'"), ({"kind": "binary", "loss": "mse"}, "does not fit"),
-    ({"kind": "binary", "offset": 1.0}, "base rate"), ({"kind": "binary", "scale": 2.0}, "no scale"),
-    ({"kind": "regression", "scale": 0.0}, "above 0"),
-    ({"kind": "binary", "loss_weight": -1.0}, "loss_weight")])
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"kind": "bool"}, "kind 'bool'"),
+        ({"kind": "binary", "loss": "mse"}, "does not fit"),
+        ({"kind": "binary", "offset": 1.0}, "base rate"),
+        ({"kind": "binary", "scale": 2.0}, "no scale"),
+        ({"kind": "regression", "scale": 0.0}, "above 0"),
+        ({"kind": "binary", "loss_weight": -1.0}, "loss_weight"),
+    ],
+)
 def test_refuses(settings, words):
     with pytest.raises(ValueError, match=words):
         Task("t", **settings)
 
 
 def test_the_package_imports_nothing_heavy_and_never_the_pipeline():
-    code = ("import sys, mtl_models, mtl_models.tasks, mtl_models.inputs.layout;"
-            "heavy = {'keras', 'tensorflow', 'numpy'} & set(sys.modules); assert not heavy, heavy;"
-            "[getattr(mtl_models, name) for name in mtl_models.__all__];"
-            "far = {m for m in sys.modules if m.split('.')[0] in"
-            " ('tfx', 'apache_beam', 'tensorflow_transform', 'tensorflow_model_analysis', 'pipeline',"
-            " 'serving')}; assert not far, far")
+    code = (
+        "import sys, mtl_models, mtl_models.tasks, mtl_models.inputs.layout;"
+        "heavy = {'keras', 'tensorflow', 'numpy'} & set(sys.modules); assert not heavy, heavy;"
+        "[getattr(mtl_models, name) for name in mtl_models.__all__];"
+        "far = {m for m in sys.modules if m.split('.')[0] in"
+        " ('tfx', 'apache_beam', 'tensorflow_transform', 'tensorflow_model_analysis', 'pipeline',"
+        " 'serving')}; assert not far, far"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

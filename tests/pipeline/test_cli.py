@@ -12,7 +12,9 @@ HEAVY = ("numpy", "pandas", "pyarrow", "keras", "tensorflow", "tfx", "apache_bea
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "pipeline", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def test_help_imports_nothing_heavy():
@@ -21,8 +23,18 @@ def test_help_imports_nothing_heavy():
 
 
 def test_every_command_has_help():
-    for path in ([], ["run"], ["recipe"], ["recipe", "check"], ["recipe", "show"], ["recipe", "schema"], ["data"],
-                 ["data", "demo"], ["report"], ["predict"]):
+    for path in (
+        [],
+        ["run"],
+        ["recipe"],
+        ["recipe", "check"],
+        ["recipe", "show"],
+        ["recipe", "schema"],
+        ["data"],
+        ["data", "demo"],
+        ["report"],
+        ["predict"],
+    ):
         found = CliRunner().invoke(mtl, [*path, "--help"])
         assert found.exit_code == 0 and "Usage:" in found.output
 
@@ -45,10 +57,17 @@ def test_a_wrong_recipe_exits_2_and_says_where(root, tmp_path):
         assert "Traceback" not in found.stderr
 
 
-@pytest.mark.parametrize("arguments", [
-    ("run", "nowhere.yaml"), ("run",), ("nonsense",), ("data", "demo", "--out", "x", "--rows", "0"),
-    ("predict", "--model", "nowhere", "--input", "nothing.jsonl"), ("report", "nowhere"),
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "nowhere.yaml"),
+        ("run",),
+        ("nonsense",),
+        ("data", "demo", "--out", "x", "--rows", "0"),
+        ("predict", "--model", "nowhere", "--input", "nothing.jsonl"),
+        ("report", "nowhere"),
+    ],
+)
 def test_bad_arguments_exit_2(arguments):
     found = CliRunner().invoke(mtl, list(arguments))
     assert found.exit_code == 2 and "Error" in found.output
@@ -66,15 +85,22 @@ def test_report_of_something_else(tmp_path):
 
 def test_inputs_that_are_missing_exit_4_and_leave_a_report(root, tmp_path):
     (tmp_path / "empty").mkdir()
-    found = run("run", str(root / "data/census/recipe.yaml"), "--input", str(tmp_path / "empty"),
-                "--output", str(tmp_path / "out"))
+    found = run(
+        "run",
+        str(root / "data/census/recipe.yaml"),
+        "--input",
+        str(tmp_path / "empty"),
+        "--output",
+        str(tmp_path / "out"),
+    )
     assert found.returncode == 4
     assert "census-income.data.bz2" in found.stdout
     assert (tmp_path / "out/census/latest/report/index.html").is_file()
 
 
 def test_two_runs_in_one_folder(root, tmp_path):
-    from pipeline.run import Busy, _only_one, run as run_recipe
+    from pipeline.run import Busy, _only_one
+    from pipeline.run import run as run_recipe
 
     (tmp_path / "census").mkdir()
     with _only_one(tmp_path / "census"), pytest.raises(Busy, match="another run"):

@@ -27,19 +27,22 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize(("file", "changed"), [
-    ("mtl_models/architectures/mmoe.py", {"trainer"}),
-    ("mtl_models/architectures/ple.py", set()),  # not chosen
-    ("mtl_models/training/objective.py", {"trainer"}),  # reached through the lazy names of mtl_models
-    ("pipeline/ingest/catalogs.py", {"ingest"}),
-    ("pipeline/ingest/numpy_operations.py", {"ingest", "vocabularies", "transform", "trainer"}),
-    ("pipeline/evaluation/gauc.py", {"evaluate"}),
-    ("pipeline/tensor_operations.py", {"transform"}),
-    ("serving/standalone.py", {"check"}),
-    ("pipeline/report/page.py", set()),
-    ("requirements.lock", set(STEPS)),
-    ("pipeline/recipe/expressions.py", set(STEPS) - {"gate"}),
-])
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("mtl_models/architectures/mmoe.py", {"trainer"}),
+        ("mtl_models/architectures/ple.py", set()),  # not chosen
+        ("mtl_models/training/objective.py", {"trainer"}),  # reached through the lazy names of mtl_models
+        ("pipeline/ingest/catalogs.py", {"ingest"}),
+        ("pipeline/ingest/numpy_operations.py", {"ingest", "vocabularies", "transform", "trainer"}),
+        ("pipeline/evaluation/gauc.py", {"evaluate"}),
+        ("pipeline/tensor_operations.py", {"transform"}),
+        ("serving/standalone.py", {"check"}),
+        ("pipeline/report/page.py", set()),
+        ("requirements.lock", set(STEPS)),
+        ("pipeline/recipe/expressions.py", set(STEPS) - {"gate"}),
+    ],
+)
 def test_one_more_line(tree, file, changed):
     before = {step: digests.code_digest(*modules) for step, modules in STEPS.items()}
     with (tree / file).open("a") as out:

@@ -48,9 +48,25 @@ gates: none
 """)
 HOUR = 3_600_000
 ROWS = [
-    {"id": 7, "price": 1.0, "at": 2 * HOUR, "word": "a", "tags": ["x", "y", "z"], "vector": [1.0, 2.0], "clicked": 1},
+    {
+        "id": 7,
+        "price": 1.0,
+        "at": 2 * HOUR,
+        "word": "a",
+        "tags": ["x", "y", "z"],
+        "vector": [1.0, 2.0],
+        "clicked": 1,
+    },
     {"id": 7, "price": 3.0, "at": 2 * HOUR, "word": "b", "tags": ["x"], "vector": [3.0, 4.0], "clicked": 0},
-    {"id": 9_007_199_254_740_993, "price": 5.0, "at": 5 * HOUR, "word": "a", "tags": [], "vector": [5.0, 6.0], "clicked": 0},
+    {
+        "id": 9_007_199_254_740_993,
+        "price": 5.0,
+        "at": 5 * HOUR,
+        "word": "a",
+        "tags": [],
+        "vector": [5.0, 6.0],
+        "clicked": 0,
+    },
     {"tags": ["unseen"], "clicked": 1},
 ]
 
@@ -82,14 +98,23 @@ def transformed(tmp_path_factory):
     write_vocabularies(RECIPE, folder / "examples", folder / "vocabularies")
     layout = read_layout(folder / "vocabularies")
 
-    kinds = {"id": tf.int64, "at": tf.int64, "price": tf.float32, "word": tf.string, "tags": tf.string,
-             "vector": tf.float32, "click/label": tf.float32, "click/mask": tf.float32, "click/weight": tf.float32}
+    kinds = {
+        "id": tf.int64,
+        "at": tf.int64,
+        "price": tf.float32,
+        "word": tf.string,
+        "tags": tf.string,
+        "vector": tf.float32,
+        "click/label": tf.float32,
+        "click/mask": tf.float32,
+        "click/weight": tf.float32,
+    }
     spec = {n: tf.io.VarLenFeature(k) for n, k in kinds.items()}
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     rows = [_instance(r) for r in ROWS]
     config = {"recipe": RECIPE.model_dump_json(), "vocabularies": str(folder / "vocabularies")}
     with tft_beam.Context(temp_dir=tempfile.mkdtemp(dir=folder)):
-        function = ((rows[:3], metadata) | tft_beam.AnalyzeDataset(lambda x: preprocessing_fn(x, config)))
+        function = (rows[:3], metadata) | tft_beam.AnalyzeDataset(lambda x: preprocessing_fn(x, config))
         (found, _) = ((rows, metadata), function) | tft_beam.TransformDataset()
     assert tft.__version__
     return layout, {n: np.stack([np.asarray(r[n]) for r in found]) for n in found[0]}
@@ -104,7 +129,9 @@ def _example(tf, row):
         elif name in ("price", "vector"):
             feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
         else:
-            feature[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[v.encode() for v in values]))
+            feature[name] = tf.train.Feature(
+                bytes_list=tf.train.BytesList(value=[v.encode() for v in values])
+            )
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
 
@@ -118,7 +145,7 @@ def local(transformed, name):
     """A feature's ids as its own rows; -1 stays."""
     layout, columns = transformed
     slots = next(f for f in layout.categorical if f.name == name)
-    ids = columns["ids"][:, slots.first_slot:slots.first_slot + slots.length]
+    ids = columns["ids"][:, slots.first_slot : slots.first_slot + slots.length]
     return np.where(ids >= 0, ids - slots.first_row, ids).tolist()
 
 
@@ -151,7 +178,9 @@ def test_every_row_of_the_table_belongs_to_one_feature(transformed):
 def test_scalings_with_the_mean_for_missing(transformed):
     np.testing.assert_allclose(number(transformed, "price"), [0, 0.5, 1, 0.5], atol=1e-6)
     deviation = np.std([1.0, 3.0, 5.0])
-    np.testing.assert_allclose(number(transformed, "price_standard"), [-2 / deviation, 0, 2 / deviation, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        number(transformed, "price_standard"), [-2 / deviation, 0, 2 / deviation, 0], atol=1e-6
+    )
     logs = np.log1p([1.0, 3.0, 5.0])
     want = [*((logs - logs.mean()) / logs.std()), 0]
     np.testing.assert_allclose(number(transformed, "price_log"), want, atol=1e-6)

@@ -49,23 +49,32 @@ def example(**columns) -> bytes:
 
 
 def test_examples_to_inputs_and_to_rows():
-    serialized = tf.constant([example(id=[7], price=[2.5], word=[b"x"], tags=[b"a", b"b"], vector=[1.0, 2.0]),
-                              example(tags=[b"c"])])
+    serialized = tf.constant(
+        [
+            example(id=[7], price=[2.5], word=[b"x"], tags=[b"a", b"b"], vector=[1.0, 2.0]),
+            example(tags=[b"c"]),
+        ]
+    )
     found = inputs.parse_examples(serialized, RECIPE)
     assert found["id"].numpy().tolist() == [7, tf.int64.min]
     assert found["tags"].numpy().tolist() == [[b"a", b"b"], [b"c", b""]]
     assert np.isnan(found["price"].numpy()[1]) and np.isnan(found["vector"].numpy()[1]).all()
     rows = requests.to_rows({n: x.numpy() for n, x in found.items()})
-    assert rows == [{"id": 7, "price": 2.5, "word": "x", "tags": ["a", "b"], "vector": [1.0, 2.0]},
-                    {"tags": ["c"], "vector": []}]
+    assert rows == [
+        {"id": 7, "price": 2.5, "word": "x", "tags": ["a", "b"], "vector": [1.0, 2.0]},
+        {"tags": ["c"], "vector": []},
+    ]
 
 
-@pytest.mark.parametrize(("dense", "values", "indices"), [
-    (tf.constant([3, tf.int64.min, 5], tf.int64), [3, 5], [[0, 0], [2, 0]]),
-    (tf.constant([np.nan, 1.0], tf.float32), [1.0], [[1, 0]]),
-    (tf.constant(["", "a"]), [b"a"], [[1, 0]]),
-    (tf.constant([["a", ""], ["", "b"]]), [b"a", b"b"], [[0, 0], [1, 1]]),
-])
+@pytest.mark.parametrize(
+    ("dense", "values", "indices"),
+    [
+        (tf.constant([3, tf.int64.min, 5], tf.int64), [3, 5], [[0, 0], [2, 0]]),
+        (tf.constant([np.nan, 1.0], tf.float32), [1.0], [[1, 0]]),
+        (tf.constant(["", "a"]), [b"a"], [[1, 0]]),
+        (tf.constant([["a", ""], ["", "b"]]), [b"a", b"b"], [[0, 0], [1, 1]]),
+    ],
+)
 def test_missing_values_are_left_out(dense, values, indices):
     sparse = inputs.as_sparse(dense)
     assert sparse.values.numpy().tolist() == values
@@ -74,8 +83,13 @@ def test_missing_values_are_left_out(dense, values, indices):
 
 
 def test_one_row_is_shared_by_all():
-    found = inputs.one_batch({"user": tf.constant([4], tf.int64), "item": tf.constant([1, 2, 3], tf.int64),
-                              "tags": tf.constant([["a", "b"]])})
+    found = inputs.one_batch(
+        {
+            "user": tf.constant([4], tf.int64),
+            "item": tf.constant([1, 2, 3], tf.int64),
+            "tags": tf.constant([["a", "b"]]),
+        }
+    )
     assert found["user"].numpy().tolist() == [4, 4, 4]
     assert found["tags"].numpy().tolist() == [[b"a", b"b"]] * 3
 

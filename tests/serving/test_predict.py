@@ -13,12 +13,23 @@ from serving.predict import PredictError, predict
 class Echo(tf.Module):
     """`seen`: length of the id; `sum`: the price, or -1 where missing; `tags`: how many."""
 
-    @tf.function(input_signature=[{
-        "id": tf.TensorSpec([None], tf.string, "id"), "price": tf.TensorSpec([None], tf.float32, "price"),
-        "n": tf.TensorSpec([None], tf.int64, "n"), "tags": tf.TensorSpec([None, None], tf.string, "tags")}])
+    @tf.function(
+        input_signature=[
+            {
+                "id": tf.TensorSpec([None], tf.string, "id"),
+                "price": tf.TensorSpec([None], tf.float32, "price"),
+                "n": tf.TensorSpec([None], tf.int64, "n"),
+                "tags": tf.TensorSpec([None, None], tf.string, "tags"),
+            }
+        ]
+    )
     def call(self, x):
-        return {"length": tf.strings.length(x["id"]), "price": tf.where(tf.math.is_nan(x["price"]), -1.0, x["price"]),
-                "n": x["n"], "tags": tf.reduce_sum(tf.cast(x["tags"] != "", tf.int32), 1)}
+        return {
+            "length": tf.strings.length(x["id"]),
+            "price": tf.where(tf.math.is_nan(x["price"]), -1.0, x["price"]),
+            "n": x["n"],
+            "tags": tf.reduce_sum(tf.cast(x["tags"] != "", tf.int32), 1),
+        }
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +68,23 @@ def test_parquet_in_and_out(model, tmp_path):
     assert pq.read_table(tmp_path / "out.parquet")["length"].to_pylist() == [3]
 
 
-@pytest.mark.parametrize(("name", "text", "said"), [
-    ("rows.csv", "foo,bar\n1,2\n", "none of the model's inputs"),
-    ("rows.csv", "id,tags\na,x|y\n", "tags is a list"),
-    ("rows.csv", "id,price\na,cheap\n", "column price does not fit the model's float32"),
-    ("rows.jsonl", '{"id": "a", "n": 1.5}\n', "1.5 is not a whole number"),
-    ("rows.jsonl", '{"n": 99999999999999999999}\n', "cannot be read|does not fit"),
-    ("rows.jsonl", "{not json}\n", "cannot be read as jsonl"),
-    ("rows.jsonl", "[1, 2]\n", "cannot be read as jsonl"),
-    ("rows.jsonl", '{"tags": "x|y"}\n', "is not a list"),
-    ("rows.jsonl", '{"id": 7}\n', "written in quotes"),
-    ("rows.jsonl", "", "has no rows"),
-    ("rows.csv", "id,id\na,b\n", "more than one column named id|cannot be read as csv"),
-    ("rows.txt", "id\n", "the ending must be"),
-])
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("rows.csv", "foo,bar\n1,2\n", "none of the model's inputs"),
+        ("rows.csv", "id,tags\na,x|y\n", "tags is a list"),
+        ("rows.csv", "id,price\na,cheap\n", "column price does not fit the model's float32"),
+        ("rows.jsonl", '{"id": "a", "n": 1.5}\n', "1.5 is not a whole number"),
+        ("rows.jsonl", '{"n": 99999999999999999999}\n', "cannot be read|does not fit"),
+        ("rows.jsonl", "{not json}\n", "cannot be read as jsonl"),
+        ("rows.jsonl", "[1, 2]\n", "cannot be read as jsonl"),
+        ("rows.jsonl", '{"tags": "x|y"}\n', "is not a list"),
+        ("rows.jsonl", '{"id": 7}\n', "written in quotes"),
+        ("rows.jsonl", "", "has no rows"),
+        ("rows.csv", "id,id\na,b\n", "more than one column named id|cannot be read as csv"),
+        ("rows.txt", "id\n", "the ending must be"),
+    ],
+)
 def test_files_that_do_not_fit(model, tmp_path, name, text, said):
     (tmp_path / name).write_text(text)
     with pytest.raises(PredictError, match=said):

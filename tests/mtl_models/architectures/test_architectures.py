@@ -69,7 +69,7 @@ def test_ple_of_two_levels_by_hand(x):
         kernel, gate_kernel = layer.expert_stacks[level].kernels[0].numpy(), layer.gates[level].kernel.numpy()
         experts = [relu(inputs[owner[e]] @ kernel[e]) for e in range(5)]
         mixed = {}
-        for g, name in enumerate(["a", "b", "shared"][:2 if level else 3]):
+        for g, name in enumerate(["a", "b", "shared"][: 2 if level else 3]):
             weights = softmax((inputs[name] @ gate_kernel[g])[:, sees[name]])
             mixed[name] = sum(weights[:, [i]] * experts[e] for i, e in enumerate(sees[name]))
         inputs = mixed
@@ -78,8 +78,14 @@ def test_ple_of_two_levels_by_hand(x):
     np.testing.assert_allclose(outputs[:, 1], inputs["b"], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", [MMoE(experts=3, units=(4,)), PLE(levels=3, units=(4,)),
-                                          PLE(levels=1, task_experts=1, shared_experts=0, units=(4,))])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        MMoE(experts=3, units=(4,)),
+        PLE(levels=3, units=(4,)),
+        PLE(levels=1, task_experts=1, shared_experts=0, units=(4,)),
+    ],
+)
 def test_every_gate_names_the_experts_it_weighs(architecture):
     layer = built(architecture, ("a", "shared", "b"))
     weights, names = layer.gate_weights(X), layer.gate_experts()
@@ -100,10 +106,14 @@ def test_a_task_gradient_does_not_reach_another_tasks_experts():
     assert (gradient[1] == 0).all()
 
 
-@pytest.mark.parametrize("settings, words", [
-    ({"levels": 0}, "at least one level"),
-    ({"levels": 1, "task_experts": 0, "shared_experts": 0}, "one expert"),
-    ({"levels": 2, "shared_experts": 0}, "shared expert")])
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"levels": 0}, "at least one level"),
+        ({"levels": 1, "task_experts": 0, "shared_experts": 0}, "one expert"),
+        ({"levels": 2, "shared_experts": 0}, "shared expert"),
+    ],
+)
 def test_ple_refuses_what_it_cannot_be(settings, words):
     with pytest.raises(ValueError, match=words):
         PLE(**settings)
@@ -115,7 +125,8 @@ def test_a_layer_serves_one_model():
         layer.bind(["a"], 0)
 
 
-@pytest.mark.parametrize("architecture", [HardSharing(units=(3,), dropout=0.5), MMoE(experts=2),
-                                          PLE(levels=3, task_experts=1)])
+@pytest.mark.parametrize(
+    "architecture", [HardSharing(units=(3,), dropout=0.5), MMoE(experts=2), PLE(levels=3, task_experts=1)]
+)
 def test_config_round_trip(architecture):
     assert type(architecture).from_config(architecture.get_config()).get_config() == architecture.get_config()

@@ -5,8 +5,11 @@ from mtl_models import FeatureInputs, Layout
 
 LAYOUT = Layout.of({"user": 4, "item": 3, "tags": (5, 3), "tab": 2}, ["age"], {"title": 2})
 IDS = np.array([[1, 6, 8, 11, -1, 12], [3, -1, -1, -1, -1, 13]], "int64")
-PACKED = {"ids": IDS, "numbers": np.array([[.5], [2]], "float32"),
-          "vector_title": np.array([[1, 2], [3, 4]], "float32")}
+PACKED = {
+    "ids": IDS,
+    "numbers": np.array([[0.5], [2]], "float32"),
+    "vector_title": np.array([[1, 2], [3, 4]], "float32"),
+}
 
 
 def built(**settings):
@@ -17,15 +20,17 @@ def built(**settings):
 
 def numpy_embeddings(table):
     zero = np.zeros(2, "float32")
-    return np.array([[table[1], table[6], (table[8] + table[11]) / 2, table[12]],
-                     [table[3], zero, zero, table[13]]])
+    return np.array(
+        [[table[1], table[6], (table[8] + table[11]) / 2, table[12]], [table[3], zero, zero, table[13]]]
+    )
 
 
 @pytest.mark.parametrize("rows", [2, 1])
 def test_by_hand(rows):
     layer = built()
-    expected = np.concatenate([numpy_embeddings(layer.table.numpy()).reshape(2, -1), PACKED["numbers"],
-                               PACKED["vector_title"]], 1)
+    expected = np.concatenate(
+        [numpy_embeddings(layer.table.numpy()).reshape(2, -1), PACKED["numbers"], PACKED["vector_title"]], 1
+    )
     out = np.asarray(layer({k: v[:rows] for k, v in PACKED.items()}))
     assert out.shape[1] == layer.width
     np.testing.assert_allclose(out, expected[:rows], rtol=1e-6)
@@ -45,8 +50,11 @@ def test_interactions_are_dot_products():
 def test_vectors_are_projected():
     layer = built(vector_units=3)
     dense = layer.projections["title"]
-    np.testing.assert_allclose(np.asarray(layer(PACKED))[:, -3:],
-                               PACKED["vector_title"] @ dense.kernel.numpy() + dense.bias.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(layer(PACKED))[:, -3:],
+        PACKED["vector_title"] @ dense.kernel.numpy() + dense.bias.numpy(),
+        rtol=1e-5,
+    )
 
 
 def test_no_categorical_features():
@@ -55,8 +63,10 @@ def test_no_categorical_features():
     np.testing.assert_array_equal(layer({"numbers": PACKED["numbers"]}), PACKED["numbers"])
 
 
-@pytest.mark.parametrize("interactions, words", [([("user", "age")], "'age' is not a categorical"),
-                                                 (["user"], "not a pair"), ("some", "not a pair")])
+@pytest.mark.parametrize(
+    "interactions, words",
+    [([("user", "age")], "'age' is not a categorical"), (["user"], "not a pair"), ("some", "not a pair")],
+)
 def test_refuses_an_interaction(interactions, words):
     with pytest.raises(ValueError, match=words):
         built(interactions=interactions)

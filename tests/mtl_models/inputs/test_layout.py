@@ -10,7 +10,10 @@ LAYOUT = Layout.of({"user": 10, "tags": (5, 3), "item": 7}, ["age", "price"], {"
 
 def test_rows_and_columns_are_given_out_in_order():
     assert [(f.first_row, f.rows, f.first_slot, f.length) for f in LAYOUT.categorical] == [
-        (0, 10, 0, 1), (10, 5, 1, 3), (15, 7, 4, 1)]
+        (0, 10, 0, 1),
+        (10, 5, 1, 3),
+        (15, 7, 4, 1),
+    ]
     assert (LAYOUT.table_rows, LAYOUT.id_slots) == (22, 5)
 
 
@@ -19,26 +22,37 @@ def test_json_round_trip():
 
 
 def test_packs_named_columns():
-    packed = LAYOUT.pack({"user": np.array([3, 9]), "tags": np.array([[0, 4], [-1, -1]]),
-                          "item": np.array([[6], [7]]), "age": np.array([1, 2]), "price": np.array([.5, .25]),
-                          "title": np.ones((2, 4))})
+    packed = LAYOUT.pack(
+        {
+            "user": np.array([3, 9]),
+            "tags": np.array([[0, 4], [-1, -1]]),
+            "item": np.array([[6], [7]]),
+            "age": np.array([1, 2]),
+            "price": np.array([0.5, 0.25]),
+            "title": np.ones((2, 4)),
+        }
+    )
     # item 7 is outside its 7 rows: no value, and never another feature's row
     np.testing.assert_array_equal(packed["ids"], [[3, 10, 14, -1, 21], [9, -1, -1, -1, -1]])
-    np.testing.assert_array_equal(packed["numbers"], [[1, .5], [2, .25]])
+    np.testing.assert_array_equal(packed["numbers"], [[1, 0.5], [2, 0.25]])
     assert set(packed) == {"ids", "numbers", "vector_title"}
 
 
 def test_packed_inputs_pass_unchanged():
-    packed = {"ids": np.zeros((2, 5), "int64"), "numbers": np.ones((2, 2), "float32"),
-              "vector_title": np.ones((2, 4), "float32")}
+    packed = {
+        "ids": np.zeros((2, 5), "int64"),
+        "numbers": np.ones((2, 2), "float32"),
+        "vector_title": np.ones((2, 4), "float32"),
+    }
     for key, value in LAYOUT.pack(packed).items():
         np.testing.assert_array_equal(value, packed[key])
 
 
 def test_a_gap_between_columns_holds_no_value():
     layout = Layout((CategoricalSlots("a", 0, 2, 0), CategoricalSlots("b", 5, 2, 3)))
-    np.testing.assert_array_equal(layout.pack({"a": np.array([1]), "b": np.array([0])})["ids"],
-                                  [[1, -1, -1, 5]])
+    np.testing.assert_array_equal(
+        layout.pack({"a": np.array([1]), "b": np.array([0])})["ids"], [[1, -1, -1, 5]]
+    )
 
 
 def test_absent_parts_are_absent():
@@ -47,14 +61,23 @@ def test_absent_parts_are_absent():
     assert (layout.table_rows, layout.id_slots) == (0, 0)
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: Layout.of({"a": 2}, ["a"]), "repeated: a"),
-    (lambda: Layout.of({"ids": 2}), "'ids' names a packed input"),
-    (lambda: Layout.of({"a": 0}), "'a' needs rows"),
-    (lambda: Layout(), "at least one feature"),
-    (lambda: Layout((CategoricalSlots("a", 0, 3, 0), CategoricalSlots("b", 2, 2, 1))), "share table rows"),
-    (lambda: Layout((CategoricalSlots("a", 0, 3, 0, 2), CategoricalSlots("b", 3, 2, 1))),
-     "share ids columns")])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: Layout.of({"a": 2}, ["a"]), "repeated: a"),
+        (lambda: Layout.of({"ids": 2}), "'ids' names a packed input"),
+        (lambda: Layout.of({"a": 0}), "'a' needs rows"),
+        (lambda: Layout(), "at least one feature"),
+        (
+            lambda: Layout((CategoricalSlots("a", 0, 3, 0), CategoricalSlots("b", 2, 2, 1))),
+            "share table rows",
+        ),
+        (
+            lambda: Layout((CategoricalSlots("a", 0, 3, 0, 2), CategoricalSlots("b", 3, 2, 1))),
+            "share ids columns",
+        ),
+    ],
+)
 def test_refuses(make, words):
     with pytest.raises(ValueError, match=words):
         make()

@@ -32,8 +32,9 @@ def test_hidden_experts_weigh_exactly_nothing():
     weights = np.asarray(layer(x))
     assert (weights[:, 0, [1, 2]] == 0).all() and (weights[:, 1, 0] == 0).all()
     np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
-    np.testing.assert_allclose(weights[:, 0, [0, 3]], softmax(x @ layer.kernel.numpy()[0][:, [0, 3]]),
-                               rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(
+        weights[:, 0, [0, 3]], softmax(x @ layer.kernel.numpy()[0][:, [0, 3]]), rtol=1e-4, atol=1e-7
+    )
 
 
 def test_a_gate_without_experts_is_refused():

@@ -22,9 +22,13 @@ def dense_adam(w, slots, g, t, o):
     return w - 0.1 * m / (np.sqrt(v) + 1e-7 / np.sqrt(1 - 0.999**t))
 
 
-@pytest.mark.parametrize("make, reference, slots", [
-    (lambda: RowAdagrad(0.1, initial_accumulator=0.01), dense_adagrad, {"a": 0.01}),
-    (lambda: RowAdam(0.1), dense_adam, {"m": 0.0, "v": 0.0})])
+@pytest.mark.parametrize(
+    "make, reference, slots",
+    [
+        (lambda: RowAdagrad(0.1, initial_accumulator=0.01), dense_adagrad, {"a": 0.01}),
+        (lambda: RowAdam(0.1), dense_adam, {"m": 0.0, "v": 0.0}),
+    ],
+)
 def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slots):
     rng = np.random.default_rng(0)
     start = rng.normal(size=(ROWS, DIM)).astype("float32")
@@ -75,8 +79,9 @@ def test_adam_equals_keras_where_every_row_is_touched():
 
 def test_a_schedule_sets_the_rate():
     table = keras.Variable(np.zeros((2, 1), "float32"))
-    optimizer = RowAdagrad(keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.0]),
-                           initial_accumulator=0.0)
+    optimizer = RowAdagrad(
+        keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.0]), initial_accumulator=0.0
+    )
     optimizer.build([table])
     for _ in range(3):
         optimizer.apply_rows(tf.constant([1], tf.int64), tf.ones((1, 1)))

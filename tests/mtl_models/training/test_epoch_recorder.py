@@ -12,14 +12,20 @@ LAYOUT = Layout.of({"user": 50})
 def data(seed, rows=200):
     rng = np.random.default_rng(seed)
     user = rng.integers(0, 50, rows)
-    y = {"click": (rng.random(rows) < 0.2 + 0.6 * (user % 2)).astype("float32"),
-         "watch": (user % 5 + rng.normal(size=rows)).astype("float32")}
+    y = {
+        "click": (rng.random(rows) < 0.2 + 0.6 * (user % 2)).astype("float32"),
+        "watch": (user % 5 + rng.normal(size=rows)).astype("float32"),
+    }
     return {"user": user}, y, {t: np.ones(rows, "float32") for t in y}
 
 
 def fit(recorder, epochs=12, rate=0.1):
-    made = MultiTaskModel(LAYOUT, [Task("click", "binary"), Task("watch", "regression")],
-                          MMoE(experts=2, units=(16,)), embedding_dim=8)
+    made = MultiTaskModel(
+        LAYOUT,
+        [Task("click", "binary"), Task("watch", "regression")],
+        MMoE(experts=2, units=(16,)),
+        embedding_dim=8,
+    )
     made.compile(keras.optimizers.Adam(0.01), RowAdam(rate))
     made.fit(array_batches(data(0), 32), epochs=epochs, verbose=0, callbacks=[recorder])
     return made
@@ -27,9 +33,10 @@ def fit(recorder, epochs=12, rate=0.1):
 
 def test_restores_the_best_epoch_and_stops_after_patience():
     x, y, w = data(1)
-    recorder = EpochRecorder((x, y, w), Objective({"click": 1, "watch": 1}), groups=x["user"] // 10,
-                             patience=2)
-    made = fit(recorder, epochs=40)
+    recorder = EpochRecorder(
+        (x, y, w), Objective({"click": 1, "watch": 1}), groups=x["user"] // 10, patience=2
+    )
+    fit(recorder, epochs=40)
     objectives = [entry["objective"] for entry in recorder.history]
     best = int(np.argmax(objectives))
     assert recorder.best_epoch == best + 1

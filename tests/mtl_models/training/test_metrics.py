@@ -12,7 +12,8 @@ def test_auc_equals_sklearn(levels, weighted):
     labels, scores = rng.integers(0, 2, 500), rng.integers(0, levels, 500) / levels
     weights = rng.integers(0, 4, 500) * 0.5 if weighted else None
     assert metrics.auc(labels, scores, weights) == pytest.approx(
-        roc_auc_score(labels, scores, sample_weight=weights), abs=1e-12)
+        roc_auc_score(labels, scores, sample_weight=weights), abs=1e-12
+    )
 
 
 def test_gauc_is_the_mean_of_each_groups_auc_by_its_rows():
@@ -30,17 +31,17 @@ def test_gauc_is_the_mean_of_each_groups_auc_by_its_rows():
 
 
 def test_rows_without_weight_do_not_count():
-    labels, scores, weights = np.array([1, 0, 0]), np.array([.9, .1, .99]), np.array([1, 1, 0])
+    labels, scores, weights = np.array([1, 0, 0]), np.array([0.9, 0.1, 0.99]), np.array([1, 1, 0])
     assert metrics.auc(labels, scores, weights) == 1.0
     assert metrics.mae(labels, scores, weights) == pytest.approx(0.1)
     assert metrics.rmse(labels, scores, weights) == pytest.approx(0.1)
-    assert metrics.logloss(labels, scores, weights) == pytest.approx(log_loss([1, 0], [.9, .1]))
+    assert metrics.logloss(labels, scores, weights) == pytest.approx(log_loss([1, 0], [0.9, 0.1]))
 
 
 def test_undefined_is_none():
-    assert metrics.auc([1, 1], [.2, .3]) is None
-    assert metrics.auc([1, 0], [.2, .3], [0, 0]) is None
-    assert metrics.gauc([1, 0], [.2, .3], [7, 8]) is None
+    assert metrics.auc([1, 1], [0.2, 0.3]) is None
+    assert metrics.auc([1, 0], [0.2, 0.3], [0, 0]) is None
+    assert metrics.gauc([1, 0], [0.2, 0.3], [7, 8]) is None
     assert metrics.mae([1.0], [2.0], [0.0]) is None and metrics.rmse([1.0], [2.0], [0.0]) is None
 
 

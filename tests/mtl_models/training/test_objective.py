@@ -28,9 +28,14 @@ def test_combines_by_weight_and_leaves_out_the_undefined():
         objective.combine({"click": None, "watch": None})
 
 
-@pytest.mark.parametrize("objective, words", [
-    (Objective({"buy": 1}), "'buy' is not a task"), (Objective({"click": 0}), "one of them above"),
-    (Objective({"click": 1}, {"click": "mae"}), "'mae' is not a metric of the binary")])
+@pytest.mark.parametrize(
+    "objective, words",
+    [
+        (Objective({"buy": 1}), "'buy' is not a task"),
+        (Objective({"click": 0}), "one of them above"),
+        (Objective({"click": 1}, {"click": "mae"}), "'mae' is not a metric of the binary"),
+    ],
+)
 def test_refuses(objective, words):
     with pytest.raises(ValueError, match=words):
         objective.check([CLICK, WATCH])

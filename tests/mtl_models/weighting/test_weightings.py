@@ -24,8 +24,9 @@ def test_uncertainty_has_the_form_of_each_kind():
     s = np.array([0.7, -1.2], "float32")
     weighting.log_variances.assign(s)
     sigma = np.exp(s / 2)
-    np.testing.assert_allclose(weighting(np.ones(2, "float32")),
-                               [1 / sigma[0] ** 2, 1 / (2 * sigma[1] ** 2)], rtol=1e-6)
+    np.testing.assert_allclose(
+        weighting(np.ones(2, "float32")), [1 / sigma[0] ** 2, 1 / (2 * sigma[1] ** 2)], rtol=1e-6
+    )
     np.testing.assert_allclose(weighting.regularization(), np.log(sigma), rtol=1e-6)
 
 

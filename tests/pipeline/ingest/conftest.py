@@ -24,16 +24,28 @@ from pipeline.ingest.write_stage import WriteStage
 from pipeline.recipe import Recipe, loads
 
 SHOP = {
-    "version": 1, "name": "shop",
-    "sources": {"log": {"files": "log.csv", "columns": {
-        "user": "int", "item": "string", "at": {"type": "time", "unit": "ms"}, "price": "float",
-        "clicked": {"type": "int", "known": "after"}}}},
+    "version": 1,
+    "name": "shop",
+    "sources": {
+        "log": {
+            "files": "log.csv",
+            "columns": {
+                "user": "int",
+                "item": "string",
+                "at": {"type": "time", "unit": "ms"},
+                "price": "float",
+                "clicked": {"type": "int", "known": "after"},
+            },
+        }
+    },
     "roles": {"user": "user", "item": "item", "time": "at"},
     "features": {"user": {"kind": "categorical"}, "price": {"kind": "numeric"}},
     "tasks": {"click": {"kind": "binary", "label": "clicked"}},
     "splits": {"by": "hash", "of": "row", "validation": 0.2, "test": 0.2},
     "dead": {"max_share": 1.0},
-    "model": {"architecture": {"name": "hard_sharing"}}, "weighting": {"name": "equal"}, "gates": "none",
+    "model": {"architecture": {"name": "hard_sharing"}},
+    "weighting": {"name": "equal"},
+    "gates": "none",
 }
 
 
@@ -88,7 +100,7 @@ def records(path: Path) -> list[bytes]:
     content, found, place = gzip.decompress(path.read_bytes()), [], 0
     while place < len(content):
         (length,) = struct.unpack_from("<Q", content, place)
-        found.append(content[place + 12:place + 12 + length])
+        found.append(content[place + 12 : place + 12 + length])
         place += length + 16
     return found
 
@@ -98,8 +110,14 @@ def payloads():
     """Split → the serialized examples that were written, in order."""
 
     def read(output_dir: Path) -> dict[str, list[bytes]]:
-        return {split: [record for shard in sorted((output_dir / f"Split-{split}").glob("data_tfrecord-*.gz"))
-                        for record in records(shard)] for split in SPLITS}
+        return {
+            split: [
+                record
+                for shard in sorted((output_dir / f"Split-{split}").glob("data_tfrecord-*.gz"))
+                for record in records(shard)
+            ]
+            for split in SPLITS
+        }
 
     return read
 
@@ -110,8 +128,9 @@ def tables(payloads):
     rows."""
 
     def read(recipe: Recipe, output_dir: Path) -> dict[str, pa.RecordBatch | None]:
-        plain = schema_pb2.Schema(feature=[schema_pb2.Feature(name=f.name, type=f.type)
-                                           for f in schema_proto(recipe).feature])
+        plain = schema_pb2.Schema(
+            feature=[schema_pb2.Feature(name=f.name, type=f.type) for f in schema_proto(recipe).feature]
+        )
         decoder = ExamplesToRecordBatchDecoder(plain.SerializeToString())
         return {
             split: decoder.DecodeBatch(rows) if rows else None for split, rows in payloads(output_dir).items()

@@ -67,10 +67,18 @@ def test_times():
     assert read(pa.array(["1970-01-01T00:00:01"]), type="time", unit="iso") == [1000]
 
 
-@pytest.mark.parametrize(("kind", "column"), [
-    (pa.string(), {"type": "int"}), (pa.string(), {"type": "time"}), (pa.float64(), {"type": "string"}),
-    (pa.int64(), {"type": "date"}), (pa.string(), {"type": "list[string]"}), (pa.int64(), {"type": "vector"}),
-    (pa.list_(pa.string()), {"type": "list[int]"}), (pa.list_(pa.int64()), {"type": "int"}),
-])
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        (pa.string(), {"type": "int"}),
+        (pa.string(), {"type": "time"}),
+        (pa.float64(), {"type": "string"}),
+        (pa.int64(), {"type": "date"}),
+        (pa.string(), {"type": "list[string]"}),
+        (pa.int64(), {"type": "vector"}),
+        (pa.list_(pa.string()), {"type": "list[int]"}),
+        (pa.list_(pa.int64()), {"type": "int"}),
+    ],
+)
 def test_what_does_not_fit(kind, column):
     assert not fits(kind, Column(**column))

@@ -11,8 +11,12 @@ from pipeline.ingest.errors import DataError
 from pipeline.recipe.parts import Catalog
 
 USERS = Catalog(files="users.csv", key="user", columns={"user": "int", "age": "int", "city": "string"})
-PRICES = Catalog(files="prices.csv", key="item", time="since",
-                 columns={"item": "string", "since": "time", "price": "float"})
+PRICES = Catalog(
+    files="prices.csv",
+    key="item",
+    time="since",
+    columns={"item": "string", "since": "time", "price": "float"},
+)
 
 
 def test_join_by_key(tmp_path):

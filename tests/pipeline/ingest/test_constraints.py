@@ -36,5 +36,14 @@ def test_broken_rules_are_counted():
         "paid is more than 10": 1,
         "codes is none of 1, 2": 1,
     }
-    assert rules({"tab": pa.array([1]), "income": pa.array(["low"]), "paid": pa.array([0.0]),
-                  "codes": pa.array([[1]])}) == {}
+    assert (
+        rules(
+            {
+                "tab": pa.array([1]),
+                "income": pa.array(["low"]),
+                "paid": pa.array([0.0]),
+                "codes": pa.array([[1]]),
+            }
+        )
+        == {}
+    )

@@ -38,7 +38,7 @@ def test_texts_by_the_definition(texts):
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(-2**63, 2**63 - 1), min_size=1))
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
 def test_whole_numbers_by_the_definition(values):
     assert hash_column(pa.array(values)).tolist() == [splitmix(splitmix(v & MASK)) for v in values]
 

@@ -12,7 +12,9 @@ from pipeline.recipe.parts import Log
 SOURCE = Log.model_validate({"files": "x", "columns": {"a": "int"}})
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"a,b\n1,2\n" * 1000)[:30], b"a,b\n1,2\n"], ids=["cut", "plain"])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"a,b\n1,2\n" * 1000)[:30], b"a,b\n1,2\n"], ids=["cut", "plain"]
+)
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_bad_gz(tmp_path, content, ending):
     path = tmp_path / f"log.{ending}.gz"

@@ -14,17 +14,31 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from pipeline.ingest.examples import encode_examples
 from pipeline.ingest.tfrecords import TFRecordWriter
 
-TYPES = {"i": pa.int64(), "f": pa.float32(), "d": pa.float64(), "s": pa.string(), "li": pa.list_(pa.int64()),
-         "ls": pa.list_(pa.string()), "v": pa.list_(pa.float32())}
+TYPES = {
+    "i": pa.int64(),
+    "f": pa.float32(),
+    "d": pa.float64(),
+    "s": pa.string(),
+    "li": pa.list_(pa.int64()),
+    "ls": pa.list_(pa.string()),
+    "v": pa.list_(pa.float32()),
+}
 KINDS = {"i": schema_pb2.INT, "li": schema_pb2.INT, "s": schema_pb2.BYTES, "ls": schema_pb2.BYTES}
 
-ints = st.integers(-2**63, 2**63 - 1)
+ints = st.integers(-(2**63), 2**63 - 1)
 floats = st.floats(width=32, allow_nan=False)
 texts = st.text(max_size=200)
-rows = st.fixed_dictionaries({
-    "i": st.one_of(st.none(), ints), "f": floats, "d": st.one_of(st.none(), floats),
-    "s": st.one_of(st.none(), texts), "li": st.one_of(st.none(), st.lists(ints)),
-    "ls": st.one_of(st.none(), st.lists(texts, max_size=4)), "v": st.lists(floats, max_size=40)})
+rows = st.fixed_dictionaries(
+    {
+        "i": st.one_of(st.none(), ints),
+        "f": floats,
+        "d": st.one_of(st.none(), floats),
+        "s": st.one_of(st.none(), texts),
+        "li": st.one_of(st.none(), st.lists(ints)),
+        "ls": st.one_of(st.none(), st.lists(texts, max_size=4)),
+        "v": st.lists(floats, max_size=40),
+    }
+)
 
 
 def columns_of(found):
@@ -39,8 +53,9 @@ def test_round_trip(found, start):
     encoded.validate(full=True)
     if not len(encoded):
         return
-    schema = schema_pb2.Schema(feature=[
-        schema_pb2.Feature(name=n, type=KINDS.get(n, schema_pb2.FLOAT)) for n in TYPES])
+    schema = schema_pb2.Schema(
+        feature=[schema_pb2.Feature(name=n, type=KINDS.get(n, schema_pb2.FLOAT)) for n in TYPES]
+    )
     back = (
         ExamplesToRecordBatchDecoder(schema.SerializeToString()).DecodeBatch(encoded.to_pylist()).to_pylist()
     )
@@ -50,7 +65,8 @@ def test_round_trip(found, start):
         return [v.encode() if isinstance(v, str) else v for v in found]
 
     assert [{n: row[n] or [] for n in TYPES} for row in back] == [
-        {n: values(row[n]) for n in TYPES} for row in found[start:]]
+        {n: values(row[n]) for n in TYPES} for row in found[start:]
+    ]
 
 
 def test_a_missing_value_has_no_feature_and_equal_rows_equal_bytes():

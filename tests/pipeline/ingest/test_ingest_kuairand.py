@@ -21,8 +21,11 @@ def test_counts_and_labels_are_those_of_pandas(tmp_path, run_stages, tables):
     kept = log.drop_duplicates(["user_id", "video_id", "time_ms"])
     assert (counts.read, counts.rows_dropped, counts.dead) == (171_671, 171_671 - 166_932, {})
     day = (pd.to_datetime(kept["time_ms"], unit="ms") + pd.Timedelta(hours=8)).dt.strftime("%m-%d")
-    assert counts.written == {"train": (day < "05-02").sum(), "validation": (day == "05-02").sum(),
-                              "test": (day > "05-02").sum()}
+    assert counts.written == {
+        "train": (day < "05-02").sum(),
+        "validation": (day == "05-02").sum(),
+        "test": (day > "05-02").sum(),
+    }
     rows = tables(recipe, tmp_path / "out")["test"]
     test = kept[day > "05-02"]
     for task, column in (("click", "is_click"), ("long_view", "long_view"), ("like", "is_like")):

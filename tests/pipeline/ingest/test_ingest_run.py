@@ -28,9 +28,15 @@ def pipeline():
 def frame():
     draw = np.random.default_rng(1)
     rows = 400
-    return pd.DataFrame({"user": draw.integers(0, 40, rows), "item": draw.choice(list("abc"), rows),
-                         "at": np.sort(draw.integers(0, 10 * DAY, rows)), "price": draw.random(rows).round(3),
-                         "clicked": draw.integers(0, 2, rows)})
+    return pd.DataFrame(
+        {
+            "user": draw.integers(0, 40, rows),
+            "item": draw.choice(list("abc"), rows),
+            "at": np.sort(draw.integers(0, 10 * DAY, rows)),
+            "price": draw.random(rows).round(3),
+            "clicked": draw.integers(0, 2, rows),
+        }
+    )
 
 
 TIME = {"by": "time", "validation_from": "1970-01-07", "test_from": "1970-01-09"}
@@ -45,8 +51,11 @@ def test_a_whole_run(tmp_path, shop, run_stages, payloads, frame):
     counts = ingest(recipe, tmp_path, out, pipeline(), dead_dir=tmp_path / "dead", progress=heard.append)
     assert counts.read == 402 and counts.dead == {"user: not an int": 1, "wrong number of fields": 1}
     days = frame["at"] // DAY
-    assert counts.written == {"train": (days < 6).sum(), "validation": ((days >= 6) & (days < 8)).sum(),
-                              "test": (days >= 8).sum()}
+    assert counts.written == {
+        "train": (days < 6).sum(),
+        "validation": ((days >= 6) & (days < 8)).sum(),
+        "test": (days >= 8).sum(),
+    }
     assert counts.known == {"click": counts.written}
     assert (counts.first_time, counts.last_time) == (frame["at"].min(), frame["at"].max())
     assert counts.digests == source_digest(recipe, tmp_path)
@@ -54,11 +63,15 @@ def test_a_whole_run(tmp_path, shop, run_stages, payloads, frame):
     letters = [json.loads(line) for line in (tmp_path / "dead/dead_letters.jsonl").read_text().splitlines()]
     assert [(d["file"], d["position"], d["reason"]) for d in letters] == [
         ("b.csv", 201, "user: 'x' is not an int"),
-        ("b.csv", 202, "has 3 fields where the file has 5 columns")]
+        ("b.csv", 202, "has 3 fields where the file has 5 columns"),
+    ]
     assert letters[0]["row"] == {"user": "x", "item": "a", "at": "1", "price": "1", "clicked": "0"}
     assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()) == [
-        "Split-test/data_tfrecord-00000-of-00001.gz", "Split-train/data_tfrecord-00000-of-00001.gz",
-        "Split-validation/data_tfrecord-00000-of-00001.gz", "counts.json"]
+        "Split-test/data_tfrecord-00000-of-00001.gz",
+        "Split-train/data_tfrecord-00000-of-00001.gz",
+        "Split-validation/data_tfrecord-00000-of-00001.gz",
+        "counts.json",
+    ]
     run_stages(recipe, tmp_path, tmp_path / "stages")
     assert payloads(out) == payloads(tmp_path / "stages")
     assert heard == sorted(heard)
@@ -86,8 +99,13 @@ def test_a_task_without_labels_and_a_broken_rule(tmp_path, shop, frame):
     frame.assign(clicked="").to_csv(tmp_path / "log.csv", index=False)
     message, _ = refused(shop(), tmp_path)
     assert message == "tasks.click: no row of train has a label: `clicked` is always missing"
-    columns = {"user": "int", "at": "time", "price": "float", "clicked": {
-        "type": "int", "known": "after", "required": True}, "item": "string"}
+    columns = {
+        "user": "int",
+        "at": "time",
+        "price": "float",
+        "clicked": {"type": "int", "known": "after", "required": True},
+        "item": "string",
+    }
     message, _ = refused(shop(sources={"log": {"columns": columns}}), tmp_path)
     assert message == "the data break the recipe's rules: clicked is missing in 400 rows"
 
@@ -105,7 +123,7 @@ def test_no_rows(tmp_path, shop, frame):
 
 
 def test_a_file_that_breaks_while_it_is_read(tmp_path, shop):
-    (tmp_path / "log.csv").write_text("user,item,at,price,clicked\n1,a,1,1,1\n1,\"" + "a" * (9 << 20))
+    (tmp_path / "log.csv").write_text('user,item,at,price,clicked\n1,a,1,1,1\n1,"' + "a" * (9 << 20))
     assert "log.csv: cannot be read as CSV" in refused(shop(), tmp_path)[0]
 
 
@@ -145,15 +163,21 @@ def test_files_that_are_not_there(tmp_path, shop):
     (tmp_path / "logs").mkdir()
     (tmp_path / "other.csv").write_text("x\n")
     assert refused(shop(), tmp_path)[0] == (
-        f"sources.log: no file matches 'log.csv' in {tmp_path}; it holds logs/, other.csv")
+        f"sources.log: no file matches 'log.csv' in {tmp_path}; it holds logs/, other.csv"
+    )
     assert "does not exist" in refused(shop(), tmp_path / "nowhere")[0]
 
 
 def test_digests_follow_content(tmp_path, shop, frame):
     frame.to_csv(tmp_path / "log.csv", index=False)
     (tmp_path / "users.csv").write_text("user,age\n1,30\n")
-    recipe = shop(sources={"catalogs": {"users": {"files": "users.csv", "key": "user",
-                                                  "columns": {"user": "int", "age": "int"}}}})
+    recipe = shop(
+        sources={
+            "catalogs": {
+                "users": {"files": "users.csv", "key": "user", "columns": {"user": "int", "age": "int"}}
+            }
+        }
+    )
     before = source_digest(recipe, tmp_path)
     (tmp_path / "users.csv").write_text("user,age\n1,31\n")
     after = source_digest(recipe, tmp_path)

@@ -16,8 +16,13 @@ from pipeline.ingest import read_csv, read_parquet, read_stage
 
 COLUMNS = ["user", "item", "at", "price", "clicked"]
 cell = st.one_of(st.sampled_from(["", "1", "0", "2", "x", "1.0", "-", "1e400"]), st.integers(0, 5).map(str))
-row = st.tuples(st.sampled_from(["", "1", "2", "3"]), st.sampled_from(["", "a", "b"]),
-                st.sampled_from(["", "100", "200", "x"]), cell, st.sampled_from(["0", "1", "", "2", "y"]))
+row = st.tuples(
+    st.sampled_from(["", "1", "2", "3"]),
+    st.sampled_from(["", "a", "b"]),
+    st.sampled_from(["", "100", "200", "x"]),
+    cell,
+    st.sampled_from(["0", "1", "", "2", "y"]),
+)
 ragged = st.lists(cell, min_size=2, max_size=7).filter(lambda r: len(r) != 5 and any(r))
 dirty = st.lists(st.one_of(row, row, row, ragged), min_size=1, max_size=30)
 
@@ -55,11 +60,28 @@ def test_counts_add_up_on_any_dirty_file(tmp_path_factory, shop, run_stages, exa
     def shown(value):
         return [] if value is None else value
 
-    got = sorted((shown(r["user"]), shown(r["item"]), shown(r["at"]), shown(r["price"]), r["click/label"],
-                  r["click/mask"]) for r in written)
-    want = sorted(([int(u)] if u else [], [i.encode()] if i else [], [int(t)] if t else [],
-                   [float(p)] if p else [], [float(c or 0)], [float(c != "")])
-                  for u, i, t, p, c in kept.itertuples(index=False))
+    got = sorted(
+        (
+            shown(r["user"]),
+            shown(r["item"]),
+            shown(r["at"]),
+            shown(r["price"]),
+            r["click/label"],
+            r["click/mask"],
+        )
+        for r in written
+    )
+    want = sorted(
+        (
+            [int(u)] if u else [],
+            [i.encode()] if i else [],
+            [int(t)] if t else [],
+            [float(p)] if p else [],
+            [float(c or 0)],
+            [float(c != "")],
+        )
+        for u, i, t, p, c in kept.itertuples(index=False)
+    )
     assert got == want
 
 
@@ -99,7 +121,8 @@ def test_how_the_work_is_cut_changes_no_byte(tmp_path, shop, run_stages, payload
     recipe = shop(sources={"log": {"files": "log.parquet", "unique": ["user", "item", "at"]}})
     outputs = []
     for number, (group_rows, batch_rows, piece_bytes, spill_bytes) in enumerate(
-            [(3000, 4096, 1 << 30, 1 << 30), (400, 100, 1, 1), (700, 33, 20_000, 5_000)]):
+        [(3000, 4096, 1 << 30, 1 << 30), (400, 100, 1, 1), (700, 33, 20_000, 5_000)]
+    ):
         folder = tmp_path / str(number)
         folder.mkdir()
         pq.write_table(pa.Table.from_pandas(frame), folder / "log.parquet", row_group_size=group_rows)
@@ -143,15 +166,24 @@ def test_catalogs_join_and_unmatched_rows_may_be_dead(tmp_path, shop, run_stages
     )
     (tmp_path / "users.csv").write_text("user,age\n1,30\n")
     (tmp_path / "items.csv").write_text("item,since,colour\na,6,red\na,4,blue\nb,9,green\n")
-    catalogs = {"users": {"files": "users.csv", "key": "user", "columns": {"user": "int", "age": "int"}},
-                "items": {"files": "items.csv", "key": "item", "time": "since",
-                          "columns": {"item": "string", "since": "time", "colour": "string"}}}
+    catalogs = {
+        "users": {"files": "users.csv", "key": "user", "columns": {"user": "int", "age": "int"}},
+        "items": {
+            "files": "items.csv",
+            "key": "item",
+            "time": "since",
+            "columns": {"item": "string", "since": "time", "colour": "string"},
+        },
+    }
     recipe = shop(sources={"catalogs": catalogs})
     counts = run_stages(recipe, tmp_path, tmp_path / "out")
     assert counts.unmatched == {"users": 2, "items": 1} and counts.rows_written == 3
     rows = [r for split in examples(recipe, tmp_path / "out").values() for r in split]
     assert sorted((str(r["user"]), str(r["age"]), str(r["colour"])) for r in rows) == [
-        ("None", "None", "[b'blue']"), ("[1]", "[30]", "[b'blue']"), ("[2]", "None", "None")]
+        ("None", "None", "[b'blue']"),
+        ("[1]", "[30]", "[b'blue']"),
+        ("[2]", "None", "None"),
+    ]
 
     catalogs["users"]["unmatched"] = "dead"
     counts = run_stages(shop(sources={"catalogs": catalogs}), tmp_path, tmp_path / "out2")

@@ -20,9 +20,14 @@ def run(tasks, references=None, **columns):
 
 def test_mask_is_where_the_label_is_known_and_the_condition_holds():
     got, problems = run(
-        {"click": BinaryTask(kind="binary", label="clicked"),
-         "spend": RegressionTask(kind="regression", label="paid", where="clicked == 1", weight="w")},
-        clicked=[1, 0, None, 1, 1], paid=[2.5, 9.0, 9.0, None, 1e300], w=[0.5, -1.0, None, 3.0, 1.0])
+        {
+            "click": BinaryTask(kind="binary", label="clicked"),
+            "spend": RegressionTask(kind="regression", label="paid", where="clicked == 1", weight="w"),
+        },
+        clicked=[1, 0, None, 1, 1],
+        paid=[2.5, 9.0, 9.0, None, 1e300],
+        w=[0.5, -1.0, None, 3.0, 1.0],
+    )
     assert not problems  # a weight is not looked at where there is no label
     assert got["click/label"] == [1, 0, 0, 1, 1] and got["click/mask"] == [1, 1, 0, 1, 1]
     assert got["click/weight"] == [1, 1, 0, 1, 1]
@@ -31,8 +36,11 @@ def test_mask_is_where_the_label_is_known_and_the_condition_holds():
 
 
 def test_wrong_labels_and_weights_are_dead():
-    _, problems = run({"click": BinaryTask(kind="binary", label="clicked", weight="w")},
-                      clicked=[2, 1, 1, 1, 0, None], w=[1.0, -0.5, None, 1e300, 0.0, -1.0])
+    _, problems = run(
+        {"click": BinaryTask(kind="binary", label="clicked", weight="w")},
+        clicked=[2, 1, 1, 1, 0, None],
+        w=[1.0, -0.5, None, 1e300, 0.0, -1.0],
+    )
     assert {row: p.reason for row, p in problems.items()} == {
         0: "the label of click is 2, neither 0 nor 1",
         1: "the weight of click is -0.5; it must be a number from 0",
@@ -42,9 +50,13 @@ def test_wrong_labels_and_weights_are_dead():
 
 
 def test_conditions_as_labels_and_references():
-    got, problems = run({"big": BinaryTask(kind="binary", label="paid > 5 and kind != 'x'")},
-                        {"big": {"truth": "p * 2", "constant": "1"}},
-                        paid=[9.0, 9.0, None], kind=["a", "x", ""], p=[0.25, None, 0.5])
+    got, problems = run(
+        {"big": BinaryTask(kind="binary", label="paid > 5 and kind != 'x'")},
+        {"big": {"truth": "p * 2", "constant": "1"}},
+        paid=[9.0, 9.0, None],
+        kind=["a", "x", ""],
+        p=[0.25, None, 0.5],
+    )
     assert not problems and got["big/label"] == [1, 0, 0] and got["big/mask"] == [1, 1, 1]
     np.testing.assert_equal(got["big/reference/truth"], [0.5, np.nan, 1.0])
     assert got["big/reference/constant"] == [1, 1, 1]

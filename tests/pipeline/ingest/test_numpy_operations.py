@@ -16,20 +16,23 @@ def evaluate(text, **columns):
     return parse(text, TYPES).evaluate(values, ops).tolist()
 
 
-@pytest.mark.parametrize(("text", "a", "b", "want"), [
-    ("a + b * 2", [1, NAN], [3, 3], [7, NAN]),
-    ("a / b", [1, 1, 0], [4, 0, 0], [0.25, NAN, NAN]),
-    ("a // b", [7, -7, 7, 1], [2, 2, 0, 0.1], [3, -4, NAN, 10]),
-    ("a % b", [7, -7, 7, 7], [3, 3, -3, 0], [1, 2, -2, NAN]),
-    ("-a", [1, NAN], [0, 0], [-1, NAN]),
-    ("log1p(a)", [0, -1, -2, NAN], [0] * 4, [0, NAN, NAN, NAN]),
-    ("sqrt(a)", [9, -1], [0, 0], [3, NAN]),
-    ("minimum(a, b)", [1, NAN], [2, 2], [1, NAN]),
-    ("maximum(a, b)", [1, 3], [2, NAN], [2, NAN]),
-    ("clip(a, 0, b)", [5, -5, NAN], [3, 3, 3], [3, 0, NAN]),
-    ("if_missing(a, b)", [NAN, 1], [2, 2], [2, 1]),
-    ("a if b > 1 else 0", [5, 6, 7], [2, 1, NAN], [5, 0, 0]),
-])
+@pytest.mark.parametrize(
+    ("text", "a", "b", "want"),
+    [
+        ("a + b * 2", [1, NAN], [3, 3], [7, NAN]),
+        ("a / b", [1, 1, 0], [4, 0, 0], [0.25, NAN, NAN]),
+        ("a // b", [7, -7, 7, 1], [2, 2, 0, 0.1], [3, -4, NAN, 10]),
+        ("a % b", [7, -7, 7, 7], [3, 3, -3, 0], [1, 2, -2, NAN]),
+        ("-a", [1, NAN], [0, 0], [-1, NAN]),
+        ("log1p(a)", [0, -1, -2, NAN], [0] * 4, [0, NAN, NAN, NAN]),
+        ("sqrt(a)", [9, -1], [0, 0], [3, NAN]),
+        ("minimum(a, b)", [1, NAN], [2, 2], [1, NAN]),
+        ("maximum(a, b)", [1, 3], [2, NAN], [2, NAN]),
+        ("clip(a, 0, b)", [5, -5, NAN], [3, 3, 3], [3, 0, NAN]),
+        ("if_missing(a, b)", [NAN, 1], [2, 2], [2, 1]),
+        ("a if b > 1 else 0", [5, 6, 7], [2, 1, NAN], [5, 0, 0]),
+    ],
+)
 def test_numbers(text, a, b, want):
     np.testing.assert_equal(evaluate(text, a=a, b=b), want)
 

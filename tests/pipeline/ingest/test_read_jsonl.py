@@ -10,9 +10,18 @@ from pipeline.ingest import read_jsonl as module
 from pipeline.ingest.read_jsonl import first_keys, read_jsonl
 from pipeline.recipe.parts import Source
 
-SOURCE = Source(files="x", columns={
-    "i": "int", "f": "float", "s": {"type": "string", "column": "text"}, "t": {"type": "time", "unit": "iso"},
-    "l": "list[string]", "p": {"type": "list[int]", "separator": "|"}, "v": "vector"})
+SOURCE = Source(
+    files="x",
+    columns={
+        "i": "int",
+        "f": "float",
+        "s": {"type": "string", "column": "text"},
+        "t": {"type": "time", "unit": "iso"},
+        "l": "list[string]",
+        "p": {"type": "list[int]", "separator": "|"},
+        "v": "vector",
+    },
+)
 
 
 def read(path, block_bytes=1 << 20):
@@ -38,10 +47,19 @@ def test_values_and_dead_rows(tmp_path):
         '{"i": true, "l": [1], "f": null}\n{"text": "\\ud800"}\n'
     )
     good, dead = read(path)
-    assert good == [(1, 1, 0.5, "x", 1000, ["a"], [1, 2], [1.0, 2.5]), (2, *[None] * 7),
-                    (3, 7, 3.0, "12", *[None] * 4), (8, 1, None, None, None, ["1"], None, None)]
-    assert dead == [(4, "i: not an int"), (5, "not JSON"), (6, "not JSON"), (7, "v: not a vector"),
-                    (9, "s: not a string")]
+    assert good == [
+        (1, 1, 0.5, "x", 1000, ["a"], [1, 2], [1.0, 2.5]),
+        (2, *[None] * 7),
+        (3, 7, 3.0, "12", *[None] * 4),
+        (8, 1, None, None, None, ["1"], None, None),
+    ]
+    assert dead == [
+        (4, "i: not an int"),
+        (5, "not JSON"),
+        (6, "not JSON"),
+        (7, "v: not a vector"),
+        (9, "s: not a string"),
+    ]
     assert first_keys(path) == {"i", "f", "text", "t", "l", "p", "v", "other"}
 
 
@@ -72,8 +90,14 @@ def test_proper_lines_go_the_fast_way(tmp_path, monkeypatch):
     )
 
 
-scalars = st.one_of(st.none(), st.booleans(), st.integers(-2**65, 2**65), st.floats(), st.text(max_size=5),
-                    st.sampled_from(["3", "1.0", "", "2022-05-01T00:00:00", "1|2", "nan"]))
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**65), 2**65),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["3", "1.0", "", "2022-05-01T00:00:00", "1|2", "nan"]),
+)
 values = st.one_of(scalars, st.lists(scalars, max_size=3), st.just({"a": 1}))
 objects = st.dictionaries(st.sampled_from(["i", "f", "text", "t", "l", "p", "v", "z"]), values)
 typed = st.fixed_dictionaries(
@@ -94,8 +118,10 @@ broken = st.sampled_from(
 
 
 @settings(deadline=None)
-@given(st.lists(st.one_of(typed.map(json.dumps), objects.map(json.dumps), broken), min_size=1, max_size=8),
-       st.integers(1, 80))
+@given(
+    st.lists(st.one_of(typed.map(json.dumps), objects.map(json.dumps), broken), min_size=1, max_size=8),
+    st.integers(1, 80),
+)
 def test_blocks_change_nothing(tmp_path_factory, lines, block_bytes):
     path = tmp_path_factory.mktemp("jsonl") / "x.jsonl"
     path.write_text("\n".join(lines) + "\n")

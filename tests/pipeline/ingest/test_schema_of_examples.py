@@ -9,10 +9,13 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from pipeline.ingest.schema import schema_proto
 
 COLUMNS = {
-    "user": {"type": "int", "required": True}, "item": {"type": "string", "values": ["a", "b"]},
-    "at": {"type": "time", "min": 1}, "price": {"type": "float", "min": 0, "max": 1},
+    "user": {"type": "int", "required": True},
+    "item": {"type": "string", "values": ["a", "b"]},
+    "at": {"type": "time", "min": 1},
+    "price": {"type": "float", "min": 0, "max": 1},
     "tab": {"type": "int", "values": [1, 2, 4]},
-    "words": {"type": "list[string]", "separator": " ", "values": ["x", "y"]}, "picture": "vector",
+    "words": {"type": "list[string]", "separator": " ", "values": ["x", "y"]},
+    "picture": "vector",
     "clicked": {"type": "int", "known": "after"},
 }
 FEATURES = {"user": {"kind": "categorical"}, "look": {"kind": "vector", "column": "picture", "dimension": 2}}
@@ -20,9 +23,12 @@ FEATURES = {"user": {"kind": "categorical"}, "look": {"kind": "vector", "column"
 
 @pytest.fixture(scope="module")
 def recipe(shop):
-    return shop(sources={"log": {"columns": COLUMNS}}, features=FEATURES, splits={
-        "by": "hash", "of": "row", "validation": 0.01, "test": 0.01},
-        evaluation={"references": {"click": {"price": "price"}}})
+    return shop(
+        sources={"log": {"columns": COLUMNS}},
+        features=FEATURES,
+        splits={"by": "hash", "of": "row", "validation": 0.01, "test": 0.01},
+        evaluation={"references": {"click": {"price": "price"}}},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,8 @@ def anomalies(recipe, run_stages, tmp_path_factory):
         run_stages(recipe, folder, folder / "out")
         statistics = tfdv.generate_statistics_from_tfrecord(
             str(folder / "out/Split-train/*"),
-            pipeline_options=PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"]))
+            pipeline_options=PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"]),
+        )
         found = tfdv.validate_statistics(statistics, schema or schema_proto(recipe))
         return {name: info.description for name, info in found.anomaly_info.items()}
 
@@ -64,8 +71,15 @@ def test_good_data_break_nothing(anomalies, good):
 
 
 def test_every_kind_of_bad_data_is_named(anomalies, good):
-    bad = good.assign(user=good["user"].where(good["user"] > 20), item="c", at=good["at"] - 30,
-                      price=good["price"] + 0.5, tab=good["tab"] + 1, words="x z", picture="1 2 3")
+    bad = good.assign(
+        user=good["user"].where(good["user"] > 20),
+        item="c",
+        at=good["at"] - 30,
+        price=good["price"] + 0.5,
+        tab=good["tab"] + 1,
+        words="x z",
+        picture="1 2 3",
+    )
     found = anomalies(bad.astype({"user": "Int64"}))
     assert set(found) == {"user", "item", "at", "price", "tab", "words", "picture"}
     assert "minimum fraction = 1.0" in found["user"] and "missing from the schema: c" in found["item"]
@@ -83,6 +97,18 @@ def test_another_type_and_a_column_that_vanished_are_named(anomalies, good, reci
 
 def test_features(recipe):
     names = [f.name for f in schema_proto(recipe).feature]
-    assert names == ["user", "item", "at", "price", "tab", "words", "picture", "click/label", "click/mask",
-                     "click/weight", "click/reference/price", "row/id"]
+    assert names == [
+        "user",
+        "item",
+        "at",
+        "price",
+        "tab",
+        "words",
+        "picture",
+        "click/label",
+        "click/mask",
+        "click/weight",
+        "click/reference/price",
+        "row/id",
+    ]
     assert {f.name: f.value_count.max for f in schema_proto(recipe).feature}["picture"] == 2

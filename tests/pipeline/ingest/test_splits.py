@@ -28,9 +28,16 @@ def test_time_splits_begin_at_midnight_of_their_offset():
     assert batch.problems == {4: ("at is missing", "at is missing, which the split needs")}
 
 
-@pytest.mark.parametrize(("text", "hours", "want"), [
-    ("2022-05-02", 8, MIDNIGHT), ("2022-05-01T16:00:00", 0, MIDNIGHT), ("2022-05-01T16:00:00Z", -3, MIDNIGHT),
-    ("2022-05-02T00:00:00.001+08:00", 0, MIDNIGHT + 1), ("2022-05-02", -3.5, MIDNIGHT + 41_400_000)])
+@pytest.mark.parametrize(
+    ("text", "hours", "want"),
+    [
+        ("2022-05-02", 8, MIDNIGHT),
+        ("2022-05-01T16:00:00", 0, MIDNIGHT),
+        ("2022-05-01T16:00:00Z", -3, MIDNIGHT),
+        ("2022-05-02T00:00:00.001+08:00", 0, MIDNIGHT + 1),
+        ("2022-05-02", -3.5, MIDNIGHT + 41_400_000),
+    ],
+)
 def test_boundaries(text, hours, want):
     splits = TimeSplit(by="time", validation_from=text, test_from="2023-01-01", utc_offset_hours=hours)
     assert boundaries(splits)[0] == want
@@ -72,8 +79,11 @@ def test_a_file_of_two_splits_is_halved(folder):
 
 def test_files_and_splits_must_agree(folder):
     with pytest.raises(DataError, match="no split names c.csv"):
-        split_files(FileSplit(by="file", train="a.csv", validation="b.csv", test="b.csv"),
-                    ["a.csv", "b.csv", "c.csv"], folder)
+        split_files(
+            FileSplit(by="file", train="a.csv", validation="b.csv", test="b.csv"),
+            ["a.csv", "b.csv", "c.csv"],
+            folder,
+        )
     with pytest.raises(DataError, match="splits.test: 'd.*' matches none of the log's files"):
         split_files(
             FileSplit(by="file", train="a.csv", validation="b.csv", test="d.*"), ["a.csv", "b.csv"], folder

@@ -49,10 +49,23 @@ def test_int(text, want):
     assert read([text], type="int") == [want]
 
 
-@pytest.mark.parametrize(("text", "want"), [
-    ("0.1", 0.1), ("-.5", -0.5), ("5.", 5.0), ("+5", 5.0), ("1e-3", 0.001), ("nan", None), ("NaN", None),
-    ("inf", BAD), ("1e400", BAD), ("1,000", BAD), ("1_0", BAD), ("x", BAD),
-])
+@pytest.mark.parametrize(
+    ("text", "want"),
+    [
+        ("0.1", 0.1),
+        ("-.5", -0.5),
+        ("5.", 5.0),
+        ("+5", 5.0),
+        ("1e-3", 0.001),
+        ("nan", None),
+        ("NaN", None),
+        ("inf", BAD),
+        ("1e400", BAD),
+        ("1,000", BAD),
+        ("1_0", BAD),
+        ("x", BAD),
+    ],
+)
 def test_float(text, want):
     assert read([text], type="float") == [want]
 
@@ -136,11 +149,22 @@ odd = st.one_of(
 )
 
 
-@pytest.mark.parametrize("column", [
-    {"type": "int"}, {"type": "float"}, {"type": "string"}, {"type": "date"}, {"type": "vector"},
-    {"type": "time", "unit": "s"}, {"type": "time", "unit": "ns"}, {"type": "time", "unit": "iso"},
-    {"type": "list[int]", "separator": "|"}, {"type": "list[string]", "separator": "|"}],
-    ids=lambda c: "-".join(c.values()))
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"type": "int"},
+        {"type": "float"},
+        {"type": "string"},
+        {"type": "date"},
+        {"type": "vector"},
+        {"type": "time", "unit": "s"},
+        {"type": "time", "unit": "ns"},
+        {"type": "time", "unit": "iso"},
+        {"type": "list[int]", "separator": "|"},
+        {"type": "list[string]", "separator": "|"},
+    ],
+    ids=lambda c: "-".join(c.values()),
+)
 @settings(deadline=None)
 @given(texts=st.lists(odd, min_size=1, max_size=12))
 def test_neighbours_change_nothing(column, texts):
