@@ -46,7 +46,7 @@ def write_vocabularies(recipe: Recipe, examples: str | Path, folder: str | Path)
             rows = FIRST_BUCKET + feature.count
         else:
             continue
-        length = getattr(feature, "max_length", None) or 1
+        length = recipe.list_length(name)
         slots.append(CategoricalSlots(name, row, rows, slot, length))
         row, slot = row + rows, slot + length
     layout = Layout(

@@ -6,6 +6,7 @@ from datetime import datetime
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import ExpressionError, near, parse
 from pipeline.recipe.model import Recipe
+from pipeline.recipe.parts import Task
 
 METRICS = {
     "binary": ("auc", "gauc", "logloss", "calibration"),
@@ -22,12 +23,14 @@ _FITTING = {
 
 def problems(recipe: Recipe) -> list[Problem]:
     """Every mistake in a recipe whose fields are all of the right type."""
-    found = list(_sources(recipe))
+    found = list(_sources(recipe)) + list(_events(recipe))
     if not found:
         found += _roles(recipe)
+        found += _history(recipe)
+    if not found:
         found += _derived(recipe)
     if not found:
-        for check in (_features, _tasks, _splits, _model, _gates, _evaluation):
+        for check in (_features, _tasks, _splits, _downsampling, _model, _gates, _evaluation):
             found += check(recipe)
     return found
 
@@ -102,6 +105,123 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
             owner[column] = path
 
 
+def _events(recipe: Recipe) -> Iterator[Problem]:
+    log = recipe.sources.log
+    for name, events in recipe.sources.events.items():
+        path = f"sources.events.{name}"
+        for i, key in enumerate(events.keys):
+            place = f"{path}.keys.{i}"
+            for columns, whose in ((events.columns, "its columns"), (log.columns, "the log's columns")):
+                if key not in columns:
+                    yield Problem(
+                        place,
+                        f"is not among {whose}{near(key, columns)}; keys are named alike in both, and "
+                        "`column:` says what a file calls it",
+                        value=key,
+                    )
+            if key in events.columns and key in log.columns:
+                kind = log.columns[key].type
+                if events.columns[key].type != kind:
+                    yield Problem(
+                        f"{path}.columns.{key}.type",
+                        f"must be that of the log's {key}, which is {kind}",
+                        value=events.columns[key].type,
+                    )
+                elif kind not in ("int", "string", "time", "date"):
+                    yield Problem(
+                        place, f"identifies nothing: it is {kind}; use int, string, time or date", value=key
+                    )
+        if events.time not in events.columns or events.columns[events.time].type != "time":
+            yield Problem(f"{path}.time", "must be one of its columns, of type time", value=events.time)
+        if recipe.roles.time is None:
+            yield Problem(f"{path}.time", "needs roles.time, to know which impression an event follows")
+        for i, column in enumerate(events.unique):
+            if column not in events.columns:
+                yield Problem(
+                    f"{path}.unique.{i}",
+                    f"is not among its columns{near(column, events.columns)}",
+                    value=column,
+                )
+            elif events.columns[column].type not in ("int", "string", "time", "date"):
+                yield Problem(
+                    f"{path}.unique.{i}",
+                    f"identifies no event: it is {events.columns[column].type}; use columns of type int, "
+                    "string, time or date",
+                    value=column,
+                )
+        if events.complete_until is not None:
+            try:
+                datetime.fromisoformat(events.complete_until)
+            except ValueError:
+                yield Problem(
+                    f"{path}.complete_until",
+                    "is not an ISO date or time, such as 2024-03-01 or 2024-03-01T06:00:00+08:00",
+                    value=events.complete_until,
+                )
+
+
+def _history(recipe: Recipe) -> Iterator[Problem]:
+    types = {n: c.expression_type for n, c in recipe.source_columns.items()}
+    if recipe.history and recipe.roles.time is None:
+        yield Problem("history", "needs roles.time, to know which rows are earlier")
+    for name, earlier in recipe.history.items():
+        path = f"history.{name}"
+        if name in recipe.source_columns:
+            yield Problem(path, "a source has a column of this name; choose another")
+        for i, by in enumerate(earlier.by):
+            column = recipe.source_columns.get(by)
+            if column is None:
+                yield Problem(
+                    f"{path}.by.{i}", f"no source has this column{near(by, recipe.source_columns)}", value=by
+                )
+            elif column.type not in ("int", "string", "date"):
+                yield Problem(
+                    f"{path}.by.{i}", f"must be of type int, string or date; it is {column.type}", value=by
+                )
+            elif column.known == "after":
+                yield Problem(f"{path}.by.{i}", "is known only after the impression", value=by)
+        if earlier.kind == "last":
+            column = recipe.source_columns.get(earlier.of)
+            if column is None or column.type not in ("int", "string"):
+                yield Problem(
+                    f"{path}.of",
+                    f"no source has this column{near(earlier.of, recipe.source_columns)}"
+                    if column is None
+                    else f"must be of type int or string; it is {column.type}",
+                    value=earlier.of,
+                )
+        elif earlier.kind == "rate":
+            yield from _expression(
+                f"{path}.of",
+                earlier.of,
+                types,
+                ("bool",),
+                f"a condition is needed, such as `{earlier.of} > 0`",
+            )
+        if earlier.where is not None:
+            yield from _expression(
+                f"{path}.where",
+                earlier.where,
+                types,
+                ("bool",),
+                f"a condition is needed, such as `{earlier.where} > 0`",
+            )
+
+
+def _downsampling(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.downsampling is None:
+        return
+    name = recipe.downsampling.task
+    if name not in recipe.tasks:
+        yield Problem("downsampling.task", f"is not a task{near(name, recipe.tasks)}", value=name)
+    elif recipe.tasks[name].kind != "binary":
+        yield Problem(
+            "downsampling.task",
+            f"{name} is a {recipe.tasks[name].kind}; only binary tasks have negatives",
+            value=name,
+        )
+
+
 def _roles(recipe: Recipe) -> Iterator[Problem]:
     for role, name in recipe.roles.named().items():
         yield from _column(f"roles.{role}", name, recipe, f"the {role}")
@@ -166,8 +286,14 @@ def _features(recipe: Recipe) -> Iterator[Problem]:
                 f"{feature.kind} takes {', '.join(_FITTING[feature.kind])}",
                 value=feature.kind,
             )
-        elif feature.kind == "categorical" and kind.startswith("list[") and feature.max_length is None:
-            yield Problem(f"{path}.max_length", f"{column} is {kind}; say how many values of it are kept")
+        elif feature.kind == "categorical" and kind.startswith("list["):
+            kept = recipe.columns[column].max_length if column in recipe.columns else None
+            if feature.max_length is None and kept is None:
+                yield Problem(f"{path}.max_length", f"{column} is {kind}; say how many values of it are kept")
+            elif feature.max_length is not None and kept is not None and feature.max_length > kept:
+                yield Problem(
+                    f"{path}.max_length", f"{column} itself keeps only {kept}", value=feature.max_length
+                )
         elif (
             feature.kind == "categorical" and not kind.startswith("list[") and feature.max_length is not None
         ):
@@ -183,40 +309,69 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
         path = f"tasks.{name}"
         if name in RESERVED_TASKS:
             yield Problem(path, f"{name} is a name of our own; choose another")
-        kinds = ("int", "float", "bool") if task.kind == "binary" else ("int", "float")
-        wrong = list(
-            _expression(
-                f"{path}.label",
-                task.label,
-                recipe.column_types,
-                kinds,
-                "a condition, or a column of 0 and 1, is needed"
-                if task.kind == "binary"
-                else "a number is needed",
-            )
-        )
-        yield from wrong
-        if not wrong:
-            for column in sorted(recipe.expression(task.label).columns):
-                if recipe.columns[column].known == "before":
-                    yield Problem(
-                        f"{path}.label",
-                        f"reads {column}, which is said to be known before the impression; "
-                        f"a label is not: write `known: after` there",
-                        value=task.label,
-                    )
+        yield from _label(path, task, recipe) if task.events is None else _from_events(name, task, recipe)
         if task.where is not None:
             yield from _expression(
                 f"{path}.where",
                 task.where,
-                recipe.column_types,
+                recipe.condition_types,
                 ("bool",),
                 f"a condition is needed, such as `{task.where} > 0`",
             )
         if task.weight is not None:
             yield from _expression(
-                f"{path}.weight", task.weight, recipe.column_types, ("int", "float"), "a number is needed"
+                f"{path}.weight", task.weight, recipe.condition_types, ("int", "float"), "a number is needed"
             )
+
+
+def _label(path: str, task: Task, recipe: Recipe) -> Iterator[Problem]:
+    binary = task.kind == "binary"
+    wrong = list(
+        _expression(
+            f"{path}.label",
+            task.label,
+            recipe.column_types,
+            ("int", "float", "bool") if binary else ("int", "float"),
+            "a condition, or a column of 0 and 1, is needed" if binary else "a number is needed",
+        )
+    )
+    yield from wrong
+    if wrong:
+        return
+    for column in sorted(recipe.expression(task.label).columns):
+        if recipe.columns[column].known == "before":
+            yield Problem(
+                f"{path}.label",
+                f"reads {column}, which is said to be known before the impression; "
+                f"a label is not: write `known: after` there",
+                value=task.label,
+            )
+
+
+def _from_events(name: str, task: Task, recipe: Recipe) -> Iterator[Problem]:
+    path, source = f"tasks.{name}.events", task.events.source
+    if name in recipe.columns:
+        yield Problem(
+            f"tasks.{name}",
+            "a source has a column of this name, and conditions could mean both; choose another",
+        )
+    if source not in recipe.sources.events:
+        yield Problem(
+            f"{path}.source", f"is not in sources.events{near(source, recipe.sources.events)}", value=source
+        )
+        return
+    types = {n: c.expression_type for n, c in recipe.sources.events[source].columns.items()}
+    if task.events.where is not None:
+        yield from _expression(
+            f"{path}.where",
+            task.events.where,
+            types,
+            ("bool",),
+            f"a condition is needed, such as `{task.events.where} > 0`",
+        )
+    value = getattr(task.events, "value", None)
+    if value is not None:
+        yield from _expression(f"{path}.value", value, types, ("int", "float"), "a number is needed")
 
 
 def _splits(recipe: Recipe) -> Iterator[Problem]:

@@ -12,6 +12,8 @@ from pipeline.recipe.parts import (
     Beam,
     Column,
     Dead,
+    Downsampling,
+    Earlier,
     Evaluation,
     Feature,
     Gate,
@@ -120,12 +122,18 @@ class Recipe(Part):
     description: str = ""
     sources: Sources
     roles: Roles
+    history: dict[Name, Earlier] = Field(
+        {},
+        description="name → what earlier rows of the log tell about a row; a column like those of sources, "
+        "known before the impression",
+    )
     derived: dict[Name, str] = Field(
         {}, description="name → expression over columns known before; computed inside the exported graph"
     )
     features: dict[Name, Feature] = Field(description="what the model sees")
     tasks: dict[Name, Task] = Field(min_length=1, description="what it predicts")
     splits: Splits
+    downsampling: Downsampling | None = None
     dead: Dead = Dead()
     model: Model
     weighting: _Weighting = Field(  # type: ignore[valid-type]
@@ -140,11 +148,24 @@ class Recipe(Part):
     beam: Beam = Beam()
 
     @cached_property
-    def columns(self) -> dict[str, Column]:
-        """Every column of a joined row, by name: the log's, then each catalog's but its key."""
+    def source_columns(self) -> dict[str, Column]:
+        """The columns that sources give a row, by name: the log's, then each catalog's but its key."""
         found = dict(self.sources.log.columns)
         for catalog in self.sources.catalogs.values():
             found.update({n: c for n, c in catalog.columns.items() if n != catalog.key})
+        return found
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """Every column of a joined row, by name: those of sources, then those of history."""
+        found = dict(self.source_columns)
+        for name, earlier in self.history.items():
+            if earlier.kind == "last":
+                of = self.source_columns.get(earlier.of)
+                kind = "int" if of is not None and of.type == "int" else "string"
+                found[name] = Column(type=f"list[{kind}]", max_length=earlier.n, longer="keep_last")
+            else:
+                found[name] = Column(type="int" if earlier.kind == "count" else "float")
         return found
 
     @cached_property
@@ -209,6 +230,24 @@ class Recipe(Part):
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return Recipe.model_construct(**fields | {k: v for k, v in neutral.items() if k not in sections})
 
+    @cached_property
+    def event_tasks(self) -> list[str]:
+        """The tasks whose labels are made from events."""
+        return [name for name, task in self.tasks.items() if task.events is not None]
+
+    @cached_property
+    def condition_types(self) -> dict[str, str]:
+        """What a task's `where` and `weight` may read: columns, and binary tasks with labels from events."""
+        return {n: "int" for n in self.event_tasks if self.tasks[n].kind == "binary"} | self.column_types
+
     def expression(self, text: str) -> Expression:
-        """An expression over all columns, as labels, conditions and references use them."""
+        """An expression over all columns, as labels and references use them."""
         return parse(text, self.column_types)
+
+    def list_length(self, feature: str) -> int:
+        """How many values of a categorical feature the model takes: 1 of a column that is no list."""
+        spec = self.features[feature]
+        column = self.columns.get(spec.column or feature)
+        if column is None or not column.type.startswith("list["):
+            return 1
+        return spec.max_length or column.max_length

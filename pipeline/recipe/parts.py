@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from pipeline.recipe.durations import Delay, Window
+
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 OUTSIDE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -24,6 +26,7 @@ def _as_list(value: Any) -> Any:
 
 Name = Annotated[str, AfterValidator(_name)]
 Files = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+Names = Annotated[list[Name], BeforeValidator(_as_list), Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ColumnType = Literal["int", "float", "string", "time", "date", "list[int]", "list[string]", "vector"]
 
@@ -50,6 +53,12 @@ class Column(Part):
         "offset is written)",
     )
     separator: str | None = Field(None, min_length=1, description="splits a text into a list")
+    max_length: int | None = Field(None, ge=1, description="of a list: how many values are kept")
+    longer: Literal["keep_first", "keep_last", "dead"] = Field(
+        "keep_first",
+        description="what becomes of a list with more: its first or its last values are kept, and the rows "
+        "counted, or the row is a dead letter (of a request to the model the first are kept)",
+    )
     missing: list[str] = Field([""], description="texts that stand for a missing value (CSV and JSON Lines)")
     required: bool = Field(False, description="a row without it is an anomaly that stops the run")
     values: list[str | int] | None = Field(
@@ -67,6 +76,10 @@ class Column(Part):
     def _agree(self) -> "Column":
         if self.separator is not None and not self.type.startswith("list["):
             raise ValueError(f"separator needs a list type, not {self.type}; write type: list[string]")
+        if self.max_length is not None and not self.type.startswith("list["):
+            raise ValueError(f"max_length bounds lists; this column is a {self.type}")
+        if self.max_length is None and self.longer != "keep_first":
+            raise ValueError("longer needs max_length: longer than what?")
         if (self.min is not None or self.max is not None) and self.type not in (
             "int",
             "float",
@@ -137,6 +150,30 @@ class Catalog(Source):
         "missing",
         description="what an impression without a row becomes: one with missing values, or a dead letter",
     )
+    join: Literal["auto", "in_memory", "by_key"] = Field(
+        "auto",
+        description="in_memory holds the catalog whole in every worker; by_key sorts both sides into "
+        "partitions on disk first, and needs memory for one of them; auto chooses by the files' size",
+    )
+
+
+class Events(Source):
+    """A log of what followed impressions, one row an event; labels of tasks are made from it. Its columns
+    have names of their own, apart from those of the log."""
+
+    keys: Names = Field(
+        description="the columns that tell which impression an event belongs to, such as a request and an "
+        "item; the log has columns of the same names and types"
+    )
+    time: Name = Field(description="when the event happened (a column of type time)")
+    unique: list[Name] = Field(
+        [], description="columns that identify an event; later repeats are dropped and counted"
+    )
+    complete_until: str | None = Field(
+        None,
+        description="ISO date or time (UTC where no offset is written) up to which every event has arrived; "
+        "the newest event's where left out",
+    )
 
 
 class Sources(Part):
@@ -144,6 +181,7 @@ class Sources(Part):
 
     log: Log
     catalogs: dict[Name, Catalog] = {}
+    events: dict[Name, Events] = {}
 
 
 class Roles(Part):
@@ -172,7 +210,10 @@ class Categorical(Part):
         None, ge=2, le=10**9, description="hash into this many rows instead of a vocabulary"
     )
     max_length: int | None = Field(
-        None, ge=1, description="of a list: how many values are kept, from the front"
+        None,
+        ge=1,
+        description="of a list: how many values are kept, of those that the column keeps; the column's own "
+        "max_length where left out",
     )
 
     @model_validator(mode="after")
@@ -221,31 +262,116 @@ class Custom(Part):
     transform: str = Field(pattern=OUTSIDE.pattern, description="`package.module:function`")
 
 
+class _Earlier(Part):
+    by: Names = Field(
+        description="the columns whose values a row and the earlier ones share, such as the user"
+    )
+    where: str | None = Field(None, description="the condition an earlier row must meet, at its own values")
+    window: Window | None = Field(
+        None, description="how far back earlier rows count; without end where left out"
+    )
+    delay: Delay = Field(
+        "0s",
+        description="how long it takes until a row's outcome is known where the model serves: rows younger "
+        "than this are not seen yet",
+    )
+
+
+class LastItems(_Earlier):
+    """The values of a column in the last earlier rows, the newest at the end: a list."""
+
+    kind: Literal["last"]
+    of: Name = Field(description="the column, of type int or string; rows where it is missing are left out")
+    n: int = Field(ge=1, le=10_000, description="how many")
+
+
+class EarlierCount(_Earlier):
+    """How many earlier rows there are: an int."""
+
+    kind: Literal["count"]
+
+
+class EarlierRate(_Earlier):
+    """The share of earlier rows for which a condition holds: a float, missing where there are none."""
+
+    kind: Literal["rate"]
+    of: str = Field(description="the condition, such as `click == 1`")
+
+
+Earlier = Annotated[LastItems | EarlierCount | EarlierRate, Field(discriminator="kind")]
+
+
 Feature = Annotated[Categorical | Buckets | Numeric | Vector | Custom, Field(discriminator="kind")]
 
 
-class _AnyTask(Part):
-    label: str = Field(
-        description="a column or an expression, missing where unknown; of a binary task true or 1 "
-        "where it happened"
+class FromEvents(Part):
+    """A label made from rows of an event log. An event belongs to the newest impression with its keys that is
+    not later than itself and not older than the window."""
+
+    source: Name = Field(description="one of `sources.events`")
+    where: str | None = Field(None, description="which events count: a condition over the event's columns")
+    window: Window = Field(description="how long after the impression an event counts, such as 36h or 7d")
+    open: Literal["mask", "negative"] = Field(
+        "mask",
+        description="what a row is whose window was not over when the events were collected: without a "
+        "label for this task, or as if nothing more will follow (which makes the model expect too little)",
     )
-    where: str | None = Field(None, description="the condition under which the label exists")
+
+
+class SumOfEvents(FromEvents):
+    """The same for a quantity: the sum over the impression's events."""
+
+    value: str | None = Field(
+        None, description="a number of each event, missing as 0; their count where left out"
+    )
+
+
+class _AnyTask(Part):
+    label: str | None = Field(
+        None,
+        description="a column or an expression, missing where unknown; of a binary task true or 1 "
+        "where it happened",
+    )
+    where: str | None = Field(
+        None,
+        description="the condition under which the label exists; it may also name a binary task whose label "
+        "is made from events",
+    )
     weight: str | None = Field(None, description="a column or an expression: the row's weight in the loss")
     loss_weight: float = Field(1.0, ge=0, description="multiplies the task's loss")
+
+
+def _one_label(task: Any) -> Any:
+    if (task.label is None) == (task.events is None):
+        raise ValueError(
+            "needs `label:` (a column or an expression) or `events:` (rows of an event log)"
+            + (", not both" if task.label is not None else "")
+        )
+    return task
 
 
 class BinaryTask(_AnyTask):
     """Something happens or not: predicts its probability."""
 
     kind: Literal["binary"]
+    events: FromEvents | None = Field(None, description="in place of `label`: rows of an event log")
     loss: Literal["binary_crossentropy"] = "binary_crossentropy"
+
+    @model_validator(mode="after")
+    def _one_label(self) -> "BinaryTask":
+        return _one_label(self)
 
 
 class RegressionTask(_AnyTask):
     """A quantity: predicts its value."""
 
     kind: Literal["regression"]
+    events: SumOfEvents | None = Field(None, description="in place of `label`: rows of an event log")
     loss: Literal["mse", "mae", "huber"] = "mse"
+
+    @model_validator(mode="after")
+    def _one_label(self) -> "RegressionTask":
+        return _one_label(self)
 
 
 Task = Annotated[BinaryTask | RegressionTask, Field(discriminator="kind")]
@@ -291,6 +417,20 @@ class FileSplit(Part):
 
 
 Splits = Annotated[TimeSplit | HashSplit | FileSplit, Field(discriminator="by")]
+
+
+class Downsampling(Part):
+    """Leaves out negatives of training, by a hash of the row, and corrects for it, so that probabilities are
+    those of the full log. Validation and test keep every row."""
+
+    task: Name = Field(description="a binary task; its rows with label 0 are thinned out")
+    keep: float = Field(gt=0, lt=1, description="share of those rows that training keeps")
+    correction: Literal["weight", "logit"] = Field(
+        "weight",
+        description="weight: each row kept counts 1/keep times, for every task. logit: the task itself is "
+        "trained as sampled, log(keep) is added to its logit in the exported model (He et al. 2014), and "
+        "only the other tasks are weighted",
+    )
 
 
 class Dead(Part):
