@@ -23,6 +23,11 @@ def mix(values: np.ndarray) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
+def unit(hashes: np.ndarray) -> np.ndarray:
+    """uint64 to float64 in [0, 1), from the highest 53 bits."""
+    return (hashes >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
 def hash_column(column: pa.Array) -> np.ndarray:
     """uint64 `[rows]` of a column of numbers or texts; a missing value has a hash of its own."""
     if pt.is_string(column.type):
