@@ -12,7 +12,7 @@ from mtl_models.tasks import Task
 
 
 class Binary:
-    """Outputs are logits; predictions are probabilities of the label 1."""
+    """Outputs are logits, of the data as sampled; predictions are probabilities of the label 1 in all data."""
 
     def target(self, task: Task, label):
         return label
@@ -23,6 +23,8 @@ class Binary:
         return math.log(task.offset / (1.0 - task.offset))
 
     def prediction(self, task: Task, output):
+        if task.negatives_kept is not None:
+            output = output + math.log(task.negatives_kept)
         return ops.sigmoid(output)
 
 

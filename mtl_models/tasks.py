@@ -24,6 +24,11 @@ class Task:
             rate of positives, in (0, 1), from which the output's bias starts (None: one half).
         scale: regression only: labels are trained as `(y - offset) / scale`, and predictions are mapped
             back inside the model (None: 1).
+        negatives_kept: binary only: the share w of the negatives that training was given, unweighted.
+            Sampling multiplies the odds by 1/w, so `log(w)` is added to logits in predictions, which are
+            then those of the full data: p / (p + (1 - p) / w) (He et al., "Practical lessons from
+            predicting clicks on ads at Facebook", ADKDD 2014, section 6.3). The loss, and `offset`, are of
+            the data as sampled (None: 1).
 
     Raises:
         ValueError: for a kind, loss or number that does not fit.
@@ -35,6 +40,7 @@ class Task:
     loss_weight: float = 1.0
     offset: float | None = None
     scale: float | None = None
+    negatives_kept: float | None = None
 
     def __post_init__(self):
         if self.kind not in LOSSES_BY_KIND:
@@ -57,8 +63,15 @@ class Task:
                     f"task '{self.name}': offset {self.offset} is the base rate of a binary "
                     "task and must lie strictly between 0 and 1"
                 )
-        elif self.scale is not None and not self.scale > 0:
-            raise ValueError(f"task '{self.name}': scale {self.scale} must be above 0")
+            if self.negatives_kept is not None and not 0 < self.negatives_kept <= 1:
+                raise ValueError(
+                    f"task '{self.name}': negatives_kept {self.negatives_kept} is a share: above 0, at most 1"
+                )
+        else:
+            if self.scale is not None and not self.scale > 0:
+                raise ValueError(f"task '{self.name}': scale {self.scale} must be above 0")
+            if self.negatives_kept is not None:
+                raise ValueError(f"task '{self.name}': a {self.kind} task has no negatives to keep")
 
     def get_config(self) -> dict:
         return dataclasses.asdict(self)

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from mtl_models import EpochRecorder, MultiTaskModel, Objective, Task, array_batches
+from mtl_models.training import metrics
 from pipeline import progress, vocabulary
 from pipeline.recipe import Recipe, constructors
 from serving.export import export
@@ -62,7 +63,7 @@ def build(recipe: Recipe, layout: Any, labels: dict, weights: dict) -> MultiTask
     """The model of a recipe, with outputs that begin at the labels' base rate or mean."""
     return MultiTaskModel(
         layout,
-        [_task(name, t, labels[name], weights[name]) for name, t in recipe.tasks.items()],
+        [_task(recipe, name, labels[name], weights[name]) for name in recipe.tasks],
         architecture=_part("architectures", recipe.model.architecture),
         weighting=_part("weighting", recipe.weighting),
         seed=recipe.training.seed,
@@ -114,15 +115,18 @@ def fit(
     }
 
 
-def _task(name: str, task: Any, labels: np.ndarray, weights: np.ndarray) -> Task:
+def _task(recipe: Recipe, name: str, labels: np.ndarray, weights: np.ndarray) -> Task:
+    task, sampled = recipe.tasks[name], recipe.downsampling
     mean = float(np.average(labels, weights=weights)) if weights.sum() > 0 else 0.0
     if task.kind == "binary":
-        return Task(name, "binary", task.loss, task.loss_weight, offset=min(max(mean, 1e-6), 1 - 1e-6))
+        kept = sampled.keep if sampled and (sampled.task, sampled.correction) == (name, "logit") else None
+        rate = min(max(mean, 1e-6), 1 - 1e-6)
+        return Task(name, "binary", task.loss, task.loss_weight, offset=rate, negatives_kept=kept)
     if weights.sum() == 0:
         return Task(name, "regression", task.loss, task.loss_weight)
     spread = float(np.sqrt(np.average((labels - mean) ** 2, weights=weights)))
     # the constant that the loss itself would choose
-    center = mean if task.loss == "mse" else float(np.median(labels[weights > 0]))
+    center = mean if task.loss == "mse" else metrics.weighted_median(labels, weights)
     return Task(name, "regression", task.loss, task.loss_weight, offset=center, scale=spread or 1.0)
 
 

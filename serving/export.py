@@ -76,6 +76,7 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
         "tasks": {n: t.kind for n, t in recipe.tasks.items()},
         "inputs": {n: {"type": c.type, "unit": _UNITS.get(c.type)} for n, c in recipe.input_columns.items()},
         "keras": type(model).__name__,
+        "downsampling": recipe.downsampling and recipe.downsampling.model_dump(),
     }
     extra = Path(folder, "assets.extra")
     extra.mkdir(exist_ok=True)

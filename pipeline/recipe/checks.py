@@ -13,6 +13,7 @@ METRICS = {
     "regression": ("mae", "rmse", "calibration"),
 }
 RESERVED_TASKS = ("score", "absent", "row", "total")
+LEAST_KEPT = 1e-6  # float32 has 24 bits
 _FITTING = {
     "categorical": ("int", "string", "date", "bool", "list[int]", "list[string]"),
     "buckets": ("int", "float", "time", "date"),
@@ -219,6 +220,13 @@ def _downsampling(recipe: Recipe) -> Iterator[Problem]:
             "downsampling.task",
             f"{name} is a {recipe.tasks[name].kind}; only binary tasks have negatives",
             value=name,
+        )
+    if recipe.downsampling.keep < LEAST_KEPT:
+        yield Problem(
+            "downsampling.keep",
+            f"must be at least {LEAST_KEPT:g}: a row kept counts 1/keep times, and sums beside rows that count "
+            "once would lose those",
+            value=recipe.downsampling.keep,
         )
 
 

@@ -28,6 +28,24 @@ def test_binary_starts_from_its_base_rate():
     assert float(KINDS["binary"].prediction(task, np.float32(bias))) == pytest.approx(0.02)
 
 
+def test_predictions_of_a_task_with_sampled_negatives_are_those_of_all_data():
+    task = Task("click", "binary", negatives_kept=0.1)
+    sampled = np.linspace(0.001, 0.999, 99)
+    logits = np.log(sampled / (1 - sampled)).astype("float32")
+    # He et al. 2014, section 6.3
+    np.testing.assert_allclose(
+        KINDS["binary"].prediction(task, logits), sampled / (sampled + (1 - sampled) / 0.1), rtol=1e-5
+    )
+    # where the sampled probability is 0 or 1 in float32, its logit still tells rows apart
+    low, high = KINDS["binary"].prediction(task, np.array([-60.0, 60.0], "float32"))
+    assert float(low) == pytest.approx(0.1 * np.exp(-60), rel=1e-5) and float(high) == 1.0
+    # the loss is of the data as sampled
+    assert KINDS["binary"].initial_bias(Task("click", "binary", offset=0.3, negatives_kept=0.1)) == (
+        KINDS["binary"].initial_bias(Task("click", "binary", offset=0.3))
+    )
+    assert Task.from_config(task.get_config()) == task
+
+
 @pytest.mark.parametrize(
     "settings, words",
     [
@@ -37,6 +55,8 @@ def test_binary_starts_from_its_base_rate():
         ({"kind": "binary", "scale": 2.0}, "no scale"),
         ({"kind": "regression", "scale": 0.0}, "above 0"),
         ({"kind": "binary", "loss_weight": -1.0}, "loss_weight"),
+        ({"kind": "binary", "negatives_kept": 0.0}, "above 0, at most 1"),
+        ({"kind": "regression", "negatives_kept": 0.5}, "no negatives"),
     ],
 )
 def test_refuses(settings, words):

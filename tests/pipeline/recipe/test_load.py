@@ -183,6 +183,16 @@ MISTAKES = [
         "  score: {kind: binary, label: clicked}",
         ["tasks.score", "choose another"],
     ),
+    *[
+        ("name: uncertainty}", f"name: uncertainty}}\ndownsampling: {written}", said)
+        for written, said in (
+            ("{task: clik, keep: 0.1}", ["downsampling.task", "did you mean 'click'"]),
+            ("{task: spend, keep: 0.1}", ["downsampling.task", "spend is a regression"]),
+            ("{task: click, keep: 1e-9}", ["downsampling.keep", "at least 1e-06"]),
+            ("{task: click, keep: 1}", ["downsampling.keep", "less than 1"]),
+            ("{task: click, keep: 0.1, correction: none}", ["downsampling.correction", "'logit'"]),
+        )
+    ],
 ]
 
 
