@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.ingest.as_of import AsOf
 from pipeline.ingest.batch import DeadLetter, Problem
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import resolve
@@ -70,20 +71,20 @@ def load_catalog(catalog: Catalog, name: str, input_dir: Path, wanted: list[str]
     if not table.num_rows:
         raise DataError(f"{what}: {', '.join(files)} {'has' if len(files) == 1 else 'have'} no usable rows")
     if catalog.time is None:
-        _refuse_repeats(table, catalog.key, what)
+        refuse_repeats(table[catalog.key], table[_PLACE[0]], table[_PLACE[1]], f"{what}: {catalog.key}")
     rows.table = table.drop_columns(list(_PLACE)).combine_chunks()
     return rows
 
 
-def _refuse_repeats(table: pa.Table, key: str, what: str) -> None:
-    repeats = table[key].to_pandas().duplicated().to_numpy()
+def refuse_repeats(keys: pa.ChunkedArray, files: pa.Array, positions: pa.Array, what: str) -> None:
+    """Raises DataError where a key is there twice, naming the second."""
+    repeats = keys.to_pandas().duplicated().to_numpy()
     if repeats.any():
         second = int(np.flatnonzero(repeats)[0])
-        row = table.slice(second, 1).to_pylist()[0]
         raise DataError(
-            f"{what}: {key} {row[key]!r} is there more than once, again in {row[_PLACE[0]]}, row "
-            f"{row[_PLACE[1]]} ({repeats.sum()} such rows); a key must be unique, or `time:` must name the "
-            "column that says when a row began to hold"
+            f"{what} {keys[second].as_py()!r} is there more than once, again in {files[second].as_py()}, row "
+            f"{positions[second].as_py()} ({repeats.sum()} such rows); a key must be unique, or `time:` must "
+            "name the column that says when a row began to hold"
         )
 
 
@@ -98,13 +99,13 @@ class Join:
         keys = _keys(table[catalog.key].combine_chunks())
         self._key = catalog.on or catalog.key
         self._columns = {n: table[n].combine_chunks() for n in table.column_names if n != catalog.key}
-        self._of_time: _AsOf | None = None
+        self._of_time: AsOf | None = None
         if catalog.time is None:
             self._index = pd.Index(keys)
         else:
             codes, unique = pd.factorize(keys)
             self._index = pd.Index(unique)
-            self._of_time = _AsOf(codes, table[catalog.time].to_numpy())
+            self._of_time = AsOf(codes, table[catalog.time].to_numpy())
 
     def __call__(self, columns: dict[str, pa.Array], time: pa.Array | None) -> np.ndarray:
         """Adds the catalog's columns to a batch's, missing where no row matches.
@@ -129,27 +130,6 @@ class Join:
         for name, values in self._columns.items():
             columns[name] = values.take(take)
         return unmatched
-
-
-class _AsOf:
-    """Newest row not later than a time, within a key.
-
-    Rows are sorted by (key, time); both together are one integer, so that one binary search finds all.
-    """
-
-    def __init__(self, codes: np.ndarray, times: np.ndarray):
-        self._times = np.unique(times)
-        self._width = len(self._times) + 1
-        place = codes * self._width + np.searchsorted(self._times, times, side="right")
-        self._order = np.argsort(place, kind="stable")
-        self._places = place[self._order]
-
-    def rows(self, codes: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """int64 `[queries]`: the row's index, or −1 where the key has none so early."""
-        wanted = codes * self._width + np.searchsorted(self._times, times, side="right")
-        found = np.searchsorted(self._places, wanted, side="right") - 1
-        same_key = (found >= 0) & (self._places[found] // self._width == codes)
-        return np.where(same_key, self._order[found], -1)
 
 
 def _keys(column: pa.Array) -> np.ndarray:

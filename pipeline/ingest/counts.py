@@ -22,6 +22,10 @@ class Counts:
       examples_of_dead: kind → the first reason of that kind.
       unmatched: catalog → rows read of the log that have no row in it.
       catalogs: catalog → {"read", "dead"} rows.
+      events: event log → {"read", "dead", "repeats"} rows.
+      attributed: task whose label is made from events → what became of the events that count for it (see
+        `event_labels`).
+      open_windows: such a task → rows without a label because their window was not over.
       known: task → split → rows whose label is known.
       broken: rule of a column that the schema cannot hold, in words → rows that break it.
       first_time, last_time: milliseconds of the earliest and latest row of roles.time, dead rows left out.
@@ -35,6 +39,9 @@ class Counts:
     examples_of_dead: dict[str, str] = field(default_factory=dict)
     unmatched: dict[str, int] = field(default_factory=dict)
     catalogs: dict[str, dict[str, int]] = field(default_factory=dict)
+    events: dict[str, dict[str, int]] = field(default_factory=dict)
+    attributed: dict[str, dict[str, int]] = field(default_factory=dict)
+    open_windows: dict[str, int] = field(default_factory=dict)
     known: dict[str, dict[str, int]] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
     first_time: int | None = None
@@ -67,7 +74,7 @@ class Counts:
             self.last_time = last if self.last_time is None else max(last, self.last_time)
 
     def add(self, other: Counts) -> None:
-        """Adds what one worker counted; catalogs and digests stay."""
+        """Adds what one worker counted; digests stay."""
         self.read += other.read
         for mine, more in (
             (self.written, other.written),
@@ -75,9 +82,16 @@ class Counts:
             (self.dead, other.dead),
             (self.unmatched, other.unmatched),
             (self.broken, other.broken),
+            (self.open_windows, other.open_windows),
         ):
-            for key, value in more.items():
-                mine[key] = mine.get(key, 0) + value
+            _add(mine, more)
+        for all_mine, all_more in (
+            (self.catalogs, other.catalogs),
+            (self.events, other.events),
+            (self.attributed, other.attributed),
+        ):
+            for name, more in all_more.items():
+                _add(all_mine.setdefault(name, {}), more)
         for kind, reason in other.examples_of_dead.items():
             self.examples_of_dead.setdefault(kind, reason)
         for task, splits in other.known.items():
@@ -100,3 +114,8 @@ class Counts:
     @classmethod
     def load(cls, path: Path) -> Counts:
         return cls(**json.loads(path.read_text()))
+
+
+def _add(mine: dict[str, int], more: dict[str, int]) -> None:
+    for key, value in more.items():
+        mine[key] = mine.get(key, 0) + value

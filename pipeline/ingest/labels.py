@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,31 @@ from pipeline.recipe.parts import Task
 class Labels:
     """Evaluates the tasks' expressions on batches.
 
-    A label exists (mask 1) where its expression is not missing and `where` is true. Elsewhere label and
+    A label exists (mask 1) where its expression is not missing and `where` is true. The label of a task that
+    is made from events is the column `event/<task>`. Elsewhere label and
     weight are 0. A label whose value is beyond float32 counts as missing. The weight is mask × `weight`, or
     the mask.
     """
 
     def __init__(
-        self, tasks: Mapping[str, Task], references: Mapping[str, Mapping[str, str]], types: Mapping[str, str]
+        self,
+        tasks: Mapping[str, Task],
+        references: Mapping[str, Mapping[str, str]],
+        types: Mapping[str, str],
+        event_tasks: Collection[str] = (),
     ):
+        """Args:
+        tasks: those to make labels of.
+        references: task → name → expression; any tasks.
+        types: column → its type inside an expression.
+        event_tasks: the tasks whose labels are made from events, which conditions may read too.
+
+        Attributes:
+          columns: the columns that any expression reads.
+          events: the tasks made from events whose labels are made or read here.
+        """
         self._tasks = tasks
+        types = {**dict.fromkeys(event_tasks, "int"), **types}
         self._parsed: dict[tuple[str, str], Expression] = {}
         for name, task in tasks.items():
             for field in ("label", "where", "weight"):
@@ -36,12 +52,10 @@ class Labels:
             for task, named in references.items()
             for name, text in named.items()
         }
-
-    @property
-    def columns(self) -> set[str]:
-        """The columns that any expression reads."""
         every = [*self._parsed.values(), *self._references.values()]
-        return set().union(*(e.columns for e in every))
+        read = set().union(*(e.columns for e in every))
+        self.columns = read - set(event_tasks)
+        self.events = read & set(event_tasks) | {n for n, t in tasks.items() if t.events is not None}
 
     def __call__(self, batch: Batch) -> None:
         """Adds `<task>/label`, `/mask`, `/weight` and `/reference/<name>`, float32 `[rows]`, to the batch's
@@ -51,9 +65,12 @@ class Labels:
         negative.
         """
         values = {n: numpy_operations.column_values(batch.columns[n]) for n in self.columns}
+        values |= {n: numpy_operations.column_values(batch.columns[event_column(n)]) for n in self.events}
         rows = len(batch.positions)
         for name, task in self._tasks.items():
-            label = self._evaluate(name, "label", values, rows).astype(np.float64)
+            label = (
+                self._evaluate(name, "label", values, rows) if task.events is None else values[name]
+            ).astype(np.float64)
             with np.errstate(over="ignore"):
                 mask = np.isfinite(label.astype(np.float32))
             if task.where is not None:
@@ -96,3 +113,8 @@ class Labels:
                 kind, reason.format("missing" if np.isnan(values[row]) else f"{values[row]:g}")
             ),
         )
+
+
+def event_column(task: str) -> str:
+    """The column that holds what events say of a task, null where its window is open."""
+    return f"event/{task}"

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.ingest.constraints import Constraints
-from pipeline.ingest.files import file_format, resolve, text_bytes
+from pipeline.ingest.event_labels import EventLabels
+from pipeline.ingest.files import COMPRESSED, file_format, resolve, text_bytes
+from pipeline.ingest.history import History
 from pipeline.ingest.labels import Labels
 from pipeline.ingest.read import check_columns
 from pipeline.ingest.read_parquet import parquet_file
-from pipeline.ingest.splits import split_files
+from pipeline.ingest.splits import split_column, split_files
+from pipeline.ingest.stages import Stage, make_stages
 from pipeline.recipe.model import Recipe
-from pipeline.recipe.parts import Catalog, Column, Log, Roles, Splits, Task
+from pipeline.recipe.parts import (
+    Catalog,
+    Column,
+    Downsampling,
+    Earlier,
+    Events,
+    Log,
+    Roles,
+    Source,
+    Splits,
+    Task,
+)
 
-# Of the log as text. Rows of one partition are in memory together, with all that was joined to them and a
-# sorted copy; with this, 6 million rows of 45 features took hardly more memory than one million.
-PARTITION_BYTES = 16 << 20
+# Rows of one partition are in memory together, with all that was joined to them and a sorted copy.
+SHARD_ROWS = 1 << 16
+MAX_BUCKETS = 1 << 10
 PIECE_BYTES = 64 << 20
-MAX_PARTITIONS = 512
+# Of a catalog's files as text; twice that, with its index, is in every worker's memory.
+IN_MEMORY_BYTES = 256 << 20
+ROW_ID = "row/id"
+LOG = "log"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Work for one worker: a file, or some row groups of a Parquet file."""
+    """Work for one worker: a file of a source, or some row groups of a Parquet file."""
 
     number: int
+    source: str
     file_number: int
     file: str
     row_groups: range | None = None
@@ -36,42 +54,139 @@ class Piece:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything a worker needs, without the recipe's models (which other processes cannot unpickle)."""
+    """Everything a worker needs, without the recipe's model (which other processes cannot unpickle).
+
+    Attributes:
+      buckets: of a spill, a power of two.
+      files: source (`log`, `catalogs.<name>` of those joined by key, `events.<name>`) → its files.
+      keyed: the catalogs joined by key.
+    """
 
     input_dir: Path
     output_dir: Path
     work_dir: Path
+    name: str
     log: Log
     catalogs: dict[str, Catalog]
+    events: dict[str, Events]
+    history: dict[str, Earlier]
     roles: Roles
     tasks: dict[str, Task]
     references: dict[str, dict[str, str]]
     splits: Splits
+    downsampling: Downsampling | None
     columns: dict[str, Column]
     example_columns: list[str]
-    files: list[str]
+    files: dict[str, list[str]]
+    keyed: frozenset[str]
     files_of_splits: dict[str, list[int]] = field(default_factory=dict)
-    partitions: int = 1
+    buckets: int = 1
 
     @cached_property
-    def labels(self) -> Labels:
+    def stages(self) -> list[Stage]:
+        """What is done after reading, in order."""
+        catalogs = {name: c for name, c in self.catalogs.items() if name in self.keyed}
+        return make_stages(self.log.unique, catalogs, self.events, self.history, ROW_ID)
+
+    def stage_of(self, source: str) -> Stage:
+        """Where a source other than the log meets the log."""
+        kind, _, name = source.partition(".")
+        return next(stage for stage in self.stages if name in getattr(stage, kind))
+
+    @cached_property
+    def at_once(self) -> frozenset[str]:
+        """The columns that are there when the log is read: its own, and those of catalogs in memory."""
+        found = set(self.log.columns)
+        for name, catalog in self.catalogs.items():
+            if name not in self.keyed:
+                found |= catalog.columns.keys() - {catalog.key}
+        return frozenset(found)
+
+    @cached_property
+    def early_labels(self) -> Labels:
+        """The labels that need nothing but what is there at once."""
+        return self._labels(early=True)
+
+    @cached_property
+    def late_labels(self) -> Labels:
+        """The labels that need a later stage."""
+        return self._labels(early=False)
+
+    def _labels(self, early: bool) -> Labels:
+        def fits(labels: Labels) -> bool:
+            return (labels.columns <= self.at_once and not labels.events) == early
+
         types = {name: column.expression_type for name, column in self.columns.items()}
-        return Labels(self.tasks, self.references, types)
+        of_events = [name for name, task in self.tasks.items() if task.events is not None]
+        tasks = {n: t for n, t in self.tasks.items() if fits(Labels({n: t}, {}, types, of_events))}
+        references = {
+            task: {n: text for n, text in named.items() if fits(Labels({}, {task: {n: text}}, types))}
+            for task, named in self.references.items()
+        }
+        return Labels(tasks, references, types, of_events)
 
     @cached_property
-    def constraints(self) -> Constraints:
-        return Constraints(self.columns, self.example_columns)
+    def early_constraints(self) -> Constraints:
+        return self._constraints(lambda name: name in self.at_once)
+
+    @cached_property
+    def late_constraints(self) -> Constraints:
+        return self._constraints(lambda name: name not in self.at_once)
+
+    def _constraints(self, wanted: object) -> Constraints:
+        return Constraints({n: c for n, c in self.columns.items() if wanted(n)}, self.example_columns)
+
+    @cached_property
+    def early_split(self) -> bool:
+        """Whether a row's split is known when it is read."""
+        column = split_column(self.splits, self.roles)
+        return column is None or column in self.at_once
+
+    @cached_property
+    def needs_time(self) -> bool:
+        """Whether a row without a time cannot be used."""
+        return bool(self.events or self.history)
+
+    def event_labels(self, source: str) -> EventLabels:
+        """What makes labels of an event log."""
+        return EventLabels(
+            self.events[source],
+            {n: t for n, t in self.tasks.items() if t.events is not None and t.events.source == source},
+        )
+
+    def history_of(self, stage: Stage) -> History:
+        """What makes a stage's history columns."""
+        types = {n: self.columns[n].expression_type for n in self.columns if n not in self.history}
+        return History({n: self.history[n] for n in stage.history}, types)
+
+    @cached_property
+    def later_columns(self) -> set[str]:
+        """The columns that stages after the first read."""
+        found = self.late_labels.columns | self.late_constraints.columns | {self.roles.time} - {None}
+        for stage in self.stages:
+            found |= {*stage.key, *self.history_of(stage).columns}
+            found |= {self.catalogs[name].on or self.catalogs[name].key for name in stage.catalogs}
+            found |= {key for name in stage.events for key in self.events[name].keys}
+        found |= {split_column(self.splits, self.roles)} - {None}
+        return found - {ROW_ID}
 
     @cached_property
     def needed(self) -> list[str]:
         """The columns that are written, or read by a label, a join, a rule or the search for repeats."""
-        wanted = {*self.example_columns, *self.labels.columns, *self.constraints.columns, *self.log.unique}
+        wanted = {*self.example_columns, *self.early_labels.columns, *self.early_constraints.columns}
+        wanted |= {*self.log.unique, *self.later_columns}
         wanted |= {catalog.on or catalog.key for catalog in self.catalogs.values()}
         return [name for name in self.columns if name in wanted]
 
     @property
     def log_columns(self) -> list[str]:
         return [name for name in self.needed if name in self.log.columns]
+
+    @cached_property
+    def kept_columns(self) -> list[str]:
+        """The columns that go on after reading."""
+        wanted = {*self.example_columns, *self.log.unique, *self.later_columns}
+        return [n for n in self.columns if n in wanted and n in self.at_once]
 
     @property
     def target_columns(self) -> list[str]:
@@ -81,6 +196,40 @@ class Plan:
             f"{task}/reference/{name}" for task, named in self.references.items() for name in named
         ]
 
+    @cached_property
+    def row_names(self) -> dict[str, str]:
+        """File of the log → what its rows' ids are made from: its path without the endings that say how it is
+        written, so that rows keep their ids in another format; the whole path where two files would share it.
+        """
+        stems = {file: _stem(file) for file in self.files[LOG]}
+        shared = list(stems.values())
+        return {file: stem if shared.count(stem) == 1 else file for file, stem in stems.items()}
+
+    def shards(self, rows: int) -> int:
+        """How many partitions so many rows of the log are worked in. Only from the rows, so that shards do
+        not depend on the machine or the files' format."""
+        return min(self.buckets, _power_of_two(rows / SHARD_ROWS))
+
+    def buckets_of(self, partition: int, shards: int) -> range:
+        """The buckets of a spill that make a partition."""
+        each = self.buckets // shards
+        return range(partition * each, (partition + 1) * each)
+
+
+def _stem(file: str) -> str:
+    path = PurePosixPath(file)
+    if path.suffix in COMPRESSED:
+        path = path.with_suffix("")
+    return path.with_suffix("").as_posix()
+
+
+def _power_of_two(number: float) -> int:
+    """The smallest power of two that is not below."""
+    found = 1
+    while found < number:
+        found *= 2
+    return found
+
 
 def make_plan(recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path) -> Plan:
     """Finds the files and looks at their heads.
@@ -89,42 +238,82 @@ def make_plan(recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path)
       DataError: a file or a column is missing, a type does not fit, or files and splits do not agree.
     """
     log = recipe.sources.log
-    files = resolve(log, input_dir, "sources.log")
-    check_columns(input_dir, files, log, "sources.log")
-    size = sum(text_bytes(input_dir / name) for name in files)
+    catalogs = {f"catalogs.{name}": catalog for name, catalog in recipe.sources.catalogs.items()}
+    events = {f"events.{name}": source for name, source in recipe.sources.events.items()}
+    sources: Mapping[str, Source] = {LOG: log} | catalogs | events
+    files: dict[str, list[str]] = {}
+    for what, source in sources.items():
+        files[what] = resolve(source, input_dir, f"sources.{what}")
+        check_columns(input_dir, files[what], source, f"sources.{what}")
+    keyed = frozenset(
+        name
+        for name, catalog in recipe.sources.catalogs.items()
+        if _by_key(catalog, [input_dir / file for file in files[f"catalogs.{name}"]])
+    )
+    read_by_pieces = [LOG, *(f"catalogs.{name}" for name in keyed), *events]
     return Plan(
-        input_dir,
-        output_dir,
-        work_dir,
-        log,
-        recipe.sources.catalogs,
-        recipe.roles,
-        recipe.tasks,
-        recipe.evaluation.references,
-        recipe.splits,
-        recipe.columns,
-        list(recipe.example_columns),
-        files,
-        split_files(recipe.splits, files, input_dir),
-        # only from the input, so that shards do not depend on the machine
-        min(MAX_PARTITIONS, math.ceil(size / PARTITION_BYTES) or 1),
+        input_dir=input_dir,
+        output_dir=output_dir,
+        work_dir=work_dir,
+        name=recipe.name,
+        log=log,
+        catalogs=recipe.sources.catalogs,
+        events=recipe.sources.events,
+        history=recipe.history,
+        roles=recipe.roles,
+        tasks=recipe.tasks,
+        references=recipe.evaluation.references,
+        splits=recipe.splits,
+        downsampling=recipe.downsampling,
+        columns=recipe.columns,
+        example_columns=list(recipe.example_columns),
+        files={what: names for what, names in files.items() if what in read_by_pieces},
+        keyed=keyed,
+        files_of_splits=split_files(recipe.splits, files[LOG], input_dir),
+        buckets=min(MAX_BUCKETS, 2 * _power_of_two(_most_rows(log, input_dir, files[LOG]) / SHARD_ROWS)),
     )
 
 
+def _by_key(catalog: Catalog, paths: list[Path]) -> bool:
+    if catalog.join == "auto":
+        return sum(text_bytes(path) for path in paths) > IN_MEMORY_BYTES
+    return catalog.join == "by_key"
+
+
+def _most_rows(log: Log, input_dir: Path, files: list[str]) -> int:
+    """More rows than the files have: exactly theirs of Parquet; of text a value takes two bytes at least."""
+    rows = 0
+    for name in files:
+        if file_format(log, name) == "parquet":
+            with parquet_file(input_dir / name) as file:
+                rows += file.metadata.num_rows
+        else:
+            rows += text_bytes(input_dir / name) // (2 * len(log.columns))
+    return rows
+
+
 def pieces(plan: Plan) -> list[Piece]:
-    """The log cut into pieces: each Parquet file by row groups, other files whole."""
+    """The sources cut into pieces: each Parquet file by row groups, other files whole."""
     found: list[Piece] = []
-    for number, name in enumerate(plan.files):
-        if file_format(plan.log, name) != "parquet":
-            found.append(Piece(len(found), number, name))
-            continue
-        with parquet_file(plan.input_dir / name) as file:
-            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-        start, first, size = 0, 1, 0
-        for i, group in enumerate(groups):
-            size += group.total_byte_size
-            if size >= PIECE_BYTES or i + 1 == len(groups):
-                found.append(Piece(len(found), number, name, range(start, i + 1), first))
-                first += sum(g.num_rows for g in groups[start : i + 1])
-                start, size = i + 1, 0
+    for what, names in plan.files.items():
+        source = source_of(plan, what)
+        for number, name in enumerate(names):
+            if file_format(source, name) != "parquet":
+                found.append(Piece(len(found), what, number, name))
+                continue
+            with parquet_file(plan.input_dir / name) as file:
+                groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+            start, first, size = 0, 1, 0
+            for i, group in enumerate(groups):
+                size += group.total_byte_size
+                if size >= PIECE_BYTES or i + 1 == len(groups):
+                    found.append(Piece(len(found), what, number, name, range(start, i + 1), first))
+                    first += sum(g.num_rows for g in groups[start : i + 1])
+                    start, size = i + 1, 0
     return found
+
+
+def source_of(plan: Plan, what: str) -> Source:
+    """The part of the recipe that describes a source."""
+    kind, _, name = what.partition(".")
+    return plan.log if what == LOG else getattr(plan, kind)[name]

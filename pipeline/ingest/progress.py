@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pipeline.ingest.plan import Plan
+from pipeline.ingest.plan import LOG, Piece, Plan
 from pipeline.ingest.read_stage import piece_path
 
 SECONDS = 1.0
 
 
 @contextmanager
-def watch(plan: Plan, number_of_pieces: int, tell: Callable[[int], None] | None) -> Iterator[None]:
+def watch(plan: Plan, work: list[Piece], tell: Callable[[int], None] | None) -> Iterator[None]:
     """Within it, `tell` hears the rows read so far, whenever there are more."""
     if tell is None:
         yield
@@ -23,7 +23,7 @@ def watch(plan: Plan, number_of_pieces: int, tell: Callable[[int], None] | None)
     def look() -> None:
         told = 0
         while not ended.wait(SECONDS):
-            rows = sum(_rows(plan, number) for number in range(number_of_pieces))
+            rows = sum(_rows(plan, piece) for piece in work if piece.source == LOG)
             if rows > told:
                 tell(rows)
                 told = rows
@@ -37,7 +37,7 @@ def watch(plan: Plan, number_of_pieces: int, tell: Callable[[int], None] | None)
         thread.join()
 
 
-def _rows(plan: Plan, piece: int) -> int:
+def _rows(plan: Plan, piece: Piece) -> int:
     try:
         with open(f"{piece_path(plan.work_dir, piece)}.progress") as file:
             return int(file.read() or 0)  # empty while it is being written

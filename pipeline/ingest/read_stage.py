@@ -1,13 +1,13 @@
-"""First stage, for each piece of the log: read, join, label, split; rows go to hash partitions on disk.
-
-Rows that must meet (repeats) have the same partition. A worker keeps one spill file a piece, with a record
-batch a partition for each time that its buffer was full; an index beside it says which batch is whose.
+"""First stage, for each piece of a source: read it, and do to the log what needs no other row: joins with
+catalogs in memory, labels, splits. Rows go to disk, in buckets by the key of the stage where they meet
+others.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,135 +17,172 @@ import pyarrow.compute as pc
 from pipeline.ingest.batch import Batch, DeadLetter, Problem
 from pipeline.ingest.catalogs import Join, open_table
 from pipeline.ingest.counts import Counts
-from pipeline.ingest.hashing import hash_columns, mix, row_ids
-from pipeline.ingest.plan import Piece, Plan
+from pipeline.ingest.hashing import row_ids
+from pipeline.ingest.places import FILE, POSITION
+from pipeline.ingest.plan import LOG, ROW_ID, Piece, Plan, source_of
 from pipeline.ingest.read import read
+from pipeline.ingest.spill import SpillWriter
 from pipeline.ingest.splits import Splitter
 
-SPILL_BYTES = 64 << 20
-# Columns of a spill beside those of the examples; \0 keeps them apart from any column of a recipe.
-SPLIT, FILE, POSITION = "\0split", "\0file", "\0position"
-ROW_ID = "row/id"
+SPLIT = "\0split"  # a column of spills; \0 keeps it apart from those of the recipe
+
+
+@dataclass
+class PieceResult:
+    """What a piece came to.
+
+    Attributes:
+      counts: of its rows.
+      rows: of the log that go on.
+      newest: milliseconds of a source's newest row; of the log that of roles.time, of events that of `time`.
+    """
+
+    counts: Counts
+    rows: int = 0
+    newest: dict[str, int] = field(default_factory=dict)
 
 
 class ReadStage:
-    """Processes pieces; holds the joined catalogs."""
+    """Processes pieces; holds the catalogs that are in memory."""
 
     def __init__(self, plan: Plan):
         self._plan = plan
         # catalogs that change over time may need a time that another one gives
         order = sorted(plan.catalogs, key=lambda name: plan.catalogs[name].time is not None)
         self._joins = {
-            name: Join(plan.catalogs[name], open_table(catalog_path(plan.work_dir, name))) for name in order
+            name: Join(plan.catalogs[name], open_table(catalog_path(plan.work_dir, name)))
+            for name in order
+            if name not in plan.keyed
         }
         self._splitter = Splitter(plan.splits, plan.roles, plan.files_of_splits)
-        self._spilled = list(dict.fromkeys([*plan.example_columns, *plan.log.unique, *plan.target_columns]))
 
-    def __call__(self, piece: Piece) -> Counts:
-        """Writes a piece's spill file and dead letters. Written again, they are the same."""
-        plan, counts = self._plan, Counts()
-        base = piece_path(plan.work_dir, piece.number)
-        owners: list[int] = []
-        waiting: list[pa.RecordBatch] = []
-        writer: pa.ipc.RecordBatchFileWriter | None = None
-        with open(f"{base}.dead", "w") as letters, pa.OSFile(f"{base}.arrow", "wb") as sink:
-            try:
-                for batch in read(
-                    plan.input_dir,
-                    piece.file,
-                    plan.log,
-                    plan.log_columns,
-                    piece.row_groups,
-                    piece.first_position,
-                ):
-                    rows, dead = self._process(batch, piece, counts)
-                    write_letters(letters, dead)
-                    writer = writer or pa.ipc.new_file(
-                        sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
-                    )
-                    waiting.append(rows)
-                    if sum(r.nbytes for r in waiting) >= SPILL_BYTES:
-                        owners += self._spill(waiting, writer)
-                        waiting = []
-                    Path(f"{base}.progress").write_text(str(counts.read))
-                if waiting:
-                    owners += self._spill(waiting, writer)
-            finally:
-                if writer is not None:
-                    writer.close()
-        Path(f"{base}.index").write_text(json.dumps(owners))
-        return counts
+    def __call__(self, piece: Piece) -> PieceResult:
+        """Writes a piece's spill and dead letters. Written again, they are the same."""
+        plan, result = self._plan, PieceResult(Counts())
+        base = piece_path(plan.work_dir, piece)
+        source = source_of(plan, piece.source)
+        key = (plan.stages[0] if piece.source == LOG else plan.stage_of(piece.source)).key
+        key = _own_names(key, piece.source, plan)
+        with open(f"{base}.dead", "w") as letters, SpillWriter(base, key, plan.buckets) as spill:
+            for batch in read(
+                plan.input_dir,
+                piece.file,
+                source,
+                self._wanted(piece.source),
+                piece.row_groups,
+                piece.first_position,
+            ):
+                process = self._log if piece.source == LOG else self._other
+                dead = process(batch, piece, result)
+                write_letters(letters, piece.source, dead)
+                rows = {
+                    **batch.columns,
+                    FILE: pa.array(np.full(len(batch.positions), piece.file_number, np.int32)),
+                    POSITION: pa.array(batch.positions),
+                }
+                spill.add(pa.RecordBatch.from_arrays(list(rows.values()), list(rows)))
+                if piece.source == LOG:
+                    Path(f"{base}.progress").write_text(str(result.counts.read))
+        return result
 
-    def _process(self, batch: Batch, piece: Piece, counts: Counts) -> tuple[pa.RecordBatch, list[DeadLetter]]:
+    def _wanted(self, what: str) -> list[str]:
         plan = self._plan
+        kind, _, name = what.partition(".")
+        if what == LOG:
+            return plan.log_columns
+        if kind == "events":
+            return plan.event_labels(name).columns
+        catalog = plan.catalogs[name]
+        needed = [catalog.key, *([catalog.time] if catalog.time else [])]
+        return [*needed, *(n for n in catalog.columns if n in plan.needed and n not in needed)]
+
+    def _log(self, batch: Batch, piece: Piece, result: PieceResult) -> list[DeadLetter]:
+        """Joins, labels and splits a batch in place; returns its dead rows."""
+        plan, counts = self._plan, result.counts
         counts.read += len(batch.positions) + len(batch.unreadable)
         for name, join in self._joins.items():
             unmatched = join(batch.columns, batch.columns.get(plan.roles.time))
             counts.unmatched[name] = counts.unmatched.get(name, 0) + int(unmatched.sum())
             if plan.catalogs[name].unmatched == "dead":
-                key = plan.catalogs[name].on or plan.catalogs[name].key
-                values = batch.columns[key]
-                batch.flag(
-                    np.flatnonzero(unmatched),
-                    lambda row: Problem(
-                        f"{name}: no row", f"{name} has no row for {key} {values[row].as_py()!r}"
-                    ),
-                )
-        plan.labels(batch)
-        ids = row_ids(piece.file, batch.positions)
-        splits = self._splitter(batch, piece.file, ids)
-        batch.columns |= {
-            ROW_ID: pa.array(ids),
-            SPLIT: pa.array(splits),
-            FILE: pa.array(np.full(len(ids), piece.file_number, np.int32)),
-        }
+                flag_unmatched(batch, name, plan, unmatched)
+        if plan.needs_time and plan.roles.time in batch.columns:
+            flag_missing(batch, plan.roles.time, "history and events need")
+        plan.early_labels(batch)
+        ids = row_ids(plan.row_names[piece.file], batch.positions)
+        batch.columns[ROW_ID] = pa.array(ids)
+        if plan.early_split:
+            batch.columns[SPLIT] = pa.array(self._splitter(batch, piece.file, ids))
         dead = batch.drop_problems(piece.file)
         counts.saw_dead(dead)
-        for rule, rows in plan.constraints(batch.columns).items():
+        for rule, rows in plan.early_constraints(batch.columns).items():
             counts.broken[rule] = counts.broken.get(rule, 0) + rows
-        if plan.roles.time is not None and len(batch.positions):
-            range_ = pc.min_max(batch.columns[plan.roles.time]).as_py()
-            counts.saw_times(range_["min"], range_["max"])
-        names = [*self._spilled, ROW_ID, SPLIT, FILE]
-        return pa.RecordBatch.from_arrays(
-            [*(batch.columns[n] for n in names), pa.array(batch.positions)], [*names, POSITION]
-        ), dead
+        if plan.roles.time in batch.columns and len(batch.positions):
+            first, last = pc.min_max(batch.columns[plan.roles.time]).as_py().values()
+            counts.saw_times(first, last)
+            _saw(result, LOG, last)
+        result.rows += len(batch.positions)
+        kept = {*plan.kept_columns, *plan.target_columns, ROW_ID, SPLIT}
+        batch.columns = {name: column for name, column in batch.columns.items() if name in kept}
+        return dead
 
-    def _spill(self, waiting: list[pa.RecordBatch], writer: pa.ipc.RecordBatchFileWriter) -> list[int]:
-        """Writes a record batch a partition; returns whose they are."""
-        table = pa.Table.from_batches(waiting).combine_chunks()
-        partition = self._partition(table)
-        table = table.take(pa.array(np.argsort(partition, kind="stable")))
-        ends = np.cumsum(np.bincount(partition, minlength=self._plan.partitions)).tolist()
-        owners = []
-        for number, (start, end) in enumerate(zip([0, *ends], ends)):
-            if end > start:
-                rows = table.slice(start, end - start).combine_chunks().to_batches()
-                for part in rows:
-                    writer.write_batch(part)
-                owners += [number] * len(rows)
-        return owners
-
-    def _partition(self, table: pa.Table) -> np.ndarray:
-        """By the columns that make a row unique, or by the row itself: int64 `[rows]`."""
-        if self._plan.log.unique:
-            hashes = hash_columns([table[n].combine_chunks() for n in self._plan.log.unique])
-        else:
-            hashes = mix(table[ROW_ID].to_numpy().view(np.uint64))
-        return (hashes % np.uint64(self._plan.partitions)).astype(np.int64)
+    def _other(self, batch: Batch, piece: Piece, result: PieceResult) -> list[DeadLetter]:
+        """Takes rows out that cannot be joined."""
+        plan = self._plan
+        kind, _, name = piece.source.partition(".")
+        source = getattr(plan, kind)[name]
+        counted = getattr(result.counts, kind).setdefault(name, {"read": 0, "dead": 0})
+        counted["read"] += len(batch.positions) + len(batch.unreadable)
+        keys = source.keys if kind == "events" else [source.key]
+        for column in [*keys, *([source.time] if source.time else [])]:
+            flag_missing(batch, column, "the join needs")
+        dead = batch.drop_problems(piece.file)
+        counted["dead"] += len(dead)
+        if kind == "events" and len(batch.positions):
+            _saw(result, piece.source, pc.max(batch.columns[source.time]).as_py())
+        return dead
 
 
-def write_letters(file: object, letters: list[DeadLetter]) -> None:
+def _own_names(key: list[str], what: str, plan: Plan) -> list[str]:
+    """A stage's key by the names that the source's own columns have."""
+    kind, _, name = what.partition(".")
+    return [plan.catalogs[name].key] if kind == "catalogs" else key
+
+
+def _saw(result: PieceResult, source: str, time: int | None) -> None:
+    if time is not None:
+        result.newest[source] = max(time, result.newest.get(source, time))
+
+
+def flag_missing(batch: Batch, column: str, who_needs: str) -> None:
+    """Marks the rows that lack a column as dead."""
+    batch.flag(
+        np.flatnonzero(batch.columns[column].is_null()),
+        lambda _: Problem(f"{column} is missing", f"{column} is missing, which {who_needs}"),
+    )
+
+
+def flag_unmatched(batch: Batch, name: str, plan: Plan, unmatched: np.ndarray) -> None:
+    """Marks the rows that a catalog does not have as dead."""
+    key = plan.catalogs[name].on or plan.catalogs[name].key
+    values = batch.columns[key]
+    batch.flag(
+        np.flatnonzero(unmatched),
+        lambda row: Problem(f"{name}: no row", f"{name} has no row for {key} {values[row].as_py()!r}"),
+    )
+
+
+def write_letters(file: object, source: str, letters: list[DeadLetter]) -> None:
     """Appends dead letters to a text file, as JSON Lines."""
     for letter in letters:
-        file.write(json.dumps(letter.as_json(), ensure_ascii=False, default=str) + os.linesep)
+        line = {"source": source, **letter.as_json()}
+        file.write(json.dumps(line, ensure_ascii=False, default=str) + os.linesep)
 
 
-def piece_path(work_dir: Path, number: int) -> Path:
+def piece_path(work_dir: Path, piece: Piece) -> Path:
     """Where a piece's files are, less their endings."""
-    return work_dir / f"piece-{number:06d}"
+    return work_dir / f"{piece.source}-{piece.number:06d}"
 
 
 def catalog_path(work_dir: Path, name: str) -> Path:
-    """Where a catalog's table is."""
+    """Where the table of a catalog in memory is."""
     return work_dir / f"catalog-{name}.arrow"

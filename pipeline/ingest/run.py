@@ -16,11 +16,12 @@ from pipeline.ingest.catalogs import load_catalog, write_table
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import source_digest
-from pipeline.ingest.plan import Piece, Plan, make_plan, pieces
+from pipeline.ingest.keyed_stage import KeyedStage, Summary
+from pipeline.ingest.late import late_letters
+from pipeline.ingest.plan import LOG, Piece, Plan, make_plan, pieces
 from pipeline.ingest.progress import watch
-from pipeline.ingest.read_stage import ReadStage, catalog_path, piece_path, write_letters
+from pipeline.ingest.read_stage import PieceResult, ReadStage, catalog_path, piece_path, write_letters
 from pipeline.ingest.splits import SPLITS
-from pipeline.ingest.write_stage import WriteStage
 from pipeline.recipe.model import Recipe
 
 COUNTS, DEAD_LETTERS = "counts.json", "dead_letters.jsonl"
@@ -72,13 +73,15 @@ def ingest(
                 recipe, {n: (c["dead"], c["read"]) for n, c in counts.catalogs.items()}, counts, dead_dir
             )
             work = pieces(plan)
-            with watch(plan, len(work), progress):
+            with watch(plan, work, progress):
                 _run(pipeline, plan, work)
             for result in _results(work_dir):
                 counts.add(result)
             for piece in work:
-                with open(f"{piece_path(work_dir, piece.number)}.dead") as part:
+                with open(f"{piece_path(work_dir, piece)}.dead") as part:
                     shutil.copyfileobj(part, letters)
+            write_letters(letters, LOG, late_letters(plan, sorted(work_dir.glob("late-*"))))
+        _write_online_store(plan)
     finally:
         shutil.rmtree(work_dir, ignore_errors=True)
     counts.check()
@@ -94,18 +97,31 @@ class _Read(beam.DoFn):
     def setup(self) -> None:
         self._stage = ReadStage(self._plan)
 
-    def process(self, piece: Piece) -> Iterator[bool]:
-        yield _recorded(self._plan, f"read-{piece.number:06d}", lambda: self._stage(piece))
+    def process(self, piece: Piece) -> Iterator[PieceResult | None]:
+        found: list[PieceResult] = []
+
+        def work() -> Counts:
+            found.append(self._stage(piece))
+            return found[0].counts
+
+        _recorded(self._plan, f"read-{piece.number:06d}", work)
+        yield found[0] if found else None
 
 
-class _Write(beam.DoFn):
-    def __init__(self, plan: Plan, number_of_pieces: int):
-        self._stage = WriteStage(plan, number_of_pieces)
-        self._plan = plan
+class _Keyed(beam.DoFn):
+    def __init__(self, plan: Plan, number: int, work: list[Piece]):
+        self._plan, self._number, self._work = plan, number, work
 
-    def process(self, partition: int, all_read: list[bool]) -> None:
-        if all(all_read):
-            _recorded(self._plan, f"write-{partition:06d}", lambda: self._stage(partition))
+    def setup(self) -> None:
+        self._stage = KeyedStage(self._plan, self._number, self._work)
+
+    def process(self, partition: int, read: list[PieceResult | None], before: list[bool]) -> Iterator[bool]:
+        if None in read or not all(before):
+            yield False
+            return
+        summary = Summary.of(read)
+        name = f"stage-{self._number}-{partition:06d}"
+        yield _recorded(self._plan, name, lambda: self._stage(partition, summary))
 
 
 def _recorded(plan: Plan, name: str, work: Callable[[], Counts]) -> bool:
@@ -119,20 +135,31 @@ def _recorded(plan: Plan, name: str, work: Callable[[], Counts]) -> bool:
 
 
 def _run(pipeline: beam.Pipeline, plan: Plan, work: list[Piece]) -> None:
-    all_read = (
+    read = (
         pipeline
         | "Pieces" >> beam.Create(work)
         | "Spread pieces" >> beam.Reshuffle()
         | "Read" >> beam.ParDo(_Read(plan))
     )
-    # as a side input, the first stage's results make the second wait for all of it
-    _ = (
-        pipeline
-        | "Partitions" >> beam.Create(range(plan.partitions))
-        | "Spread partitions" >> beam.Reshuffle()
-        | "Write" >> beam.ParDo(_Write(plan, len(work)), beam.pvalue.AsList(all_read))
-    )
+    # as side inputs, a stage's results make the next one wait for all of it
+    before = pipeline | "Nothing before" >> beam.Create([True])
+    for number, stage in enumerate(plan.stages):
+        label = f"Stage {number} by {', '.join(stage.key)}"
+        before = (
+            pipeline
+            | f"Partitions {number}" >> beam.Create(range(plan.buckets))
+            | f"Spread partitions {number}" >> beam.Reshuffle()
+            | label
+            >> beam.ParDo(_Keyed(plan, number, work), beam.pvalue.AsList(read), beam.pvalue.AsList(before))
+        )
     pipeline.run().wait_until_finish()
+
+
+def _write_online_store(plan: Plan) -> None:
+    if plan.history:
+        from pipeline.ingest.online_store import merge_parts
+
+        merge_parts(plan.work_dir / "online", plan.output_dir / "online")
 
 
 def _results(work_dir: Path) -> Iterator[Counts]:
@@ -145,9 +172,11 @@ def _results(work_dir: Path) -> Iterator[Counts]:
 
 def _load_catalogs(plan: Plan, counts: Counts, letters: Any) -> None:
     for name, catalog in plan.catalogs.items():
+        if name in plan.keyed:
+            continue
         rows = load_catalog(catalog, name, plan.input_dir, plan.needed)
         write_table(rows.table, catalog_path(plan.work_dir, name))
-        write_letters(letters, rows.dead)
+        write_letters(letters, f"catalogs.{name}", rows.dead)
         counts.catalogs[name] = {"read": rows.read, "dead": len(rows.dead)}
 
 
@@ -168,8 +197,10 @@ def _check_share(
 
 def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
     if not counts.read:
-        raise DataError(f"sources.log: {', '.join(plan.files[:5])}: no rows", counts)
-    _check_share(recipe, {"the log": (counts.rows_dead, counts.read)}, counts, dead_dir)
+        raise DataError(f"sources.log: {', '.join(plan.files[LOG][:5])}: no rows", counts)
+    shares = {"the log": (counts.rows_dead, counts.read)}
+    shares |= {n: (c["dead"], c["read"]) for n, c in (counts.catalogs | counts.events).items()}
+    _check_share(recipe, shares, counts, dead_dir)
     if counts.broken:
         rules = "; ".join(f"{rule} in {rows:,} rows" for rule, rows in sorted(counts.broken.items()))
         raise DataError(f"the data break the recipe's rules: {rules}", counts)
@@ -190,10 +221,20 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
             if not known[split]:
                 where = recipe.tasks[task].where
                 raise DataError(
-                    f"tasks.{task}: no row of {split} has a label: `{recipe.tasks[task].label}` is always "
-                    "missing" + (f" or `{where}` false" if where else ""),
+                    f"tasks.{task}: no row of {split} has a label: {_why_unknown(recipe, task)}"
+                    + (f" or `{where}` false" if where else ""),
                     counts,
                 )
+
+
+def _why_unknown(recipe: Recipe, task: str) -> str:
+    spec = recipe.tasks[task]
+    if spec.events is None:
+        return f"`{spec.label}` is always missing"
+    return (
+        f"when the events of {spec.events.source} were collected (complete_until), {spec.events.window} had "
+        "not passed since any of them, so that its window is open"
+    )
 
 
 def _moment(ms: int, hours: float) -> str:

@@ -6,7 +6,7 @@ import math
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from pipeline.ingest.read_stage import ROW_ID
+from pipeline.ingest.plan import ROW_ID
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Column
 

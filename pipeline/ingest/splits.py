@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.ingest.batch import Batch, Problem
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import matching
-from pipeline.ingest.hashing import hash_column, mix
+from pipeline.ingest.hashing import hash_column, mix, unit
 from pipeline.recipe.parts import FileSplit, HashSplit, Roles, Splits, TimeSplit
 
 SPLITS = ("train", "validation", "test")
@@ -28,12 +28,7 @@ class Splitter:
         """
         self._splits = splits
         self._files_of = files_of
-        if isinstance(splits, TimeSplit):
-            self._column = roles.time
-        elif isinstance(splits, HashSplit) and splits.of != "row":
-            self._column = getattr(roles, splits.of)
-        else:
-            self._column = None
+        self._column = split_column(splits, roles)
 
     def __call__(self, batch: Batch, file: str, ids: np.ndarray) -> np.ndarray:
         """int8 `[rows]`: 0 train, 1 validation, 2 test. A row without the column that decides becomes dead.
@@ -56,11 +51,20 @@ class Splitter:
             return np.searchsorted(boundaries(self._splits), times, side="right").astype(np.int8)
         if isinstance(self._splits, FileSplit):
             choices = np.array(self._files_of[file], np.int8)
-            return choices[(_unit(mix(ids.view(np.uint64) ^ _SALT)) * len(choices)).astype(np.int64)]
+            return choices[(unit(mix(ids.view(np.uint64) ^ _SALT)) * len(choices)).astype(np.int64)]
         hashes = ids.view(np.uint64) if self._column is None else hash_column(batch.columns[self._column])
-        drawn = _unit(mix(hashes ^ _SALT))
+        drawn = unit(mix(hashes ^ _SALT))
         validation, test = self._splits.validation, self._splits.test
         return np.select([drawn < validation, drawn < validation + test], [1, 2], 0).astype(np.int8)
+
+
+def split_column(splits: Splits, roles: Roles) -> str | None:
+    """The column that decides, if one does."""
+    if isinstance(splits, TimeSplit):
+        return roles.time
+    if isinstance(splits, HashSplit) and splits.of != "row":
+        return getattr(roles, splits.of)
+    return None
 
 
 def boundaries(splits: TimeSplit) -> np.ndarray:
@@ -99,8 +103,3 @@ def split_files(splits: Splits, files: list[str], input_dir: Path) -> dict[str, 
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _unit(hashes: np.ndarray) -> np.ndarray:
-    """uint64 → float64 in [0, 1), from the highest 53 bits."""
-    return (hashes >> np.uint64(11)).astype(np.float64) / 2.0**53

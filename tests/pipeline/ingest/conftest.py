@@ -16,11 +16,11 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from pipeline.ingest.catalogs import load_catalog, write_table
 from pipeline.ingest.counts import Counts
+from pipeline.ingest.keyed_stage import KeyedStage, Summary
 from pipeline.ingest.plan import make_plan, pieces
 from pipeline.ingest.read_stage import ReadStage, catalog_path
 from pipeline.ingest.schema import schema_proto
 from pipeline.ingest.splits import SPLITS
-from pipeline.ingest.write_stage import WriteStage
 from pipeline.recipe import Recipe, loads
 
 SHOP = {
@@ -70,26 +70,31 @@ def shop():
 
 @pytest.fixture(scope="session")
 def run_stages():
-    """Runs both stages as Beam would, here; returns what they counted together."""
+    """Runs all stages as Beam would, here; returns what they counted together."""
 
-    def run(recipe: Recipe, input_dir: Path, output_dir: Path, partitions: int | None = None) -> Counts:
+    def run(recipe: Recipe, input_dir: Path, output_dir: Path, shards: int | None = None) -> Counts:
         work_dir = output_dir / "work"
         work_dir.mkdir(parents=True)
         for split in SPLITS:
             (output_dir / f"Split-{split}").mkdir()
         plan = make_plan(recipe, input_dir, output_dir, work_dir)
-        if partitions is not None:
-            object.__setattr__(plan, "partitions", partitions)
+        if shards is not None:
+            object.__setattr__(plan, "buckets", 2 * shards)
+            object.__setattr__(plan, "shards", lambda rows: shards)
         for name, catalog in plan.catalogs.items():
-            rows = load_catalog(catalog, name, input_dir, plan.needed)
-            write_table(rows.table, catalog_path(work_dir, name))
+            if name not in plan.keyed:
+                rows = load_catalog(catalog, name, input_dir, plan.needed)
+                write_table(rows.table, catalog_path(work_dir, name))
         work, counts = pieces(plan), Counts()
         read = ReadStage(plan)
-        for piece in work:
-            counts.add(read(piece))
-        write = WriteStage(plan, len(work))
-        for partition in range(plan.partitions):
-            counts.add(write(partition))
+        results = [read(piece) for piece in work]
+        summary = Summary.of(results)
+        for result in results:
+            counts.add(result.counts)
+        for number in range(len(plan.stages)):
+            stage = KeyedStage(plan, number, work)
+            for partition in range(plan.buckets):
+                counts.add(stage(partition, summary))
         return counts
 
     return run

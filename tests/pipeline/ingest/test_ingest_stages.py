@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ingest import plan as plan_module
-from pipeline.ingest import read_csv, read_parquet, read_stage
+from pipeline.ingest import read_csv, read_parquet, spill
 
 COLUMNS = ["user", "item", "at", "price", "clicked"]
 cell = st.one_of(st.sampled_from(["", "1", "0", "2", "x", "1.0", "-", "1e400"]), st.integers(0, 5).map(str))
@@ -105,7 +105,7 @@ def test_the_first_of_repeats_is_kept_and_files_go_by_name(tmp_path, shop, run_s
     for name, part in zip(("c.csv", "a.csv", "b.csv"), parts):
         frame.iloc[part].to_csv(tmp_path / name, index=False)
     recipe = shop(sources={"log": {"files": "*.csv", "unique": ["user", "item", "at"]}})
-    counts = run_stages(recipe, tmp_path, tmp_path / "out", partitions=4)
+    counts = run_stages(recipe, tmp_path, tmp_path / "out", shards=4)
     ordered = pd.concat([frame.iloc[parts[i]] for i in (1, 2, 0)])
     kept = ordered.drop_duplicates(["user", "item", "at"])
     assert counts.dropped == {"repeat": len(frame) - len(kept)} and counts.rows_written == len(kept)
@@ -128,8 +128,8 @@ def test_how_the_work_is_cut_changes_no_byte(tmp_path, shop, run_stages, payload
         pq.write_table(pa.Table.from_pandas(frame), folder / "log.parquet", row_group_size=group_rows)
         monkeypatch.setattr(read_parquet.read_parquet, "__defaults__", (None, 1, batch_rows))
         monkeypatch.setattr(plan_module, "PIECE_BYTES", piece_bytes)
-        monkeypatch.setattr(read_stage, "SPILL_BYTES", spill_bytes)
-        run_stages(recipe, folder, folder / "out", partitions=3)
+        monkeypatch.setattr(spill, "SPILL_BYTES", spill_bytes)
+        run_stages(recipe, folder, folder / "out", shards=4)
         outputs.append(payloads(folder / "out"))
     assert sum(len(rows) for rows in outputs[0].values()) > 2000
     assert outputs[0] == outputs[1] == outputs[2]
