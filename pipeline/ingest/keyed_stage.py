@@ -17,10 +17,13 @@ from pipeline.ingest.event_labels import SOURCE
 from pipeline.ingest.finish import Finish
 from pipeline.ingest.labels import event_column
 from pipeline.ingest.late import as_batch, drop_dead
+from pipeline.ingest.online_store import write_part
 from pipeline.ingest.places import FILE, POSITION
 from pipeline.ingest.plan import LOG, Piece, Plan
 from pipeline.ingest.read_stage import PieceResult, flag_unmatched, piece_path
 from pipeline.ingest.spill import SpillWriter, load_spills
+
+ONLINE = "online"
 
 
 @dataclass
@@ -90,9 +93,7 @@ class KeyedStage:
         if table is not None and self._history is not None:
             found = self._history(table, plan.roles.time)
             at = summary.newest[LOG] + 1  # whatever comes next sees every row there is
-            from pipeline.ingest.online_store import write_part
-
-            write_part(plan.work_dir / "online", partition, self._history.current(table, plan.roles.time, at))
+            write_part(plan.work_dir / ONLINE, partition, self._history.current(table, plan.roles.time, at))
             for name, column in found.items():
                 table = table.append_column(name, column)
         if self._finish is not None:

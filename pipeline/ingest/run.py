@@ -16,8 +16,9 @@ from pipeline.ingest.catalogs import load_catalog, write_table
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import source_digest
-from pipeline.ingest.keyed_stage import KeyedStage, Summary
+from pipeline.ingest.keyed_stage import ONLINE, KeyedStage, Summary
 from pipeline.ingest.late import late_letters
+from pipeline.ingest.online_store import merge_parts
 from pipeline.ingest.plan import LOG, Piece, Plan, make_plan, pieces
 from pipeline.ingest.progress import watch
 from pipeline.ingest.read_stage import PieceResult, ReadStage, catalog_path, piece_path, write_letters
@@ -40,7 +41,8 @@ def ingest(
     Writes `Split-<split>/data_tfrecord-<i>-of-<n>.gz` for train, validation and test, gzipped TFRecords of
     tf.Examples: every column in `recipe.example_columns` (a missing value has no value), per task
     `<task>/label`, `/mask`, `/weight` and `/reference/<name>` (floats), and `row/id` (int64, see
-    `hashing.row_ids`). Bytes and names depend on the recipe and the data alone. Beside them `counts.json`,
+    `hashing.row_ids`). Where the recipe has history, `online/<key>.parquet` holds its current values (see
+    `online_store`). Bytes and names depend on the recipe and the data alone. Beside them `counts.json`,
     and `dead_letters.jsonl` in `dead_dir`; both are written too where the data are refused for what was
     counted.
 
@@ -81,7 +83,7 @@ def ingest(
                 with open(f"{piece_path(work_dir, piece)}.dead") as part:
                     shutil.copyfileobj(part, letters)
             write_letters(letters, LOG, late_letters(plan, sorted(work_dir.glob("late-*"))))
-        _write_online_store(plan)
+        _write_online_store(plan, counts)
     finally:
         shutil.rmtree(work_dir, ignore_errors=True)
     counts.check()
@@ -155,11 +157,11 @@ def _run(pipeline: beam.Pipeline, plan: Plan, work: list[Piece]) -> None:
     pipeline.run().wait_until_finish()
 
 
-def _write_online_store(plan: Plan) -> None:
-    if plan.history:
-        from pipeline.ingest.online_store import merge_parts
-
-        merge_parts(plan.work_dir / "online", plan.output_dir / "online")
+def _write_online_store(plan: Plan, counts: Counts) -> None:
+    parts = plan.work_dir / ONLINE
+    if parts.is_dir():
+        at = counts.last_time + 1  # as the stages gave it
+        merge_parts(parts, plan.output_dir / ONLINE, plan.history, plan.name, at)
 
 
 def _results(work_dir: Path) -> Iterator[Counts]:

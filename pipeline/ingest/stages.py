@@ -66,7 +66,9 @@ def make_stages(
         place([catalog.on or catalog.key]).catalogs.append(name)
     for name, source in events.items():
         place(source.keys).events.append(name)
+    first = max(len(stages) - 1, 0)  # by then all is joined that history may read
     # the shortest keys first, so that longer ones can share their stage
     for name in sorted(history, key=lambda name: len(history[name].by)):
-        place(history[name].by).history.append(name)
+        fitting = (stage for stage in stages[first:] if set(stage.key) <= set(history[name].by))
+        (next(fitting, None) or place(history[name].by)).history.append(name)
     return stages or [Stage([row])]
