@@ -137,6 +137,7 @@ def _report(
                 Path(done["ServingCheck"].uri("verdict"), "requests.jsonl"), plan.run_dir / "requests.jsonl"
             )
     _keep_dead_letters(plan, done)
+    _publish_history(plan, done)
     facts = facts_of(plan, done, names, failure, total, _versions())
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
@@ -153,6 +154,18 @@ def _keep_dead_letters(plan: Plan, done: dict) -> None:
     folder = Path(done["Ingest"].uri("examples")) if "Ingest" in done else plan.home / "dead"
     with contextlib.suppress(FileNotFoundError):
         shutil.copy(folder / "dead_letters.jsonl", plan.run_dir)
+
+
+def _publish_history(plan: Plan, done: dict) -> None:
+    """The newest values of history features, for whoever fills an online store: each file whole, or as it was.
+    They are of the data and not of the model: a refused model does not hold them back."""
+    made = Path(done["Ingest"].uri("examples"), "online") if "Ingest" in done else None
+    if made is not None and made.is_dir():
+        (plan.home / "online").mkdir(exist_ok=True)
+        for file in sorted(made.iterdir()):
+            part = plan.home / "online" / f".{file.name}.partial"
+            shutil.copy(file, part)
+            os.replace(part, plan.home / "online" / file.name)
 
 
 def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:

@@ -88,7 +88,7 @@ def file_digest(path: Path) -> str:
 def source_digest(recipe: Recipe, input_dir: Path) -> dict[str, dict[str, str]]:
     """The content of everything that a recipe reads: source → path below `input_dir` → digest.
 
-    The log is named `log`, a catalog `catalogs.<name>`. It changes where a file is renamed, added or removed,
+    The log is named `log`, a catalog `catalogs.<name>`, an event log `events.<name>`. It changes where a file is renamed, added or removed,
     and where one byte differs; not with a file's time or owner.
 
     Raises:
@@ -97,6 +97,7 @@ def source_digest(recipe: Recipe, input_dir: Path) -> dict[str, dict[str, str]]:
     input_dir = Path(input_dir)
     sources: dict[str, Source] = {"log": recipe.sources.log}
     sources |= {f"catalogs.{name}": catalog for name, catalog in recipe.sources.catalogs.items()}
+    sources |= {f"events.{name}": events for name, events in recipe.sources.events.items()}
     return {
         what: {name: file_digest(input_dir / name) for name in resolve(source, input_dir, f"sources.{what}")}
         for what, source in sources.items()

@@ -134,8 +134,11 @@ def _events(recipe: Recipe) -> Iterator[Problem]:
                     )
         if events.time not in events.columns or events.columns[events.time].type != "time":
             yield Problem(f"{path}.time", "must be one of its columns, of type time", value=events.time)
-        if recipe.roles.time is None:
-            yield Problem(f"{path}.time", "needs roles.time, to know which impression an event follows")
+        if recipe.roles.time not in log.columns:
+            yield Problem(
+                f"{path}.time",
+                "needs roles.time, a column of the log, to know which impression an event follows",
+            )
         for i, column in enumerate(events.unique):
             if column not in events.columns:
                 yield Problem(
@@ -163,8 +166,8 @@ def _events(recipe: Recipe) -> Iterator[Problem]:
 
 def _history(recipe: Recipe) -> Iterator[Problem]:
     types = {n: c.expression_type for n, c in recipe.source_columns.items()}
-    if recipe.history and recipe.roles.time is None:
-        yield Problem("history", "needs roles.time, to know which rows are earlier")
+    if recipe.history and recipe.roles.time not in recipe.sources.log.columns:
+        yield Problem("history", "needs roles.time, a column of the log, to know which rows are earlier")
     for name, earlier in recipe.history.items():
         path = f"history.{name}"
         if name in recipe.source_columns:
@@ -224,8 +227,8 @@ def _downsampling(recipe: Recipe) -> Iterator[Problem]:
     if recipe.downsampling.keep < LEAST_KEPT:
         yield Problem(
             "downsampling.keep",
-            f"must be at least {LEAST_KEPT:g}: a row kept counts 1/keep times, and sums beside rows that count "
-            "once would lose those",
+            f"must be at least {LEAST_KEPT:g}: a row kept counts 1/keep times, and in sums rows that count "
+            "once would be lost beside it",
             value=recipe.downsampling.keep,
         )
 
