@@ -12,7 +12,7 @@ from mtl_models.tasks import Task
 
 
 class Binary:
-    """Outputs are logits, of the data as sampled; predictions are probabilities of the label 1 in all data."""
+    """Outputs are logits, of the data as sampled; predictions are probabilities in all data."""
 
     def target(self, task: Task, label):
         return label

@@ -1,0 +1,189 @@
+"""Training and export with negatives left out: calibrated on the full log, by weight and by logit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from pipeline.ingest.downsampling import Downsampler
+from pipeline.recipe import loads
+
+KEEP = 0.1
+ROWS = 240_000
+SHOP = """
+version: 1
+name: shop
+sources:
+  log:
+    files: log.csv
+    columns:
+      x: float
+      clicked: {type: int, known: after}
+      liked: {type: int, known: after}
+      seconds: {type: float, known: after}
+roles: {}
+features:
+  x: {kind: numeric}
+tasks:
+  click: {kind: binary, label: clicked}
+  like: {kind: binary, label: liked}
+  watch: {kind: regression, label: seconds}
+splits: {by: hash, of: row, validation: 0.1, test: 0.1}
+model: {architecture: {name: hard_sharing, units: [16]}, tower_units: []}
+weighting: {name: equal}
+training:
+  batch_size: 256
+  epochs: 6
+  optimizer: {dense: {name: adam, learning_rate: 0.01}}
+  schedule: {name: cosine}
+  stopping: {patience: 6}
+gates: none
+"""
+
+
+def world(rows, seed):
+    """x, and of three tasks that depend on it: what is expected, and what was seen. Clicks are rare; likes
+    and seconds are far from alike for clicks and others."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    click = 1 / (1 + np.exp(4.5 - x))
+    clicked = rng.random(rows) < click
+    like = 0.02 + 0.7 * click
+    liked = rng.random(rows) < np.where(clicked, 0.72, 0.02)
+    seconds = 2 + x + 30 * clicked + rng.normal(size=rows)
+    truth = {"click": click, "like": like, "watch": 2 + x + 30 * click}
+    return x, truth, {"click": clicked * 1.0, "like": liked * 1.0, "watch": seconds}
+
+
+def recipe_with(correction):
+    downsampling = correction and {"task": "click", "keep": KEEP, "correction": correction}
+    return loads(yaml.safe_dump(yaml.safe_load(SHOP) | {"downsampling": downsampling}))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """The layout and the analysed transform of x, whose scaling training and export share."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+    from pipeline.preprocessing import preprocessing_fn
+    from pipeline.vocabulary import read_layout, write_vocabularies
+
+    folder = tmp_path_factory.mktemp("shop")
+    recipe = recipe_with(None)
+    write_vocabularies(recipe, folder, folder / "vocabularies")
+    parts = [f"{task}/{part}" for task in recipe.tasks for part in ("label", "mask", "weight")]
+    spec = {name: tf.io.VarLenFeature(tf.float32) for name in ["x", *parts]}
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    rows = [{"x": [value]} | {name: [0.0] for name in parts} for value in (-1.0, 1.0)]  # mean 0, deviation 1
+    config = {"recipe": recipe.model_dump_json(), "vocabularies": str(folder / "vocabularies")}
+    with tft_beam.Context(temp_dir=str(folder / "temp")):
+        function = (rows, metadata) | tft_beam.AnalyzeDataset(lambda x: preprocessing_fn(x, config))
+        function | tft_beam.WriteTransformFn(str(folder / "graph"))
+    return read_layout(folder / "vocabularies"), tft.TFTransformOutput(str(folder / "graph"))
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory):
+    """Correction → the model fitted on downsampled rows, and its history."""
+    from pipeline.trainer import fit
+
+    layout, _ = prepared
+    x, _, labels = world(ROWS, seed=1)
+    columns = {}
+    for task, values in labels.items():
+        columns[f"{task}/label"] = pa.array(values.astype(np.float32))
+        columns[f"{task}/mask"] = columns[f"{task}/weight"] = pa.array(np.ones(ROWS, np.float32))
+    ids = np.random.default_rng(2).integers(0, 2**63 - 1, ROWS)
+    held = world(20_000, seed=3)
+    ones = {task: np.ones(20_000, np.float32) for task in labels}
+    validation = ({"numbers": held[0][:, None].astype(np.float32)}, held[2], ones, ones)
+
+    found = {}
+    for correction in ("weight", "logit"):
+        recipe, rows = recipe_with(correction), dict(columns)
+        kept = Downsampler(recipe.downsampling, recipe.tasks)(rows, np.zeros(ROWS, np.int8), ids)
+        parts = [
+            {task: rows[f"{task}/{part}"].to_numpy()[kept] for task in labels}
+            for part in ("label", "weight", "mask")
+        ]
+        inputs = {"numbers": x[kept, None].astype(np.float32)}
+        found[correction] = fit(recipe, layout, (inputs, *parts), validation, tmp_path_factory.mktemp("logs"))
+    return found
+
+
+def ratios(model):
+    """Task → the mean prediction over the mean of the truth, on all rows and on either half of x."""
+    x, truth, _ = world(50_000, seed=4)
+    predicted = model.predict({"numbers": x[:, None].astype(np.float32)}, batch_size=8192, verbose=0)
+    halves = (np.ones(len(x), bool), x < 0, x >= 0)
+    return {
+        task: np.array([predicted[task][h].mean() / truth[task][h].mean() for h in halves]) for task in truth
+    }
+
+
+@pytest.mark.parametrize("correction", ["weight", "logit"])
+def test_calibrated_on_the_full_log(trained, correction):
+    model, history = trained[correction]
+    for task, found in ratios(model).items():
+        np.testing.assert_allclose(found, 1, atol=0.1, err_msg=task)
+        assert abs(found[0] - 1) < 0.05, task
+    # also what is measured on validation, which holds every row
+    best = history["epochs"][history["best_epoch"] - 1]
+    x, truth, labels = world(20_000, seed=3)
+    best_possible = -np.mean(
+        labels["click"] * np.log(truth["click"]) + (1 - labels["click"]) * np.log1p(-truth["click"])
+    )
+    assert best["validation"]["click"]["logloss"] == pytest.approx(best_possible, rel=0.03)
+
+
+def as_sampled(model):
+    """The same model, without the correction of its predictions."""
+    config = model.get_config()
+    for task in config["tasks"]:
+        task["negatives_kept"] = None
+    found = type(model).from_config(config)
+    found.set_weights(model.get_weights())
+    return found
+
+
+def test_far_off_without_the_correction(trained):
+    assert ratios(as_sampled(trained["logit"][0]))["click"][0] > 6
+
+
+def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
+    import keras
+    import tensorflow as tf
+
+    from serving.export import CARD, export
+
+    model, recipe = trained["logit"][0], recipe_with("logit")
+    export(model, prepared[1].transform_features_layer(), recipe, tmp_path / "served")
+
+    x = np.r_[np.linspace(-4, 4, 41), -1e4, 1e4, np.nan].astype(np.float32)
+    feature = [tf.train.Feature(float_list=tf.train.FloatList(value=[] if np.isnan(v) else [v])) for v in x]
+    rows = tf.constant(
+        [tf.train.Example(features=tf.train.Features(feature={"x": f})).SerializeToString() for f in feature]
+    )
+    signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
+    packed = signatures["transform_features"](examples=rows)
+    plain = {n: v.numpy().astype(float) for n, v in as_sampled(model)(packed).items()}
+    want = plain | {"click": plain["click"] / (plain["click"] + (1 - plain["click"]) / KEEP)}
+    want["score"] = want["click"] + want["like"] + want["watch"]
+    for served in (
+        signatures["serving_default"](x=tf.constant(x)),
+        signatures["serve_examples"](examples=rows),
+    ):
+        assert set(served) == set(want)
+        for name, values in want.items():
+            np.testing.assert_allclose(served[name].numpy(), values, rtol=1e-5, atol=1e-12, err_msg=name)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(packed)["click"], want["click"], rtol=1e-5, atol=1e-12)
+    card = json.loads(Path(tmp_path, "served", "assets.extra", CARD).read_text())
+    assert card["downsampling"] == {"task": "click", "keep": KEEP, "correction": "logit"}
