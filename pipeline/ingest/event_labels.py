@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.ingest import numpy_operations
-from pipeline.ingest.event_matching import PLACE, Matches, elapsed, match, times
+from pipeline.ingest.event_matching import Matches, elapsed, match, times
+from pipeline.ingest.places import FILE, POSITION
 from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.expressions import Expression, parse
 from pipeline.recipe.parts import Events, Task
@@ -82,7 +83,7 @@ class EventLabels:
             counts[SOURCE] = {"repeats": 0}
         if events is not None:
             # in the order of their places whatever the order they came in: sums are the same to the last bit
-            ordered = events.take(pa.array(np.lexsort((events[PLACE[1]], events[PLACE[0]]))))
+            ordered = events.take(pa.array(np.lexsort((events[POSITION], events[FILE]))))
             if self._source.unique:
                 ordered = self._drop_repeats(ordered)
                 counts[SOURCE]["repeats"] = len(events) - len(ordered)

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.ingest.as_of import AsOf
-
-PLACE = ("\0file", "\0position")  # where in its source a row is; \0 keeps it apart from a recipe's columns
+from pipeline.ingest.places import FILE, POSITION
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def match(
     codes = _codes(rows, events, keys)
     of_rows, of_events = codes[: len(rows)], codes[len(rows) :]
     shown, happened = times(rows, time_of_rows), times(events, time_of_events)
-    order = np.lexsort((rows[PLACE[1]], rows[PLACE[0]]))
+    order = np.lexsort((rows[POSITION], rows[FILE]))
     order = order[(of_rows[order] >= 0) & rows[time_of_rows].is_valid().to_numpy()[order]]
     usable = np.flatnonzero((of_events >= 0) & events[time_of_events].is_valid().to_numpy())
     found = AsOf(of_rows[order], shown[order]).rows(of_events[usable], happened[usable])

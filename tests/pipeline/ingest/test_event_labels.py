@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.ingest.event_labels import SOURCE, EventLabels
-from pipeline.ingest.event_matching import PLACE
+from pipeline.ingest.places import FILE, POSITION
 from pipeline.recipe.parts import BinaryTask, Events, RegressionTask
 
 HOUR = 3_600_000
@@ -44,8 +44,8 @@ def impressions(*rows):
             "user": pa.array([r[0] for r in rows], pa.int64()),
             "item": pa.array([r[1] for r in rows], pa.string()),
             "shown": pa.array([None if r[2] is None else int(r[2] * HOUR) for r in rows], pa.int64()),
-            PLACE[0]: pa.array(np.zeros(len(rows), np.int32)),
-            PLACE[1]: pa.array(np.arange(1, len(rows) + 1)),
+            FILE: pa.array(np.zeros(len(rows), np.int32)),
+            POSITION: pa.array(np.arange(1, len(rows) + 1)),
         }
     )
 
@@ -61,8 +61,8 @@ def happened(*rows):
             "kind": pa.array([r[3] for r in rows], pa.string()),
             "amount": pa.array([r[4] for r in rows], pa.float64()),
             "number": pa.array([r[5] for r in rows], pa.int64()),
-            PLACE[0]: pa.array(np.zeros(len(rows), np.int32)),
-            PLACE[1]: pa.array(np.arange(1, len(rows) + 1)),
+            FILE: pa.array(np.zeros(len(rows), np.int32)),
+            POSITION: pa.array(np.arange(1, len(rows) + 1)),
         }
     )
 
@@ -95,9 +95,9 @@ def test_an_event_goes_to_the_newest_impression_not_later_than_itself():
 
 def test_an_event_at_the_very_moment_follows_and_of_impressions_at_one_moment_the_last_by_place():
     rows = impressions((1, "a", 1), (1, "a", 1), (1, "a", 1))
-    rows = rows.set_column(4, PLACE[1], pa.array([5, 9, 7]))
+    rows = rows.set_column(4, POSITION, pa.array([5, 9, 7]))
     assert label(BUY, rows, happened((1, "a", 1, "buy")), 100 * HOUR)[0] == [0, 1, 0]
-    later_file = rows.set_column(3, PLACE[0], pa.array([1, 0, 0], pa.int32()))
+    later_file = rows.set_column(3, FILE, pa.array([1, 0, 0], pa.int32()))
     assert label(BUY, later_file, happened((1, "a", 1, "buy")), 100 * HOUR)[0] == [1, 0, 0]
 
 
@@ -185,8 +185,8 @@ def test_whole_numbers_beyond_2_53_and_times_at_the_ends_of_int64():
             "user": pa.array([big, big + 1, None, 5], pa.int64()),
             "item": ["a", "a", "a", "a"],
             "shown": pa.array([0, 0, 0, -(2**63)], pa.int64()),
-            PLACE[0]: pa.array([0, 0, 0, 0], pa.int32()),
-            PLACE[1]: [1, 2, 3, 4],
+            FILE: pa.array([0, 0, 0, 0], pa.int32()),
+            POSITION: [1, 2, 3, 4],
         }
     )
     events = happened((big + 1, "a", 1, "buy"), (5, "a", 1, "buy"))

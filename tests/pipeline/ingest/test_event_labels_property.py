@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ingest.event_labels import KINDS, SOURCE, EventLabels
-from pipeline.ingest.event_matching import PLACE
+from pipeline.ingest.places import FILE, POSITION
 from pipeline.recipe.parts import BinaryTask, Events, RegressionTask
 
 SOURCE_PART = {
@@ -37,8 +37,8 @@ def table(columns, rows):
     """The rows as a table; each one's file is its last value, its position its place among all."""
     types = {"k": pa.int64(), "name": pa.string(), "value": pa.float64()}
     arrays = {n: pa.array([r[i] for r in rows], types.get(n, pa.int64())) for i, n in enumerate(columns)}
-    arrays[PLACE[0]] = pa.array([r[-1] for r in rows], pa.int32())
-    arrays[PLACE[1]] = pa.array(range(1, len(rows) + 1), pa.int64())
+    arrays[FILE] = pa.array([r[-1] for r in rows], pa.int32())
+    arrays[POSITION] = pa.array(range(1, len(rows) + 1), pa.int64())
     return pa.table(arrays)
 
 
@@ -155,9 +155,9 @@ def test_a_large_partition_equals_pandas():
         "any": BinaryTask(kind="binary", events=of),
         "sum": RegressionTask(kind="regression", events=of | {"value": "value"}),
     }
-    place = {PLACE[0]: pa.array(np.zeros(n, np.int32)), PLACE[1]: pa.array(np.arange(n))}
+    place = {FILE: pa.array(np.zeros(n, np.int32)), POSITION: pa.array(np.arange(n))}
     shown = pa.table({c: pa.array(rows[c]) for c in rows} | place)
-    place = {PLACE[0]: pa.array(np.zeros(m, np.int32)), PLACE[1]: pa.array(np.arange(m))}
+    place = {FILE: pa.array(np.zeros(m, np.int32)), POSITION: pa.array(np.arange(m))}
     events = pa.table({c: pa.array(happened[c]) for c in happened} | place)
     source = Events(**SOURCE_PART, keys=["k", "name"])
     labels, counts = EventLabels(source, tasks)(shown, events, "shown", until)
