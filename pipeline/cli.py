@@ -63,7 +63,7 @@ def run(
 
 @mtl.group()
 def recipe() -> None:
-    """Look at recipes."""
+    """Begin a recipe, or look at one."""
 
 
 @recipe.command()
@@ -92,6 +92,34 @@ def show(file: Path, settings: tuple[str, ...]) -> None:
     from pipeline.recipe.dump import resolved
 
     click.echo(resolved(load(file, settings)), nl=False)
+
+
+@recipe.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="recipe.yaml",
+    show_default=True,
+    help="Where to write it.",
+)
+@click.option("--name", help="Of the recommender; its folder's name where left out.")
+@click.option("--force", is_flag=True, help="Write over a recipe that is there.")
+def init(data: tuple[str, ...], out: Path, name: str | None, force: bool) -> None:
+    """Look at DATA (files, folders, patterns: a log, catalogs, event logs) and write a recipe for it."""
+    if out.exists() and not force:
+        raise click.UsageError(f"{out} is there already; --force writes over it, --out elsewhere")
+    from rich.console import Console
+
+    from pipeline.starter.start import start
+    from pipeline.starter.summary import show as summarize
+
+    found = start(list(data), out, name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(found.text, encoding="utf-8")
+    summarize(
+        found, out, Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
+    )
 
 
 @recipe.command()
