@@ -67,7 +67,8 @@ def _value(x: tf.Tensor) -> tf.Tensor:
 def _ids(
     recipe: Recipe, layout: Layout, name: str, columns: Mapping, values: Mapping, folder: str
 ) -> tf.Tensor:
-    """`[rows, length]` global rows of the embedding table; -1 where a list has no value."""
+    """`[rows, length]` global rows of the embedding table; -1 where a list has no value. Of a longer list the
+    first or the last values are taken, as its column says."""
     feature = recipe.features[name]
     slots = next(f for f in layout.categorical if f.name == name)
     column = feature.column or name
@@ -82,12 +83,12 @@ def _ids(
         )
         return slots.first_row + rows[:, None]
     x = columns[column]
-    if isinstance(x, tf.SparseTensor):
-        rows = tf.SparseTensor(x.indices, _rows(_text(x.values), feature, name, folder), x.dense_shape)
-        dense = tf.sparse.to_dense(rows, -1)[:, : slots.length]
-        dense = tf.pad(dense, [[0, 0], [0, slots.length - tf.shape(dense)[1]]], constant_values=-1)
-        dense = tf.ensure_shape(dense, [None, slots.length])
-        return tf.where(dense >= 0, dense + slots.first_row, dense)
+    if isinstance(x, tf.SparseTensor):  # a request's may have gaps where the client sent no value
+        rows = slots.first_row + _rows(_text(x.values), feature, name, folder)
+        lists = tf.RaggedTensor.from_value_rowids(rows, x.indices[:, 0], x.dense_shape[0], validate=False)
+        if recipe.keeps_last(name):
+            lists = lists[:, -slots.length :]
+        return lists.to_tensor(-1, shape=[None, slots.length])
     return slots.first_row + _rows(_text(x), feature, name, folder)[:, None]
 
 

@@ -31,7 +31,9 @@ def read_layout(folder: str | Path) -> Layout:
 
 
 def write_vocabularies(recipe: Recipe, examples: str | Path, folder: str | Path) -> Layout:
-    """Counts the values of training and writes `<feature>.txt` and `layout.json` into `folder`."""
+    """Counts the values of training and writes `<feature>.txt` and `layout.json` into `folder`.
+
+    Of a list only those values count that the feature takes."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     counted = _count(recipe, examples)
     slots, row, slot = [], 0, 0
@@ -80,7 +82,11 @@ def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:
         for name, expression in derived.items():
             values[name] = expression.evaluate(values, numpy_operations)
         for name, column in features.items():
-            found = _texts(values[column]) if column in derived else _flat_texts(arrays[column])
+            if column in derived:
+                found = _texts(values[column])
+            else:
+                kept = _taken(arrays[column], recipe.list_length(name), recipe.keeps_last(name))
+                found = _flat_texts(kept)
             total = counts[name]
             for entry in pc.value_counts(found):
                 value, count = entry["values"].as_py(), entry["counts"].as_py()
@@ -89,8 +95,22 @@ def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:
     return counts
 
 
-def _flat_texts(column: pa.Array) -> pa.Array:
-    flat = column.flatten() if not pa.types.is_null(column.type) else pa.array([], pa.binary())
+def _taken(column: pa.Array, length: int, last: bool) -> pa.Array:
+    """The values of lists that the model sees, one after another: the first or the last `length` of each. A
+    value that it never sees would have an embedding that is never trained."""
+    if pa.types.is_null(column.type):
+        return pa.array([], pa.binary())
+    lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    values = column.flatten()
+    if not (lengths > length).any():
+        return values
+    ends = np.repeat(np.cumsum(lengths), lengths)
+    after = ends - 1 - np.arange(len(values))  # how many of the same list follow
+    before = np.repeat(lengths, lengths) - 1 - after
+    return values.filter(pa.array((after if last else before) < length))
+
+
+def _flat_texts(flat: pa.Array) -> pa.Array:
     return (
         flat.cast(pa.string()).cast(pa.binary()) if pa.types.is_integer(flat.type) else flat.cast(pa.binary())
     )

@@ -251,3 +251,8 @@ class Recipe(Part):
         if column is None or not column.type.startswith("list["):
             return 1
         return spec.max_length or column.max_length
+
+    def keeps_last(self, feature: str) -> bool:
+        """Whether a categorical feature takes the last values of a longer list, not the first."""
+        column = self.columns.get(self.features[feature].column or feature)
+        return column is not None and column.longer == "keep_last"

@@ -22,7 +22,9 @@ sources:
       tags: {type: "list[string]", separator: "|"}
       vector: vector
       clicked: {type: int, known: after}
-roles: {user: id}
+roles: {user: id, time: at}
+history:
+  recent: {kind: last, by: id, of: word, n: 4}
 derived:
   hour: hour(at)
   pair: cross(id, word)
@@ -30,6 +32,7 @@ features:
   id: {kind: categorical, min_count: 2}
   word: {kind: categorical, hash_buckets: 10}
   tags: {kind: categorical, max_length: 2}
+  recent: {kind: categorical, max_length: 2}
   hour: {kind: categorical}
   pair: {kind: categorical}
   price_bucket: {kind: buckets, column: price, count: 2}
@@ -54,10 +57,20 @@ ROWS = [
         "at": 2 * HOUR,
         "word": "a",
         "tags": ["x", "y", "z"],
+        "recent": ["p", "q", "r"],
         "vector": [1.0, 2.0],
         "clicked": 1,
     },
-    {"id": 7, "price": 3.0, "at": 2 * HOUR, "word": "b", "tags": ["x"], "vector": [3.0, 4.0], "clicked": 0},
+    {
+        "id": 7,
+        "price": 3.0,
+        "at": 2 * HOUR,
+        "word": "b",
+        "tags": ["x"],
+        "recent": ["q"],
+        "vector": [3.0, 4.0],
+        "clicked": 0,
+    },
     {
         "id": 9_007_199_254_740_993,
         "price": 5.0,
@@ -67,13 +80,13 @@ ROWS = [
         "vector": [5.0, 6.0],
         "clicked": 0,
     },
-    {"tags": ["unseen"], "clicked": 1},
+    {"tags": ["z"], "recent": ["q", "r", "p"], "clicked": 1},
 ]
 
 
 @pytest.fixture(scope="module")
 def transformed(tmp_path_factory):
-    """Vocabularies of the first three rows, statistics of the first three, and all four transformed."""
+    """Vocabularies and statistics of the first three rows, all four transformed, and the layer for requests."""
     import sys
     import types
 
@@ -104,6 +117,7 @@ def transformed(tmp_path_factory):
         "price": tf.float32,
         "word": tf.string,
         "tags": tf.string,
+        "recent": tf.string,
         "vector": tf.float32,
         "click/label": tf.float32,
         "click/mask": tf.float32,
@@ -115,9 +129,10 @@ def transformed(tmp_path_factory):
     config = {"recipe": RECIPE.model_dump_json(), "vocabularies": str(folder / "vocabularies")}
     with tft_beam.Context(temp_dir=tempfile.mkdtemp(dir=folder)):
         function = (rows[:3], metadata) | tft_beam.AnalyzeDataset(lambda x: preprocessing_fn(x, config))
+        function | tft_beam.WriteTransformFn(str(folder / "graph"))
         (found, _) = ((rows, metadata), function) | tft_beam.TransformDataset()
-    assert tft.__version__
-    return layout, {n: np.stack([np.asarray(r[n]) for r in found]) for n in found[0]}
+    served = tft.TFTransformOutput(str(folder / "graph")).transform_features_layer()
+    return layout, {n: np.stack([np.asarray(r[n]) for r in found]) for n in found[0]}, served
 
 
 def _example(tf, row):
@@ -136,31 +151,62 @@ def _example(tf, row):
 
 
 def _instance(row):
-    columns = ("id", "price", "at", "word", "tags", "vector")
+    columns = ("id", "price", "at", "word", "tags", "recent", "vector")
     found = {n: row.get(n, []) if isinstance(row.get(n, []), list) else [row[n]] for n in columns}
     return found | {"click/label": [float(row["clicked"])], "click/mask": [1.0], "click/weight": [1.0]}
 
 
 def local(transformed, name):
     """A feature's ids as its own rows; -1 stays."""
-    layout, columns = transformed
+    layout, columns, _ = transformed
     slots = next(f for f in layout.categorical if f.name == name)
     ids = columns["ids"][:, slots.first_slot : slots.first_slot + slots.length]
     return np.where(ids >= 0, ids - slots.first_row, ids).tolist()
 
 
 def number(transformed, name):
-    layout, columns = transformed
+    layout, columns, _ = transformed
     return columns["numbers"][:, layout.numbers.index(name)]
 
 
 def test_vocabularies_missing_0_unknown_1(transformed):
     # 9007199254740993 is seen once and min_count is 2; its last digit would be lost in a float64
     assert local(transformed, "id") == [[2], [2], [1], [0]]
-    # counts x 2, y 1, z 1: by count, then by value
+    # counts x 2, y 1; z is beyond the two values that the feature takes
     assert local(transformed, "tags") == [[2, 3], [2, -1], [-1, -1], [1, -1]]
+    # of history the last two: q 2, r 1, and p was never seen
+    assert local(transformed, "recent") == [[2, 3], [2, -1], [-1, -1], [3, 1]]
     assert local(transformed, "hour") == [[2], [2], [3], [0]]
     assert local(transformed, "pair") == [[2], [3], [4], [0]]
+
+
+@pytest.mark.parametrize(
+    ("recent", "want"),
+    [
+        # "" is what a client sends for no value, wherever it stands
+        (
+            [["p", "", "q", "r"], ["", "q", "", ""], ["", "", "", ""], ["r", "p", "", ""]],
+            [[2, 3], [2, -1], [-1, -1], [3, 1]],
+        ),
+        ([[], [], [], []], [[-1, -1]] * 4),
+        (None, [[-1, -1]] * 4),
+        ([["r", "q", "q", "r", "p", "q"]], [[1, 2]] * 4),
+    ],
+)
+def test_lists_in_requests(transformed, recent, want):
+    import tensorflow as tf
+
+    from serving import inputs
+
+    rows = {name: inputs.default(column) for name, column in RECIPE.input_columns.items()}
+    rows["tags"] = tf.constant([["x", "z", "y"], ["", "", "x"], ["y", "", "x"], ["", "", ""]])
+    if recent is not None:
+        rows["recent"] = tf.constant(recent, tf.string)
+    sparse = {name: inputs.as_sparse(x) for name, x in inputs.one_batch(rows).items()}
+    layout, _, layer = transformed
+    found = layout, {"ids": layer(sparse)["ids"].numpy()}, layer
+    assert local(found, "recent") == want
+    assert local(found, "tags") == [[2, 1], [2, -1], [3, 2], [-1, -1]]
 
 
 def test_hashes_and_buckets(transformed):
@@ -170,7 +216,7 @@ def test_hashes_and_buckets(transformed):
 
 
 def test_every_row_of_the_table_belongs_to_one_feature(transformed):
-    layout, columns = transformed
+    layout, columns, _ = transformed
     assert layout.table_rows == sum(f.rows for f in layout.categorical)
     assert columns["ids"].max() < layout.table_rows
 
