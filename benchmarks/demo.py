@@ -11,12 +11,15 @@ import json
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 
 from pipeline.demo import generate
+from pipeline.demo.orders import WINDOW_MS
 from pipeline.evaluation.auc import auc
 
 EXPECTED = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
@@ -75,13 +78,29 @@ def load(world: Path) -> dict:
         if key == "user_id":
             features["interests"] = lists(catalog["interests"])[row]
     click = column(logs, "click").astype(np.float32)
+    bought, known = purchases(
+        world, column(logs, "request_id"), column(logs, "item_id"), column(logs, "timestamp")
+    )
     return {
         "features": features,
-        "labels": {task: np.nan_to_num(column(logs, task)).astype(np.float32) for task in TASKS},
-        "weights": {"click": np.ones_like(click), "like": np.ones_like(click), "purchase": click},
+        "labels": {"click": click, "like": column(logs, "like").astype(np.float32), "purchase": bought},
+        "weights": {"click": np.ones_like(click), "like": np.ones_like(click), "purchase": click * known},
         "chances": {task: column(truths, f"p_{task}") for task in TASKS},
         "day": np.repeat(np.arange(len(days)), [len(log) for log in logs]),
     }
+
+
+def purchases(
+    world: Path, request: np.ndarray, item: np.ndarray, time_ms: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Float32 [rows]: whether an impression was bought, and whether its window for that is over."""
+    orders = pq.read_table(world / "orders", filters=[("event", "==", "purchase")]).to_pandas()
+    bought = pd.MultiIndex.from_arrays([request, item]).isin(
+        pd.MultiIndex.from_frame(orders[["request_id", "item_id"]])
+    )
+    until = datetime.fromisoformat(json.loads((world / "world.json").read_text())["orders_until"])
+    known = time_ms + WINDOW_MS <= until.timestamp() * 1000
+    return bought.astype(np.float32), known.astype(np.float32)
 
 
 def popularity(data: dict, task: str) -> np.ndarray:

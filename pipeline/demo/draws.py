@@ -19,6 +19,7 @@ class Stream(enum.IntEnum):
     TITLES = 9
     USER_GAPS = 10
     ITEM_GAPS = 11
+    ORDERS = 12
 
 
 def generator(seed: int, stream: Stream) -> np.random.Generator:

@@ -1,21 +1,27 @@
 """Writes the demo's world to a folder."""
 
+import datetime as dt
 import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.demo.catalogs import write_items, write_users
 from pipeline.demo.ceilings import Ceilings
 from pipeline.demo.impressions import Day
 from pipeline.demo.labels import draw_labels
+from pipeline.demo.orders import COLLECTED_UNTIL_MS, Collected, draw_orders
 from pipeline.demo.world import World, build_world
 
-FORMAT = "mtl demo world 1"
+if TYPE_CHECKING:
+    from pipeline.demo.tables import FilesByDay
+
+FORMAT = "mtl demo world 2"
 # About 100,000 impressions a file, and all that is in memory at once.
 REQUESTS_A_PART = 6_600
-CARD, LOG, TRUTH = "world.json", "impressions", "propensities"
+CARD, LOG, ORDERS, TRUTH = "world.json", "impressions", "orders", "propensities"
 USERS, ITEMS = "users.csv", "items.csv"
 
 
@@ -27,8 +33,9 @@ class ForeignFolderError(ValueError):
 class DemoSummary:
     """What `world.json` says of a world.
 
-    `ceilings` maps "all" and each date to {task: {examples, rate, auc}} (watch_seconds: {examples, mean,
-    rmse, mae}): how well the true propensities score on the labels that they drew.
+    `orders` counts events by what they are (see `Collected`); they are complete until `orders_until`, ISO in
+    UTC. `ceilings` maps "all" and each date to {task: {examples, rate, auc}} (watch_seconds: {examples, mean,
+    rmse, mae}): how well the true propensities score on the labels that they drew, late purchases too.
     """
 
     format: str
@@ -38,6 +45,8 @@ class DemoSummary:
     users: int
     items: int
     days: list[str]
+    orders_until: str
+    orders: dict[str, int]
     ceilings: dict[str, dict[str, dict[str, float | int | None]]]
 
 
@@ -51,8 +60,9 @@ def generate(
     """Writes a world of exactly `rows` impressions over ten days to the folder `out`.
 
     Layout: `users.csv`, `items.csv`, `impressions/<date>/part-*.parquet`, beside it row for row
-    `propensities/<date>/part-*.parquet`, and `world.json`, complete only once all the rest is. The
-    same arguments give the same bytes. Memory holds the catalogs and one part of the log.
+    `propensities/<date>/part-*.parquet`, `orders/<date>.parquet` by the day of the event, which is up to four
+    days after that of its impression, and `world.json`, complete only once all the rest is. The same
+    arguments give the same bytes. Memory holds the catalogs and one part of the log.
 
     Args:
       out: a new or empty folder, or one that holds a demo world, which is replaced.
@@ -74,21 +84,28 @@ def generate(
     _clear(out)
     write_users(out / USERS, seed, world.users)
     write_items(out / ITEMS, seed, world.items)
-    overall = Ceilings()
+    from pipeline.demo.tables import FilesByDay
+
+    overall, collected, checkout = Ceilings(), Collected(), FilesByDay(out / ORDERS)
     by_day = {}
     written = 0
     for day in world.days:
         today = Ceilings()
-        for count in _write_day(out, world, day, (overall, today)):
+        for count, events in _write_day(out, world, day, checkout, (overall, today)):
             written += count
+            collected += events
             if progress is not None:
                 progress(written)
         by_day[day.date] = today.result()
+        checkout.close(before=day.index + 1)
+    checkout.close()
     summary = DemoSummary(
         **card,
         users=len(world.users.ids),
         items=len(world.items.ids),
         days=list(by_day),
+        orders_until=dt.datetime.fromtimestamp(COLLECTED_UNTIL_MS / 1000, dt.UTC).isoformat(),
+        orders=asdict(collected),
         ceilings={"all": overall.result()} | by_day,
     )
     _write_card(out, asdict(summary) | {"complete": True})
@@ -114,7 +131,9 @@ def _check_ours(out: Path) -> None:
             f"{out} is not empty and holds no demo world ({CARD} is missing or not ours); "
             "name a new or empty folder"
         )
-    strangers = [name for name in names if name not in {CARD, CARD + ".tmp", LOG, TRUTH, USERS, ITEMS}]
+    strangers = [
+        name for name in names if name not in {CARD, CARD + ".tmp", LOG, ORDERS, TRUTH, USERS, ITEMS}
+    ]
     if strangers:
         raise ForeignFolderError(
             f"{out} holds a demo world and also {', '.join(strangers[:3])}; "
@@ -123,7 +142,7 @@ def _check_ours(out: Path) -> None:
 
 
 def _clear(out: Path) -> None:
-    for folder in (LOG, TRUTH):
+    for folder in (LOG, ORDERS, TRUTH):
         shutil.rmtree(out / folder, ignore_errors=True)
     for name in (USERS, ITEMS):
         (out / name).unlink(missing_ok=True)
@@ -135,9 +154,11 @@ def _write_card(out: Path, card: dict) -> None:
     draft.replace(out / CARD)
 
 
-def _write_day(out: Path, world: World, day: Day, ceilings: tuple[Ceilings, ...]) -> Iterator[int]:
-    """Writes a day part by part; yields the rows of each part once it is on disk."""
-    from pipeline.demo.tables import impression_table, propensity_table, write_table
+def _write_day(
+    out: Path, world: World, day: Day, checkout: "FilesByDay", ceilings: tuple[Ceilings, ...]
+) -> Iterator[tuple[int, Collected]]:
+    """Writes a day part by part; yields the rows and events of each part once it is on disk."""
+    from pipeline.demo.tables import impression_table, order_table, propensity_table, write_table
 
     first_request = day.first_request
     first_row = day.first_row
@@ -146,10 +167,12 @@ def _write_day(out: Path, world: World, day: Day, ceilings: tuple[Ceilings, ...]
         shown = world.block(day.index, first, last)
         chance = world.propensities(shown)
         labels = draw_labels(shown, chance)
+        orders, events = draw_orders(world.seed, day, shown, labels, first_row)
         name = f"{day.date}/part-{part:05d}.parquet"
         write_table(out / LOG / name, impression_table(world, shown, labels, first_row, first_request))
         write_table(out / TRUTH / name, propensity_table(chance, first_row))
+        checkout.add(order_table(world, orders))
         for ceiling in ceilings:
             ceiling.add(labels, chance)
         first_row += len(shown.user)
-        yield len(shown.user)
+        yield len(shown.user), events

@@ -1,5 +1,6 @@
-"""The Arrow form of the log and of the propensities beside it."""
+"""The Arrow form of the logs and of the propensities beside them."""
 
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.demo import words
-from pipeline.demo.impressions import Block
+from pipeline.demo.catalogs import FIRST_DAY
+from pipeline.demo.impressions import DAY_MS, MIDNIGHT_MS, Block
 from pipeline.demo.labels import Labels
+from pipeline.demo.orders import EVENTS, Orders
 from pipeline.demo.truth import Propensities
 from pipeline.demo.world import World
 
@@ -20,13 +23,12 @@ def _names(values: np.ndarray | tuple[str, ...], codes: np.ndarray) -> pa.Array:
 def impression_table(
     world: World, shown: Block, labels: Labels, first_row: int, first_request: int
 ) -> pa.Table:
-    """The log's columns. `purchase` and `watch_seconds` are null where there was no click.
+    """The log's columns. `watch_seconds` is null where there was no click.
 
     Args:
       first_row: `impression_id` of the block's first row.
       first_request: `request_id` of the first request of the block's day.
     """
-    unknown = ~labels.click
     return pa.table(
         {
             "impression_id": pa.array(np.arange(first_row, first_row + len(shown.user))),
@@ -40,8 +42,23 @@ def impression_table(
             "surface": _names(words.SURFACES, shown.surface),
             "click": pa.array(labels.click.astype(np.int64)),
             "like": pa.array(labels.like.astype(np.int64)),
-            "watch_seconds": pa.array(labels.watch_seconds.astype(np.float32), mask=unknown),
-            "purchase": pa.array(labels.purchase.astype(np.int64), mask=unknown),
+            "watch_seconds": pa.array(labels.watch_seconds.astype(np.float32), mask=~labels.click),
+        }
+    )
+
+
+def order_table(world: World, orders: Orders) -> pa.Table:
+    """The checkout's columns; `amount` in euro is null of a cart."""
+    bought = orders.pieces > 0
+    return pa.table(
+        {
+            "event_id": pa.array(orders.event_id),
+            "request_id": pa.array(orders.request),
+            "user_id": _names(world.users.ids, orders.user),
+            "item_id": _names(world.items.ids, orders.item),
+            "event": _names(EVENTS, orders.event),
+            "timestamp": pa.array(orders.time_ms),
+            "amount": pa.array(np.round(world.items.price[orders.item] * orders.pieces, 2), mask=~bought),
         }
     )
 
@@ -57,6 +74,36 @@ def propensity_table(chance: Propensities, first_row: int) -> pa.Table:
             "watch_seconds": pa.array(chance.watch_seconds.astype(np.float32)),
         }
     )
+
+
+class FilesByDay:
+    """Parquet files, one a day of `timestamp` in UTC, each appended to as rows of its day come.
+
+    A file appears under its name only once `close` says that its day is whole.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._writers: dict[int, pq.ParquetWriter] = {}
+
+    def add(self, table: pa.Table) -> None:
+        """Appends rows, each to its day's file."""
+        day = (table["timestamp"].to_numpy() - MIDNIGHT_MS) // DAY_MS
+        for number in np.unique(day).tolist():
+            if number not in self._writers:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                draft = self._path(number).with_suffix(".tmp")
+                self._writers[number] = pq.ParquetWriter(draft, table.schema, compression="zstd")
+            self._writers[number].write_table(table.filter(pa.array(day == number)))
+
+    def close(self, before: int | None = None) -> None:
+        """Finishes the files of days before one, counted from the log's first; all where left out."""
+        for number in [n for n in self._writers if before is None or n < before]:
+            self._writers.pop(number).close()
+            self._path(number).with_suffix(".tmp").replace(self._path(number))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{FIRST_DAY + dt.timedelta(days=number)}.parquet"
 
 
 def write_table(path: Path, table: pa.Table) -> None:

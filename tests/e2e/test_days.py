@@ -408,10 +408,19 @@ def test_a_task_without_any_label(place, days, go, tmp_path):
     shutil.copytree(place / "data", data)
     for path in data.glob("impressions/*/*.parquet"):
         table = pq.read_table(path)
-        nothing = pa.nulls(table.num_rows, table["purchase"].type)
-        pq.write_table(table.set_column(table.column_names.index("purchase"), "purchase", nothing), path)
+        nothing = pa.nulls(table.num_rows, table["like"].type)
+        pq.write_table(table.set_column(table.column_names.index("like"), "like", nothing), path)
     found = go(place / "recipe.yaml", data, tmp_path / "out")
-    assert found.code == 4 and "purchase" in found.metrics["failure"]["message"]
+    assert (
+        found.code == 4 and "tasks.like: no row of train has a label" in found.metrics["failure"]["message"]
+    )
+
+
+def test_a_task_whose_windows_are_all_open(place, days, go, tmp_path):
+    setting = "sources.events.orders.complete_until=2024-03-05"
+    found = go(place / "recipe.yaml", place / "data", tmp_path / "out", setting)
+    message = found.metrics["failure"]["message"]
+    assert found.code == 4 and "tasks.purchase: no row of train" in message and "complete_until" in message
 
 
 def test_a_recipe_for_other_data(place, days, go, tmp_path, root):
