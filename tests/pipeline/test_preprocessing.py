@@ -86,7 +86,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def transformed(tmp_path_factory):
-    """Vocabularies and statistics of the first three rows, all four transformed, and the layer for requests."""
+    """Vocabularies and statistics of the first three rows; all four transformed; the layer for requests."""
     import sys
     import types
 
