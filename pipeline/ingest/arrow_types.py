@@ -10,9 +10,12 @@ import pyarrow.types as pt
 from pipeline.ingest.texts import (
     Parsed,
     blank_missing,
+    element,
     finite,
     floor_divide,
+    list_elements,
     merge,
+    null_missing,
     parse_texts,
     scale_times,
 )
@@ -70,12 +73,12 @@ def fits(kind: pa.DataType, column: Column) -> bool:
     return _is_number(element) or pt.is_null(element)
 
 
-def convert(array: pa.Array, column: Column, missing: list[str]) -> Parsed:
-    """An Arrow column of a fitting type → the recipe's type.
+def convert(array: pa.Array, column: Column) -> Parsed:
+    """An Arrow column of a fitting type → the recipe's type, as `parse_texts` reads the same values as texts.
 
     Args:
       array: `[rows]`, of a type that `fits`.
-      missing: texts that stand for a missing value.
+      column: its part of the recipe.
 
     Returns:
       The typed array, and which rows hold a value that cannot be read (None: none does).
@@ -86,27 +89,29 @@ def convert(array: pa.Array, column: Column, missing: list[str]) -> Parsed:
     if pt.is_null(kind):
         return pa.nulls(len(array), target), None
     if is_text(kind):
-        return _from_text(array, column, missing)
-    if column.type in ("int", "float"):
-        return _numbers(array, target)
+        return _from_text(array, column)
     if column.type == "string":
-        return array.cast(pa.string()), None
+        return blank_missing(array.cast(pa.string()), column.missing), None
+    if _is_list(kind):
+        return _list(array, column)
     if column.type == "time":
-        return _times(array, column)
-    if column.type == "date":
+        values, bad = _times(array, column)
+    elif column.type == "date":
         days = array.cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(pa.int64())
-        return floor_divide(days, 86_400_000_000), None
-    return _list(array, column, missing)
+        values, bad = floor_divide(days, 86_400_000_000), None
+    else:
+        values, bad = _numbers(array, target)
+    return null_missing(values, column), bad
 
 
-def _from_text(array: pa.Array, column: Column, missing: list[str]) -> Parsed:
+def _from_text(array: pa.Array, column: Column) -> Parsed:
     bad = None
-    if pt.is_binary(array.type) or pt.is_large_binary(array.type):
-        try:
-            array = array.cast(pa.string())
-        except pa.ArrowInvalid:
-            array, bad = _decoded(array)
-    texts, wrong = parse_texts(blank_missing(array.cast(pa.string()), missing), column)
+    try:
+        # by way of bytes, so that a file's word for it is not taken
+        array = array.cast(pa.large_binary()).cast(pa.large_string()).cast(pa.string())
+    except pa.ArrowInvalid:
+        array, bad = _decoded(array.cast(pa.large_binary()))
+    texts, wrong = parse_texts(blank_missing(array, column.missing), column)
     return texts, merge(bad, wrong)
 
 
@@ -165,24 +170,12 @@ def _times(array: pa.Array, column: Column) -> Parsed:
     return scale_times(numbers, unit)
 
 
-def _list(array: pa.Array, column: Column, missing: list[str]) -> Parsed:
-    """Missing elements are left out of a list; a vector with one cannot be read."""
+def _list(array: pa.Array, column: Column) -> Parsed:
     rows = len(array)
-    nulls = array.is_null().to_numpy(zero_copy_only=False)
     owners = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
     elements = array.flatten()
     if pt.is_fixed_size_list(array.type):
-        owners = np.repeat(np.flatnonzero(~nulls), array.type.list_size)
-    kind = {"list[int]": "int", "list[string]": "string", "vector": "float"}[column.type]
-    values, bad = convert(elements, Column(type=kind), missing)
-    wrong = None if bad is None else np.bincount(owners[bad], minlength=rows) > 0
-    if values.null_count:
-        present = values.is_valid().to_numpy(zero_copy_only=False)
-        if column.type == "vector":
-            wrong = merge(wrong, np.bincount(owners[~present], minlength=rows) > 0)
-        owners, values = owners[present], values.drop_null()
-    if column.type == "vector":
-        values = values.cast(pa.float32(), safe=False)
-    offsets = np.zeros(rows + 1, np.int32)
-    np.cumsum(np.bincount(owners, minlength=rows), out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(nulls)), wrong
+        owners = np.repeat(np.flatnonzero(array.is_valid()), array.type.list_size)
+    values, bad = convert(elements, element(column))
+    found, wrong = list_elements(values, owners, rows, column)
+    return found, merge(wrong, None if bad is None else np.bincount(owners[bad], minlength=rows) > 0)

@@ -53,6 +53,7 @@ class Batch:
       raw: row's index in this batch → the row as the source has it.
       problems: row's index → its first problem; such rows are dead.
       unreadable: position, problem and raw row of rows that have no place in `columns`.
+      cut: column → rows whose list was longer than the recipe lets it be, and is cut.
     """
 
     columns: dict[str, pa.Array]
@@ -60,6 +61,7 @@ class Batch:
     raw: Callable[[int], object]
     problems: dict[int, Problem] = field(default_factory=dict)
     unreadable: list[tuple[int, Problem, object]] = field(default_factory=list)
+    cut: dict[str, int] = field(default_factory=dict)
 
     def flag(self, rows: np.ndarray, problem: Callable[[int], Problem]) -> None:
         """Marks rows (by index) as dead, unless they are so already."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sized
+from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pipeline.ingest.batch import Batch
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import file_format
 from pipeline.ingest.read_csv import header, read_csv
-from pipeline.ingest.read_jsonl import KEY_LINES, first_keys, read_jsonl
+from pipeline.ingest.read_jsonl import KEY_LINES, Keys, find_keys, key_counts, read_jsonl
 from pipeline.ingest.read_parquet import parquet_file, read_parquet
 from pipeline.recipe.expressions import near
 from pipeline.recipe.parts import Column, Source
@@ -41,68 +42,135 @@ def read(
 
 
 def check_columns(input_dir: Path, names: list[str], source: Source, what: str) -> None:
-    """Looks at the heads of a source's files only.
+    """Looks at the heads of a source's files; for a column that a JSON Lines file's head lacks, at all of it.
 
     Raises:
-      DataError: a file lacks a column that the recipe names, or has it with a type that does not fit.
+      DataError: a file lacks a column that the recipe names, or has it with a type that does not fit; or no
+        line of any JSON Lines file has it.
     """
-    if file_format(source, names[0]) == "jsonl":
-        keys = set().union(*(first_keys(input_dir / name) for name in names))
-        if keys:
-            place = names[0] if len(names) == 1 else f"any of the {len(names)} files {names[0]}, …"
-            _check_names(keys, source, f"{what}: the first {KEY_LINES} lines of {place}")
-        return
-    for name in names:
+    formats = {name: file_format(source, name) for name in names}
+    found: dict[str, list[str]] = {}
+    types: dict[str, dict[str, pa.DataType]] = {}
+    for name, kind in formats.items():
         path = input_dir / name
-        if file_format(source, name) == "parquet":
+        if kind == "parquet":
             with parquet_file(path) as file:
-                types = {field.name: field.type for field in file.schema_arrow}
-            _check_names(types.keys(), source, f"{what}: {name}")
-            _check_types(types, source, f"{what}: {name}")
-        elif source.header:
-            found = header(path, source)
-            if not found:
-                raise DataError(f"{what}: {name} is empty; its first line must name the columns")
-            _check_names(found, source, f"{what}: {name}")
-        for column, spec in source.columns.items():
-            if (
-                file_format(source, name) == "csv"
-                and spec.type.startswith("list[")
-                and spec.separator is None
-            ):
+                schema = file.schema_arrow
+            found[name], types[name] = schema.names, {field.name: field.type for field in schema}
+        elif kind == "csv":
+            _check_separators(source, name, what)
+            if source.header:
+                found[name] = header(path, source)
+                if not found[name]:
+                    size = path.stat().st_size
+                    raise DataError(
+                        f"{what}: {name} {'has 0 bytes' if not size else 'begins with an empty line'}; its "
+                        "first line must name the columns, also where no rows follow"
+                    )
+    for name in found:
+        _check_names(name, found, source, what)
+    for name in types:
+        _check_types(name, types, source, what)
+    _check_keys(input_dir, [name for name, kind in formats.items() if kind == "jsonl"], source, what)
+
+
+def _check_separators(source: Source, name: str, what: str) -> None:
+    for column, spec in source.columns.items():
+        if spec.type.startswith("list[") and spec.separator is None:
+            raise DataError(
+                f"{what}: {column} is {spec.type} and {name} is CSV; write `separator:` in the recipe"
+            )
+
+
+def _check_names(name: str, found: dict[str, list[str]], source: Source, what: str) -> None:
+    there = found[name]
+    wanted = [c.column or n for n, c in source.columns.items()]
+    twice = sorted({column for column in there if there.count(column) > 1} & set(wanted))
+    if twice:
+        raise DataError(f"{what}: {name} has more than one column named '{twice[0]}'")
+    absent = [column for column in wanted if column not in there]
+    if not absent:
+        return
+    lines = []
+    for column in absent[:5]:
+        others = [other for other, columns in found.items() if column in columns]
+        lines.append(f"`{column}` is not in it{_nearest(column, there, source)}{_elsewhere(others, found)}")
+    if len(absent) > 5:
+        lines.append(f"and {len(absent) - 5} more")
+    note = f"{len(wanted) - len(absent)} of the recipe's {len(wanted)} columns are there"
+    if len(absent) > len(wanted) / 2:
+        note += "; is this the data of another recipe?"
+    raise DataError(f"{what}: {name}: " + "; ".join(lines) + f" ({note})")
+
+
+def _nearest(column: str, there: Iterable[str], source: Source) -> str:
+    """What else it may be called: a name that the recipe does not use."""
+    used = {c.column or n for n, c in source.columns.items()}
+    return near(column, [other for other in there if other not in used])
+
+
+def _elsewhere(others: list[str], files: Sized) -> str:
+    if not others:
+        return ""
+    shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+    return f" It is in {len(others)} of the {len(files)} files: {shown}"
+
+
+def _check_types(name: str, types: dict[str, dict[str, pa.DataType]], source: Source, what: str) -> None:
+    for own_name, column in source.columns.items():
+        written = column.column or own_name
+        kind = types[name][written]
+        if fits(kind, column):
+            continue
+        others = [other for other in types if written in types[other] and fits(types[other][written], column)]
+        if others:
+            note = (
+                f"; it is {types[others[0]][written]} in {len(others)} of the {len(types)} files: {others[0]}"
+            )
+            note += ", …" if len(others) > 1 else ""
+        else:
+            note = _remedy(kind, own_name, column)
+        raise DataError(f"{what}: {name}: `{written}` is {kind} there and {column.type} in the recipe{note}")
+
+
+def _check_keys(input_dir: Path, names: list[str], source: Source, what: str) -> None:
+    """A key may be absent from any line, where its value is missing; but not from every line."""
+    heads = {name: key_counts(input_dir / name) for name in names}
+    heads = {name: head for name, head in heads.items() if head.lines}
+    if not heads:
+        return
+    wanted = [c.column or n for n, c in source.columns.items()]
+    unseen = {column for column in wanted if not any(column in head.counts for head in heads.values())}
+    for name in heads if unseen else ():
+        unseen -= find_keys(input_dir / name, unseen)
+        if not unseen:
+            break
+    if unseen:
+        every = set().union(*(head.counts for head in heads.values()))
+        first = next(iter(heads))
+        place = first if len(names) == 1 else f"the {len(names)} files {first}, …"
+        lines = [f"`{c}` is in no line{_nearest(c, every, source)}" for c in wanted if c in unseen]
+        raise DataError(f"{what}: {place}: " + "; ".join(lines[:5]))
+    for column in wanted:
+        having = [name for name, head in heads.items() if column in head.counts]
+        for name, head in heads.items():
+            if column in head.counts or not _looks_renamed(column, head, [heads[h] for h in having], wanted):
+                continue
+            if not find_keys(input_dir / name, {column}):
                 raise DataError(
-                    f"{what}: {column} is {spec.type} and {name} is CSV; write `separator:` in the recipe"
+                    f"{what}: {name}: `{column}` is in no line of it{_nearest(column, head.counts, source)}"
+                    f"{_elsewhere(having, heads)}"
                 )
 
 
-def _check_names(found: object, source: Source, place: str) -> None:
-    found = list(found)
-    absent = [(n, c.column or n) for n, c in source.columns.items() if (c.column or n) not in found]
-    twice = sorted(
-        {n for n in found if found.count(n) > 1} & {c.column or n for n, c in source.columns.items()}
-    )
-    if twice:
-        raise DataError(f"{place} has more than one column named '{twice[0]}'")
-    if not absent:
-        return
-    count = len(source.columns)
-    lines = [f"`{column}` is not in it{near(column, found)}" for _, column in absent[:5]]
-    if len(absent) > 5:
-        lines.append(f"and {len(absent) - 5} more")
-    note = f"{count - len(absent)} of the recipe's {count} columns are there"
-    if len(absent) > count / 2:
-        note += "; is this the data of another recipe?"
-    raise DataError(f"{place}: " + "; ".join(lines) + f" ({note})")
-
-
-def _check_types(types: dict[str, pa.DataType], source: Source, place: str) -> None:
-    for name, column in source.columns.items():
-        kind = types[column.column or name]
-        if not fits(kind, column):
-            raise DataError(
-                f"{place}: `{column.column or name}` is {kind} there and {column.type} in the recipe"
-                f"{_remedy(kind, name, column)}"
-            )
+def _looks_renamed(column: str, head: Keys, others: list[Keys], wanted: list[str]) -> bool:
+    """Whether a key that a file's head lacks is on every line of another's, or the head has one of its own
+    that is called much the same."""
+    enough = KEY_LINES // 10
+    if head.lines >= enough and any(o.counts[column] == o.lines >= enough for o in others):
+        return True
+    own = [key for key in head.counts if key not in wanted and not any(key in o.counts for o in others)]
+    return bool(others) and bool(get_close_matches(column, own, n=1))
 
 
 def _remedy(kind: pa.DataType, name: str, column: Column) -> str:

@@ -1,9 +1,11 @@
-"""CSV, streamed: texts by Arrow's parser, then typed by whole columns."""
+"""CSV, streamed: blocks of whole records, typed by Arrow's parser where it can, and else by whole columns of
+texts."""
 
 from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,15 +15,28 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from pipeline.ingest.batch import Batch, Problem
+from pipeline.ingest.csv_blocks import MAX_LINE, STAND_IN, Block, Broken, Dialect, LineTooLong, blocks
 from pipeline.ingest.errors import DataError
-from pipeline.ingest.texts import blank_missing, parse_texts
-from pipeline.recipe.parts import Source
+from pipeline.ingest.texts import (
+    blank_missing,
+    finite,
+    null_missing,
+    parse_texts,
+    scale_times,
+)
+from pipeline.ingest.values import take_in
+from pipeline.recipe.parts import Column, Source
 
 BLOCK_BYTES = 4 << 20
 
 # A byte that is no UTF-8 becomes this noncharacter, which no proper text holds.
 NOT_TEXT = "\uffff"
 codecs.register_error("not_text", lambda error: (NOT_TEXT * (error.end - error.start), error.end))
+_BOM = codecs.BOM_UTF8
+_FAILED = re.compile(r"In CSV column #(\d+):")
+
+# Position, problem and raw row of a row without a place in the columns.
+Unreadable = tuple[int, Problem, object]
 
 
 class _Utf8(io.RawIOBase):
@@ -44,22 +59,48 @@ class _Utf8(io.RawIOBase):
 
 def open_text(path: Path) -> pa.NativeFile:
     """The file's text as UTF-8, unpacked; what is no UTF-8 is marked by NOT_TEXT."""
-    return pa.PythonFile(_Utf8(pa.input_stream(path, compression="detect")), mode="r")
+    return pa.PythonFile(_Utf8(open_bytes(path)), mode="r")
+
+
+def open_bytes(path: Path) -> pa.NativeFile:
+    """The file's content, unpacked.
+
+    Raises:
+      EOFError: an archive of no bytes, which no program writes.
+      OSError: it cannot be opened.
+    """
+    if path.suffix in (".gz", ".bz2") and not path.stat().st_size:
+        raise EOFError("it has 0 bytes, which is no archive: was it cut off?")
+    return pa.input_stream(path, compression="detect")
 
 
 def header(path: Path, source: Source) -> list[str]:
     """The names in the first line."""
+    line = _first_line(_head(path)).decode("utf-8", "not_text").encode()
+    options = pa.csv.ParseOptions(delimiter=_delimiter(path, source))
     try:
-        with open_text(path) as stream:
+        return pa.csv.read_csv(io.BytesIO(line + b"\n"), parse_options=options).column_names
+    except pa.ArrowInvalid:
+        return []
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open_bytes(path) as stream:
             head = stream.read(1 << 20)
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
-    line = head.split(b"\n", 1)[0].rstrip(b"\r") + b"\n"
-    options = pa.csv.ParseOptions(delimiter=_delimiter(path, source))
-    try:
-        return pa.csv.read_csv(io.BytesIO(line), parse_options=options).column_names
-    except pa.ArrowInvalid:
-        return []
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: is UTF-16; write it as UTF-8")
+    return head.removeprefix(_BOM)
+
+
+def _first_line(head: bytes) -> bytes:
+    return head.split(_line_end(head), 1)[0].rstrip(b"\r")
+
+
+def _line_end(head: bytes) -> bytes:
+    return b"\r" if b"\r" in head and b"\n" not in head else b"\n"
 
 
 def read_csv(
@@ -76,61 +117,52 @@ def read_csv(
     Raises:
       DataError: the file as a whole cannot be read as CSV.
     """
-    names = {name: source.columns[name].column or name for name in wanted}
-    invalid: list[tuple[int, Problem, object]] = []
-    # a header is row 1 to Arrow
-    before_first = 1 if source.header else 0
-
-    def keep(row: pa.csv.InvalidRow) -> str:
-        problem = Problem(
-            "wrong number of fields",
-            f"has {row.actual_columns} fields where the file has {row.expected_columns} columns",
-        )
-        invalid.append((row.number - before_first, problem, row.text.replace(NOT_TEXT, "\ufffd")))
-        return "skip"
-
+    head = _head(path)
+    names = header(path, source) if source.header else [c.column or n for n, c in source.columns.items()]
+    if not head or not names:
+        return
+    parser = _Parser(names, {n: source.columns[n] for n in wanted}, _delimiter(path, source))
+    dialect = Dialect(_delimiter(path, source).encode(), _line_end(head), len(names), parser.are_rows)
+    following = 1
     try:
-        with open_text(path) as stream:
-            reader = pa.csv.open_csv(
-                stream,
-                read_options=pa.csv.ReadOptions(
-                    # threads would lose the numbers of invalid rows
-                    use_threads=False,
-                    block_size=block_bytes,
-                    column_names=None
-                    if source.header
-                    else [c.column or n for n, c in source.columns.items()],
-                ),
-                parse_options=pa.csv.ParseOptions(
-                    delimiter=_delimiter(path, source), newlines_in_values=True, invalid_row_handler=keep
-                ),
-                convert_options=pa.csv.ConvertOptions(
-                    include_columns=list(names.values()),
-                    strings_can_be_null=False,
-                    check_utf8=False,
-                    column_types={name: pa.string() for name in names.values()},
-                ),
-            )
-            following = 1
-            for chunk in reader:
-                if not chunk.num_rows:
-                    continue
-                positions, following = _positions(chunk.num_rows, following, invalid)
-                unreadable, invalid[:] = (
-                    [i for i in invalid if i[0] < following],
-                    [i for i in invalid if i[0] >= following],
-                )
-                yield _batch(chunk, names, source, positions, unreadable)
+        with open_bytes(path) as stream:
+            rest = _after_header(stream, head, source.header, block_bytes)
+            for block in blocks(rest, dialect, block_bytes):
+                batch = parser.batch(block, following)
+                rows = len(batch.positions) + len(batch.unreadable)
+                if rows:
+                    following += rows
+                    yield batch
+    except LineTooLong:
+        raise DataError(
+            f"{path}: a line after row {following - 1:,} is longer than {MAX_LINE >> 20} MiB: is this CSV?"
+        ) from None
     except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
-            return
-        hint = "; is a quote left open?" if "straddl" in str(error) or "out of sync" in str(error) else ""
-        raise DataError(f"{path}: cannot be read as CSV: {error}{hint}") from None
+        raise DataError(f"{path}: cannot be read as CSV: {error}") from None
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
-    if invalid:
-        nothing = {n: pa.nulls(0, pa.string()) for n in wanted}
-        yield _typed(nothing, source, np.zeros(0, np.int64), invalid, lambda i: None)
+
+
+class _Rest(io.RawIOBase):
+    """Some bytes, and then a stream."""
+
+    def __init__(self, first: bytes, stream: pa.NativeFile):
+        self._first, self._stream = first, stream
+
+    def read(self, size: int = -1) -> bytes:
+        first, self._first = self._first, b""
+        return first or self._stream.read(size)
+
+
+def _after_header(stream: pa.NativeFile, head: bytes, has_header: bool, block_bytes: int) -> io.RawIOBase:
+    first = stream.read(len(_BOM))
+    first = first.removeprefix(_BOM)
+    if has_header:
+        line_end = _line_end(head)
+        while line_end not in first and (chunk := stream.read(block_bytes)):
+            first += chunk
+        first = first.partition(line_end)[2]
+    return _Rest(first, stream)
 
 
 def _delimiter(path: Path, source: Source) -> str:
@@ -138,70 +170,171 @@ def _delimiter(path: Path, source: Source) -> str:
     return "\t" if tabs else source.delimiter
 
 
-def _positions(rows: int, first: int, invalid: list[tuple[int, Problem, object]]) -> tuple[np.ndarray, int]:
-    """Numbers of the next valid rows, and of the row after them. All invalid rows among them are known by
-    now."""
-    after, skipped = first + rows, []
-    for number, _, _ in invalid:
-        if number < after:
-            skipped.append(number)
-            after += 1
-    return np.setdiff1d(np.arange(first, after), skipped), after
+class _Parser:
+    """Blocks of one file to batches. Which way a value is read changes only the speed.
 
+    Args:
+      names: the file's columns.
+      columns: name in the recipe → column, of those to read.
+      delimiter: between fields.
+    """
 
-def _batch(
-    chunk: pa.RecordBatch,
-    names: dict[str, str],
-    source: Source,
-    positions: np.ndarray,
-    unreadable: list[tuple[int, Problem, object]],
-) -> Batch:
-    texts = {name: pc.utf8_trim_whitespace(chunk.column(i)) for i, name in enumerate(names)}
+    def __init__(self, names: list[str], columns: dict[str, Column], delimiter: str):
+        self._names, self._columns, self._delimiter = names, columns, delimiter
+        self._stand_in = delimiter * len(names) + STAND_IN
+        self._typed = {
+            name: pa.float64() if column.type == "float" else pa.int64()
+            for name, column in columns.items()
+            if column.type in ("int", "float") or (column.type == "time" and column.unit != "iso")
+        }
+        # Arrow knows one set of texts for all columns
+        shared = [set(columns[name].missing) for name in self._typed]
+        self._missing = sorted({""} | (set.intersection(*shared) if shared else set()))
 
-    def raw(row: int) -> dict[str, str]:
+    def batch(self, block: Block, first: int) -> Batch:
+        """The rows of a block, of which the first has the number `first`."""
+        text = block.text
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            text = text.decode("utf-8", "not_text").encode()
+        table, unreadable = self._read(text, block.broken, first)
+        positions = np.arange(first, first + table.num_rows + len(unreadable))
+        if unreadable:
+            positions = np.setdiff1d(positions, [position for position, _, _ in unreadable])
+        raw = _RawRows(text, self._options(None))
+        batch = Batch({}, positions, raw, unreadable=unreadable)
+        for name, column in self._columns.items():
+            array = table[column.column or name].combine_chunks()
+            value = raw.of(column.column or name)
+            if pa.types.is_string(array.type):
+                texts = blank_missing(array, column.missing)
+                values, wrong = parse_texts(texts, column)
+                take_in(batch, name, column, values, wrong, value)
+                if column.type in ("string", "list[string]"):
+                    odd = pc.match_substring(texts, NOT_TEXT)
+                    if pc.any(odd).as_py():
+                        problem = Problem(f"{name}: not UTF-8", f"{name}: the text is not UTF-8")
+                        batch.flag(np.flatnonzero(odd), lambda _, problem=problem: problem)
+            else:
+                take_in(batch, name, column, *_typed(array, column), value)
+        return batch
+
+    def are_rows(self, lines: list[bytes]) -> bool:
+        """Whether the numbers and times among the columns are such in every line."""
+        fields = [line.decode(errors="replace").rstrip("\r").split(self._delimiter) for line in lines]
+        if any(len(values) != len(self._names) for values in fields):
+            return False
+        telling = False
+        for name, column in self._columns.items():
+            if column.type in ("int", "float", "time", "date"):
+                place = self._names.index(column.column or name)
+                texts = blank_missing(
+                    pa.array([values[place].strip(' \t"') for values in fields]), column.missing
+                )
+                _, bad = parse_texts(texts, column)
+                if bad is not None:
+                    return False
+                telling = telling or texts.null_count < len(texts)
+        return telling
+
+    def _read(self, text: bytes, broken: list[Broken], first: int) -> tuple[pa.Table, list[Unreadable]]:
+        typed = dict(self._typed)
+        if b"0x" in text or b"0X" in text:  # Arrow takes 0x10 for the number 16
+            typed = {name: kind for name, kind in typed.items() if kind != pa.int64()}
+        while True:
+            unreadable: list[Unreadable] = []
+
+            def keep(row: pa.csv.InvalidRow, unreadable: list[Unreadable] = unreadable) -> str:
+                unreadable.append((first + row.number - 1, *self._dead(row, broken)))
+                return "skip"
+
+            try:
+                table = pa.csv.read_csv(pa.BufferReader(text), **self._options(keep, typed, len(text)))
+            except pa.ArrowInvalid as error:
+                failed = _FAILED.match(str(error))
+                if failed is None:
+                    raise
+                odd = [n for n, c in self._columns.items() if (c.column or n) == self._names[int(failed[1])]]
+            else:
+                # NaN has more than one way to be written
+                odd = [n for n, t in typed.items() if t == pa.float64() and self._has_nan(table, n)]
+                if not odd:
+                    return table, unreadable
+            for name in odd:  # from here on, so that a file of such values is not read twice throughout
+                typed.pop(name)
+                self._typed.pop(name)
+
+    def _has_nan(self, table: pa.Table, name: str) -> bool:
+        return pc.any(pc.is_nan(table[self._columns[name].column or name])).as_py() is True
+
+    def _options(
+        self, keep: Callable | None, typed: dict[str, pa.DataType] | None = None, size: int = 0
+    ) -> dict[str, object]:
+        """Of `read_csv`; all columns as texts where `typed` is None."""
+        if typed is None:
+            included, types = [], dict.fromkeys(self._names, pa.string())
+        else:
+            included = [column.column or name for name, column in self._columns.items()]
+            types = dict.fromkeys(included, pa.string())
+            types |= {self._columns[name].column or name: kind for name, kind in typed.items()}
         return {
-            column: chunk.column(i)[row].as_py().replace(NOT_TEXT, "\ufffd")
-            for i, column in enumerate(names.values())
+            "read_options": pa.csv.ReadOptions(
+                # threads would lose the numbers of invalid rows
+                use_threads=False,
+                block_size=size + 1,
+                column_names=self._names,
+            ),
+            "parse_options": pa.csv.ParseOptions(
+                delimiter=self._delimiter, invalid_row_handler=keep or (lambda _: "skip")
+            ),
+            "convert_options": pa.csv.ConvertOptions(
+                include_columns=included,
+                null_values=self._missing,
+                strings_can_be_null=False,
+                check_utf8=False,
+                column_types=types,
+            ),
         }
 
-    return _typed(texts, source, positions, unreadable, raw)
+    def _dead(self, row: pa.csv.InvalidRow, broken: list[Broken]) -> tuple[Problem, str]:
+        if row.text.startswith(self._stand_in):
+            line = broken[int(row.text.removeprefix(self._stand_in))]
+            return Problem("quote not closed", line.reason), line.text.decode(errors="replace")
+        reason = f"has {row.actual_columns} fields where the file has {row.expected_columns} columns"
+        return Problem("wrong number of fields", reason), row.text.replace(NOT_TEXT, "\ufffd")
 
 
-def _typed(
-    texts: dict[str, pa.Array],
-    source: Source,
-    positions: np.ndarray,
-    unreadable: list[tuple[int, Problem, object]],
-    raw: object,
-) -> Batch:
-    batch = Batch({}, positions, raw, unreadable=unreadable)
-    for name, column_texts in texts.items():
-        column = source.columns[name]
-        batch.columns[name], bad = parse_texts(blank_missing(column_texts, column.missing), column)
-        flag_values(batch, name, column.type, bad, lambda row, texts=column_texts: texts[row].as_py())
-        if column.type in ("string", "list[string]"):
-            odd = pc.match_substring(column_texts, NOT_TEXT)
-            if pc.any(odd).as_py():
-                batch.flag(
-                    np.flatnonzero(odd),
-                    lambda i, name=name: Problem(f"{name}: not UTF-8", f"{name}: the text is not UTF-8"),
-                )
-    return batch
+class _RawRows:
+    """A block's rows as the file has them: column → text, of all its columns. Parsed when first asked for."""
+
+    def __init__(self, text: bytes, options: dict[str, object]):
+        self._text, self._options = text, options
+        self._table: pa.RecordBatch | None = None
+
+    def __call__(self, row: int) -> dict[str, str]:
+        return {name: self._value(place, row) for place, name in enumerate(self._parsed().schema.names)}
+
+    def of(self, name: str) -> Callable[[int], str]:
+        """A function from row to text of one column."""
+        return lambda row: self._value(self._parsed().schema.get_field_index(name), row)
+
+    def _value(self, place: int, row: int) -> str:
+        return self._parsed().column(place)[row].as_py().replace(NOT_TEXT, "\ufffd")
+
+    def _parsed(self) -> pa.RecordBatch:
+        if self._table is None:
+            self._options["read_options"].block_size = len(self._text) + 1
+            table = pa.csv.read_csv(pa.BufferReader(self._text), **self._options)
+            self._table = table.combine_chunks().to_batches()[0]
+        return self._table
 
 
-def flag_values(
-    batch: Batch, name: str, kind: str, bad: np.ndarray | None, value: Callable[[int], object]
-) -> None:
-    """Marks the rows whose value of a column could not be read as its type; `value` gives a row's, to be
-    shown."""
-    if bad is None:
-        return
-    article = "an" if kind == "int" else "a"
-
-    def problem(row: int) -> Problem:
-        # halves of surrogate pairs, which JSON can hold, cannot be written
-        shown = str(value(row)).replace(NOT_TEXT, "\ufffd").encode(errors="replace").decode()
-        shown = shown if len(shown) <= 80 else shown[:77] + "..."
-        return Problem(f"{name}: not {article} {kind}", f"{name}: '{shown}' is not {article} {kind}")
-
-    batch.flag(np.flatnonzero(bad), problem)
+def _typed(array: pa.Array, column: Column) -> tuple[pa.Array, np.ndarray | None]:
+    """What `parse_texts` makes of the texts that Arrow took for these numbers."""
+    bad = None
+    if column.type == "float":
+        array, bad = finite(array, None)
+    elif column.type == "time":
+        array, bad = scale_times(array, column.unit)
+    return null_missing(array, column), bad

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +17,11 @@ import pyarrow.json
 
 from pipeline.ingest.arrow_types import ARROW_TYPES, convert
 from pipeline.ingest.batch import Batch, Problem
+from pipeline.ingest.csv_blocks import MAX_LINE
 from pipeline.ingest.errors import DataError
-from pipeline.ingest.read_csv import BLOCK_BYTES, flag_values
-from pipeline.ingest.texts import blank_missing, merge, parse_texts
+from pipeline.ingest.read_csv import BLOCK_BYTES, open_bytes
+from pipeline.ingest.texts import blank_missing, element, list_elements, merge, parse_texts
+from pipeline.ingest.values import take_in
 from pipeline.recipe.parts import Column, Source
 
 KEY_LINES = 1000
@@ -27,8 +32,8 @@ def read_jsonl(
 ) -> Iterator[Batch]:
     """Yields the rows of a JSON Lines file in order. A key that is absent or null is a missing value.
 
-    A number may stand where the recipe says string and a text where it says a number; they are read as a CSV
-    file's texts are.
+    A number may stand where the recipe says string and a text where it says a number; both are read as a CSV
+    file's texts are. White space around a text is not part of it.
 
     Args:
       path: plain, .gz or .bz2.
@@ -51,16 +56,25 @@ def read_jsonl(
 
 def _blocks(path: Path, block_bytes: int) -> Iterator[list[bytes]]:
     """The lines that are not blank, without line ends, a block at a time."""
+    for text in _texts(path, block_bytes):
+        lines = [line for line in text.split(b"\n") if line and not line.isspace()]
+        if lines:
+            yield lines
+
+
+def _texts(path: Path, block_bytes: int) -> Iterator[bytes]:
+    """The file's text, in parts that end where a line does."""
     rest = b""
-    with pa.input_stream(path, compression="detect") as stream:
+    with open_bytes(path) as stream:
         while True:
             chunk = stream.read(block_bytes)
             complete, rest = _cut(rest + chunk) if chunk else (rest, b"")
-            lines = [line for line in complete.split(b"\n") if line and not line.isspace()]
-            if lines:
-                yield lines
+            if complete:
+                yield complete
             if not chunk:
                 return
+            if len(rest) > MAX_LINE:
+                raise DataError(f"{path}: a line is longer than {MAX_LINE >> 20} MiB: is this JSON Lines?")
 
 
 def _cut(text: bytes) -> tuple[bytes, bytes]:
@@ -68,19 +82,73 @@ def _cut(text: bytes) -> tuple[bytes, bytes]:
     return text[:end], text[end:]
 
 
-def first_keys(path: Path) -> set[str]:
-    """The keys in the first `KEY_LINES` lines that are JSON objects."""
-    keys: set[str] = set()
+class Keys(NamedTuple):
+    """Of the first `KEY_LINES` lines, those that are JSON objects: how many, and how many have each key."""
+
+    lines: int
+    counts: Counter[str]
+
+
+def key_counts(path: Path) -> Keys:
+    """The keys at the head of a file.
+
+    Raises:
+      DataError: the file cannot be read.
+    """
+    counts: Counter[str] = Counter()
+    objects = 0
     try:
         lines = next(_blocks(path, 1 << 20), [])[:KEY_LINES]
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     for line in lines:
         try:
-            keys |= dict(json.loads(line)).keys()
+            counts.update(dict(json.loads(line)).keys())
         except (ValueError, TypeError, RecursionError):
             continue  # a dead letter, when the rows are read
-    return keys
+        objects += 1
+    return Keys(objects, counts)
+
+
+def first_keys(path: Path) -> set[str]:
+    """The keys at the head of a file."""
+    return set(key_counts(path).counts)
+
+
+def find_keys(path: Path, keys: set[str]) -> set[str]:
+    """Which of these keys any line of the file has; reads on until it has found all.
+
+    Raises:
+      DataError: the file cannot be read.
+    """
+    found: set[str] = set()
+    patterns = {key: _written(key) for key in keys}
+    try:
+        for text in _texts(path, BLOCK_BYTES):
+            found |= {key for key in keys - found if _has_key(text, patterns[key], key)}
+            if found == keys:
+                break
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    return found
+
+
+def _written(key: str) -> re.Pattern[bytes]:
+    """A key as JSON writes it, with or without escapes."""
+    forms = {json.dumps(key), json.dumps(key, ensure_ascii=False)}
+    forms |= {form.replace("/", "\\/") for form in forms}
+    return re.compile(b"(?:" + b"|".join(re.escape(form.encode()) for form in forms) + rb")\s*:")
+
+
+def _has_key(text: bytes, pattern: re.Pattern[bytes], key: str) -> bool:
+    for match in pattern.finditer(text):
+        start, end = text.rfind(b"\n", 0, match.start()) + 1, text.find(b"\n", match.end())
+        try:  # it may be the key of an object within
+            if key in dict(json.loads(text[start : None if end < 0 else end])):
+                return True
+        except (ValueError, TypeError, RecursionError):
+            continue
+    return False
 
 
 def _fast(lines: list[bytes], source: Source, wanted: list[str], positions: np.ndarray) -> Batch | None:
@@ -104,8 +172,7 @@ def _fast(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
     batch = Batch({}, positions, lambda row: texts[row].as_py())
     for name in wanted:
         column, array = source.columns[name], table[_key(source, name)].combine_chunks()
-        batch.columns[name], bad = convert(array, column, column.missing)
-        flag_values(batch, name, column.type, bad, lambda row, array=array: array[row].as_py())
+        take_in(batch, name, column, *convert(array, column), lambda row, array=array: array[row].as_py())
     return batch
 
 
@@ -131,13 +198,12 @@ def _slow(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
             if not isinstance(value, dict):
                 raise ValueError("it is not an object")
         except (ValueError, RecursionError) as error:
-            unreadable.append(
-                (
-                    int(positions[i]),
-                    Problem("not JSON", f"is not a JSON object: {error}"),
-                    line.decode(errors="replace"),
-                )
+            problem = (
+                Problem("not UTF-8", f"the text is not UTF-8: {error}")
+                if isinstance(error, UnicodeDecodeError)
+                else Problem("not JSON", f"is not a JSON object: {error}")
             )
+            unreadable.append((int(positions[i]), problem, line.decode(errors="replace")))
         else:
             good.append(i)
             objects.append(value)
@@ -147,18 +213,17 @@ def _slow(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
     for name in wanted:
         values = [o.get(_key(source, name)) for o in objects]
         column = source.columns[name]
-        if column.type in ("list[int]", "list[string]", "vector") and column.separator is None:
-            batch.columns[name], bad = _lists(values, column)
-        else:
-            batch.columns[name], bad = _scalars(values, column)
-        flag_values(batch, name, column.type, bad, lambda row, values=values: values[row])
+        is_list = column.type in ("list[int]", "list[string]", "vector") and column.separator is None
+        array, bad = (_lists if is_list else _scalars)(values, column)
+        take_in(batch, name, column, array, bad, lambda row, values=values: values[row])
     return batch
 
 
 def _scalars(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray | None]:
     """JSON values by way of the texts a CSV file would hold."""
+    number = column.type in ("int", "float")
     bad = np.array(
-        [isinstance(v, (dict, list)) or (isinstance(v, bool) and column.type != "int") for v in values], bool
+        [isinstance(v, (dict, list)) or (isinstance(v, bool) and not number) for v in values], bool
     )
     texts = [
         None
@@ -181,11 +246,8 @@ def _scalars(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray
 
 
 def _lists(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray | None]:
-    element = Column(
-        type={"list[int]": "int", "list[string]": "string", "vector": "float"}[column.type],
-        missing=column.missing,
-    )
-    flat, owners = [], []
+    flat: list[object] = []
+    owners: list[int] = []
     bad = np.zeros(len(values), bool)
     for i, value in enumerate(values):
         if isinstance(value, list):
@@ -193,14 +255,9 @@ def _lists(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray |
             owners += [i] * len(value)
         elif value is not None:
             bad[i] = True
-    typed, wrong = _scalars(flat, element)
+    typed, wrong = _scalars(flat, element(column))
     rows = np.array(owners, np.int64)
     if wrong is not None:
         bad[rows[wrong]] = True
-    present = typed.is_valid().to_numpy(zero_copy_only=False)
-    if column.type == "vector":
-        bad[rows[~present]] = True
-        typed = typed.cast(pa.float32())
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum(np.bincount(rows[present], minlength=len(values)), out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), typed.drop_null()), bad if bad.any() else None
+    array, incomplete = list_elements(typed, rows, len(values), column)
+    return array, merge(bad if bad.any() else None, incomplete)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.ingest.arrow_types import convert
 from pipeline.ingest.batch import Batch
 from pipeline.ingest.errors import DataError
-from pipeline.ingest.read_csv import flag_values
+from pipeline.ingest.values import take_in
 from pipeline.recipe.parts import Source
 
 BATCH_ROWS = 32_768
@@ -26,7 +26,7 @@ def parquet_file(path: Path) -> pq.ParquetFile:
     """
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
 
 
@@ -58,7 +58,7 @@ def read_parquet(
                 positions = np.arange(first_position, first_position + chunk.num_rows)
                 first_position += chunk.num_rows
                 yield typed_batch({n: chunk.column(c) for n, c in names.items()}, names, source, positions)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: cannot be read as Parquet: {error}") from None
 
 
@@ -73,6 +73,5 @@ def typed_batch(
     batch = Batch({}, positions, raw)
     for name, array in found.items():
         column = source.columns[name]
-        batch.columns[name], bad = convert(array, column, [])
-        flag_values(batch, name, column.type, bad, lambda row, array=array: array[row].as_py())
+        take_in(batch, name, column, *convert(array, column), lambda row, array=array: array[row].as_py())
     return batch

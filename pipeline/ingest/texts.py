@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import numpy as np
@@ -22,13 +22,21 @@ _INT = r"^-?[0-9]{1,18}$"
 _FLOAT = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
 _ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$"
 
+# Texts of numbers that are none to look at.
+_WORDS = {"true": 1, "false": 0, "nan": None, "+nan": None, "-nan": None}
+
 # A pair of the typed array and, per row, whether the text could not be read (None: all could be).
 Parsed = tuple[pa.Array, np.ndarray | None]
 
 
 def blank_missing(texts: pa.Array, missing: list[str]) -> pa.Array:
-    """Nulls where the text stands for a missing value; the empty text always does."""
-    return _without(texts, pc.is_in(texts, value_set=pa.array(["", *missing], texts.type)))
+    """Texts without the white space around them; nulls where that leaves one that stands for a missing value,
+    as the empty text always does."""
+    texts = pc.utf8_trim_whitespace(texts)
+    if any(missing):
+        return _without(texts, pc.is_in(texts, value_set=pa.array(["", *missing], texts.type)))
+    empty = pc.equal(pc.binary_length(texts), 0)
+    return _without(texts, empty) if pc.any(empty).as_py() else texts
 
 
 def _without(texts: pa.Array, these: pa.Array) -> pa.Array:
@@ -37,19 +45,59 @@ def _without(texts: pa.Array, these: pa.Array) -> pa.Array:
 
 
 def parse_texts(texts: pa.Array, column: Column) -> Parsed:
-    """Reads a column of texts (`pa.string()`, nulls where missing) as the column's type."""
+    """Reads a column of texts (as `blank_missing` leaves them) as the column's type.
+
+    `true` and `false` are the numbers 1 and 0; NaN is a missing number; a list without values is missing.
+    """
     match column.type:
         case "int":
-            return _mostly(texts, _INT, lambda t: t.cast(pa.int64()), _one_int, pa.int64())
+            values, bad = _mostly(texts, _INT, lambda t: t.cast(pa.int64()), _one_int, pa.int64())
         case "float":
-            return finite(*_mostly(texts, _FLOAT, lambda t: t.cast(pa.float64()), _one_float, pa.float64()))
+            values, bad = finite(
+                *_mostly(texts, _FLOAT, lambda t: t.cast(pa.float64()), _one_float, pa.float64())
+            )
         case "time":
-            return _times(texts, column.unit)
+            values, bad = _times(texts, column.unit)
         case "date":
-            return _by_distinct(texts, _one_date, pa.int64())
+            values, bad = _by_distinct(texts, _one_date, pa.int64())
         case "list[int]" | "list[string]" | "vector":
             return _lists(texts, column)
-    return texts, None
+        case _:
+            return texts, None
+    return null_missing(values, column), bad
+
+
+def null_missing(values: pa.Array, column: Column) -> pa.Array:
+    """Nulls where a typed number is what a text of `missing` stands for, however it was written."""
+    texts = [text for text in column.missing if text]
+    if not texts or not len(values):
+        return values
+    same, _ = parse_texts(pa.array(texts, pa.string()), column.model_copy(update={"missing": []}))
+    same = same.drop_null()
+    return _without(values, pc.is_in(values, value_set=same)) if len(same) else values
+
+
+def list_elements(values: pa.Array, owners: np.ndarray, rows: int, column: Column) -> Parsed:
+    """Typed elements and the row of each (ascending) → lists. Missing elements are left out of a list; a
+    vector with one cannot be read. A row without any is missing."""
+    wrong = None
+    if values.null_count:
+        present = values.is_valid().to_numpy(zero_copy_only=False)
+        if column.type == "vector":
+            wrong = np.bincount(owners[~present], minlength=rows) > 0
+        owners, values = owners[present], values.drop_null()
+    if column.type == "vector":
+        values = values.cast(pa.float32(), safe=False)
+    lengths = np.bincount(owners, minlength=rows)
+    offsets = np.zeros(rows + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(lengths == 0)), wrong
+
+
+def element(column: Column) -> Column:
+    """What a list's elements are by themselves."""
+    kind = {"list[int]": "int", "list[string]": "string", "vector": "float"}[column.type]
+    return Column(type=kind, missing=column.missing)
 
 
 def finite(numbers: pa.Array, bad: np.ndarray | None) -> Parsed:
@@ -105,7 +153,9 @@ def _by_distinct(texts: pa.Array, one: Callable[[str], object], kind: pa.DataTyp
     return found, np.append(np.array(wrong), False)[indices]
 
 
-def _one_int(text: str) -> int:
+def _one_int(text: str) -> int | None:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
     if re.fullmatch(r"[+-]?[0-9]+", text):
         value = int(text)
         if -(2**63) <= value < 2**63:
@@ -115,23 +165,27 @@ def _one_int(text: str) -> int:
     raise ValueError(text)
 
 
-def _one_float(text: str) -> float:
+def _one_float(text: str) -> float | None:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
     if "_" in text:
         raise ValueError(text)
     return float(text)
 
 
 def _one_date(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+    if not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]|$)", text):
         raise ValueError(text)
-    return (date.fromisoformat(text) - date(1970, 1, 1)).days
+    return _one_iso(text) // 86_400_000
 
 
 def _times(texts: pa.Array, unit: str) -> Parsed:
     if unit == "iso":
         return _iso_times(texts)
 
-    def one(text: str) -> int:
+    def one(text: str) -> int | None:
+        if _WORDS.get(text.lower(), 0) is None:
+            return None
         if not re.fullmatch(_FLOAT[1:-1], text):
             raise ValueError(text)
         value = math.floor(Fraction(text) * TO_MS[unit])
@@ -184,22 +238,11 @@ def _lists(texts: pa.Array, column: Column) -> Parsed:
         lists = pc.split_pattern_regex(inner, r"[,\s]+")
     else:
         lists = pc.split_pattern(texts, column.separator)
-    elements = pc.utf8_trim_whitespace(lists.flatten())
+    elements = blank_missing(lists.flatten(), column.missing)
     owners = pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
-    filled = pc.not_equal(elements, "")
-    if not pc.all(filled).as_py():
+    if elements.null_count and column.type == "vector":  # "1, 2," has a separator too many, and no value
+        filled = pc.not_equal(pc.utf8_trim_whitespace(lists.flatten()), "")
         elements, owners = elements.filter(filled), owners[filled.to_numpy(zero_copy_only=False)]
-    element = Column(type={"list[int]": "int", "list[string]": "string", "vector": "float"}[column.type])
-    values, bad = parse_texts(elements, element)
-    offsets = np.zeros(len(texts) + 1, np.int32)
-    np.cumsum(np.bincount(owners, minlength=len(texts)), out=offsets[1:])
-    wrong = None
-    if bad is not None:
-        wrong = np.bincount(owners[bad], minlength=len(texts)) > 0
-    if column.type == "vector":
-        values = values.cast(pa.float32())
-        if values.null_count:
-            nulls = values.is_null().to_numpy(zero_copy_only=False)
-            wrong = merge(wrong, np.bincount(owners[nulls], minlength=len(texts)) > 0)
-    nulls = texts.is_null().to_numpy(zero_copy_only=False)
-    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(nulls)), wrong
+    values, bad = parse_texts(elements, element(column))
+    found, wrong = list_elements(values, owners, len(texts), column)
+    return found, merge(wrong, None if bad is None else np.bincount(owners[bad], minlength=len(texts)) > 0)

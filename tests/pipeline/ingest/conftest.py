@@ -32,7 +32,7 @@ SHOP = {
             "columns": {
                 "user": "int",
                 "item": "string",
-                "at": {"type": "time", "unit": "ms"},
+                "at": {"type": "time", "unit": "ms", "min": 0},
                 "price": "float",
                 "clicked": {"type": "int", "known": "after"},
             },

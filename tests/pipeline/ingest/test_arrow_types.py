@@ -16,7 +16,7 @@ BAD = "BAD"
 def read(array, **column):
     spec = Column(**column)
     assert fits(array.type, spec)
-    found, bad = convert(array, spec, [])
+    found, bad = convert(array, spec)
     found.validate(full=True)
     assert found.type == ARROW_TYPES[spec.type]
     bad = np.zeros(len(array), bool) if bad is None else bad
@@ -41,7 +41,7 @@ def read(array, **column):
         (pa.array([date(1970, 1, 3), None]), "date", [2, None]),
         (pa.array([datetime(1969, 12, 31, 12)]), "date", [-1]),
         (pa.array(["1970-01-02", "x"]), "date", [1, BAD]),
-        (pa.array([[1, None, 2], None, []]), "list[int]", [[1, 2], None, []]),
+        (pa.array([[1, None, 2], None, []]), "list[int]", [[1, 2], None, None]),
         (pa.array([["a", ""], ["b"]]), "list[string]", [["a"], ["b"]]),
         (pa.array([[1.0, 2.0], None, [1.0, None]]), "vector", [[1.0, 2.0], None, BAD]),
         (

@@ -172,7 +172,7 @@ def test_catalogs_join_and_unmatched_rows_may_be_dead(tmp_path, shop, run_stages
             "files": "items.csv",
             "key": "item",
             "time": "since",
-            "columns": {"item": "string", "since": "time", "colour": "string"},
+            "columns": {"item": "string", "since": {"type": "time", "min": 0}, "colour": "string"},
         },
     }
     recipe = shop(sources={"catalogs": catalogs})

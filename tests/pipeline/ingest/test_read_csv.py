@@ -37,8 +37,8 @@ def test_rows_and_dead_rows_keep_their_numbers(tmp_path):
     assert good == [(1, 3, "x"), (3, 4, 'q,\n"r'), (6, 6, None)]
     assert dead == [
         (2, "has 2 fields where the file has 3 columns", "y,1"),
-        (4, "a: 'abc' is not an int", {"a": "abc", "b": "z"}),
-        (5, "b: the text is not UTF-8", {"a": "5", "b": "\ufffd"}),
+        (4, "a: 'abc' is not an int", {"b": "z", "c": "1", "a": "abc"}),
+        (5, "b: the text is not UTF-8", {"b": "\ufffd", "c": "1", "a": "5"}),
         (7, "has 4 fields where the file has 3 columns", "too,many,fields,here"),
         (8, "has 2 fields where the file has 3 columns", "\ufffd,2"),
     ]

@@ -16,7 +16,7 @@ SOURCE = Source(
         "i": "int",
         "f": "float",
         "s": {"type": "string", "column": "text"},
-        "t": {"type": "time", "unit": "iso"},
+        "t": {"type": "time", "unit": "iso", "min": 0},
         "l": "list[string]",
         "p": {"type": "list[int]", "separator": "|"},
         "v": "vector",

@@ -41,7 +41,10 @@ def read(texts, **column):
         ("abc", BAD),
         ("9007199254740993.0", BAD),
         ("1_0", BAD),
-        ("nan", BAD),
+        ("nan", None),
+        ("true", 1),
+        ("False", 0),
+        ("yes", BAD),
         ("inf", BAD),
     ],
 )
@@ -59,6 +62,7 @@ def test_int(text, want):
         ("1e-3", 0.001),
         ("nan", None),
         ("NaN", None),
+        ("TRUE", 1.0),
         ("inf", BAD),
         ("1e400", BAD),
         ("1,000", BAD),
@@ -95,7 +99,15 @@ def test_time(unit, text, want):
 
 
 @pytest.mark.parametrize(
-    ("text", "want"), [("1970-01-02", 1), ("1969-12-31", -1), ("2022-02-30", BAD), ("20220201", BAD)]
+    ("text", "want"),
+    [
+        ("1970-01-02", 1),
+        ("1969-12-31", -1),
+        ("2022-02-30", BAD),
+        ("20220201", BAD),
+        ("1970-01-02 23:59:59", 1),
+        ("1970-01-02T00:00:00+01:00", 0),
+    ],
 )
 def test_date(text, want):
     assert read([text], type="date") == [want]
@@ -114,7 +126,15 @@ def test_lists_and_vectors():
 
 
 def test_texts_that_stand_for_missing():
-    assert read(["NA", "3", "", "?"], type="int", missing=["NA", "?"]) == [None, 3, None, None]
+    assert read(["NA", " 3", "  ", "? "], type="int", missing=["NA", "?"]) == [None, 3, None, None]
+    assert read(["-1", "-1.0", "1"], type="int", missing=["-1"]) == [None, None, 1]
+    assert read(["0", "0.000", "1"], type="time", unit="s", missing=["0"]) == [None, None, 1000]
+    assert read(["NA|a", "NA", "|"], type="list[string]", separator="|", missing=["NA"]) == [
+        ["a"],
+        None,
+        None,
+    ]
+    assert read(["1 -1", "1 2,"], type="vector", missing=["-1"]) == [BAD, [1.0, 2.0]]
     assert read(["NA", "?"], type="string", missing=["NA"]) == [None, "?"]
 
 
