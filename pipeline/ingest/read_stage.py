@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.ingest.ahead import ahead
 from pipeline.ingest.batch import Batch, DeadLetter, Problem
 from pipeline.ingest.catalogs import Join, open_table
 from pipeline.ingest.counts import Counts
@@ -64,14 +65,15 @@ class ReadStage:
         key = (plan.stages[0] if piece.source == LOG else plan.stage_of(piece.source)).key
         key = _own_names(key, piece.source, plan)
         with open(f"{base}.dead", "w") as letters, SpillWriter(base, key, plan.buckets) as spill:
-            for batch in read(
+            batches = read(
                 plan.input_dir,
                 piece.file,
                 source,
                 self._wanted(piece.source),
                 piece.row_groups,
                 piece.first_position,
-            ):
+            )
+            for batch in ahead(batches):
                 process = self._log if piece.source == LOG else self._other
                 dead = process(batch, piece, result)
                 write_letters(letters, piece.source, dead)

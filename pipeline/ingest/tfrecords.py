@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +25,9 @@ class TFRecordWriter:
         self._path = path
         self._partial = path.with_name(f".{path.name}.partial")
         self._raw = self._partial.open("wb")
+        # compressing is a fifth of all work, and lets go of Python's lock
+        self._thread = ThreadPoolExecutor(1)
+        self._compressing: Future[int] | None = None
         self._file = gzip.GzipFile(filename="", fileobj=self._raw, mode="wb", compresslevel=1, mtime=0)
 
     def write(self, records: pa.Array) -> None:
@@ -38,7 +42,13 @@ class TFRecordWriter:
         # the one call a row in Python: no library at hand takes a CRC of every element
         backs = _masked([google_crc32c.value(data) for data in records.to_pylist()])
         framed = pc.binary_join_element_wise(_fixed(fronts), records, _fixed(backs), b"")
-        self._file.write(framed.buffers()[2] or b"")
+        self._settle()
+        self._compressing = self._thread.submit(self._file.write, framed.buffers()[2] or b"")
+
+    def _settle(self) -> None:
+        """Waits for what was written before; raises what went wrong with it."""
+        if self._compressing is not None:
+            self._compressing.result()
 
     def __enter__(self) -> TFRecordWriter:
         return self
@@ -46,8 +56,15 @@ class TFRecordWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._raw.close()
+        try:
+            self._settle()
+            self._file.close()
+            self._raw.close()
+        except BaseException:
+            self._partial.unlink()
+            raise
+        finally:
+            self._thread.shutdown()
         if kind is None:
             os.replace(self._partial, self._path)
         else:
