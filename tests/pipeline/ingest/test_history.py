@@ -196,20 +196,20 @@ def brute(rows, asking, at):
     return found
 
 
-rows_ = st.lists(
-    st.tuples(
-        st.sampled_from([1, 1, 1, 2, -7, None]),
-        st.sampled_from(["a", "a", "b", "ä", None]),
-        st.sampled_from([None, 0, 1]),
-        st.sampled_from([None, 0, 1, 2]),
-        # whole seconds, so that ages meet the ends of windows and delays, and single milliseconds beside
-        st.one_of(
-            st.none(),
-            st.builds(lambda s, ms: s * 1000 + ms, st.integers(-2, 8), st.sampled_from([0, 0, 0, 1, -1])),
-        ),
+row_ = st.tuples(
+    st.sampled_from([1, 1, 1, 2, -7, None]),
+    st.sampled_from(["a", "a", "b", "ä", None]),
+    st.sampled_from([None, 0, 1]),
+    st.sampled_from([None, 0, 1, 2]),
+    # whole seconds, so that ages meet the ends of windows and delays, and single milliseconds beside
+    st.builds(
+        lambda second, ms: None if second is None else second * 1000 + ms,
+        st.sampled_from([None, *range(8)]),
+        st.sampled_from([0, 0, 0, 1, -1]),
     ),
-    max_size=30,
 )
+# left to itself, hypothesis draws short tables, where rows seldom share a key and a time
+rows_ = st.one_of(st.lists(row_, max_size=5), st.lists(row_, min_size=15, max_size=30))
 
 
 def one(found, i):
@@ -253,10 +253,9 @@ def test_rows_of_equal_time_are_in_the_order_of_their_places():
 
 
 @settings(deadline=None)
-@given(rows_.flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(range(len(rows))))))
-def test_the_order_of_rows_does_not_matter(drawn):
-    rows, order = drawn
-    whole, order = table(rows), pa.array(order, pa.int64())
+@given(rows_, st.integers(0, 2**32))
+def test_the_order_of_rows_does_not_matter(rows, seed):
+    whole, order = table(rows), pa.array(np.random.default_rng(seed).permutation(len(rows)))
     found = HISTORY(whole, "time")
     moved = HISTORY(whole.take(order), "time")
     # in several chunks too, as partitions arrive
@@ -267,7 +266,7 @@ def test_the_order_of_rows_does_not_matter(drawn):
 
 
 @settings(deadline=None)
-@given(rows_, st.integers(-3, 15))
+@given(rows_, st.integers(-1, 12))
 def test_current_values_are_those_of_a_row_at_that_time(rows, second):
     at = second * 1000
     asking = [(user, item) for user in (1, 2, -7, 99) for item in ("a", "b", "ä", "z")]
