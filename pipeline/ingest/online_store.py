@@ -14,14 +14,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.ingest.errors import DataError
 from pipeline.recipe.parts import Earlier
 
 PART_ROWS = 256  # of a record batch; the merge holds about one of each part
 GROUP_ROWS = 1 << 14  # of the files
 # What a key that is not in its file would have.
-ABSENT = {"last": [], "count": 0, "rate": None}
+_ABSENT = {"last": [], "count": 0, "rate": None}
 
 Key = tuple[int | str, ...]
 
@@ -36,7 +38,7 @@ def write_part(folder: Path, number: int, tables: Mapping[tuple[str, ...], pa.Ta
         with the same key.
     """
     for by, table in tables.items():
-        place = folder / store_name(by)
+        place = folder / "-".join(by)
         place.mkdir(parents=True, exist_ok=True)
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with (
@@ -66,36 +68,55 @@ def merge_parts(
       Name of each file → its number of rows.
 
     Raises:
-      ValueError: two parts have a row with the same key.
+      DataError: two keys would have the same file.
+      ValueError: two parts have a row with the same key, or there is no part with one of `specs`.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    rows = {}
+    keys: dict[str, tuple[list[str], list[_Part]]] = {}
+    written: set[str] = set()
     for place in sorted(folder.iterdir()):
         parts = [_Part(path) for path in sorted(place.glob("*.arrow"))]
-        names = [name for name in parts[0].schema.names if name in specs]
         by = [name for name in parts[0].schema.names if name not in specs]
-        about = {
+        name = f"{'_and_'.join(by)}.parquet"
+        if name in keys:
+            raise DataError(
+                f"history: the keys {' with '.join(keys[name][0])} and {' with '.join(by)} would both be "
+                f"written to {name}; give a column another name, and say `column:`"
+            )
+        keys[name] = by, parts
+        written |= {*parts[0].schema.names} - {*by}
+    if absent := sorted({*specs} - written):
+        raise ValueError(f"no part has {', '.join(absent)}")
+    output.mkdir(parents=True, exist_ok=True)
+    return {
+        name: _write(output / name, _merged(parts, by), _described(parts[0].schema, by, specs, recipe, at))
+        for name, (by, parts) in keys.items()
+    }
+
+
+def _described(
+    schema: pa.Schema, by: list[str], specs: Mapping[str, Earlier], recipe: str, at: int
+) -> pa.Schema:
+    mine = {name: specs[name] for name in schema.names if name in specs}
+    return schema.with_metadata(
+        {
             "recipe": recipe,
             "as_of_ms": str(at),
             "key": json.dumps(by),
-            "history": json.dumps({n: specs[n].model_dump(mode="json") for n in names}),
-            "absent": json.dumps({n: ABSENT[specs[n].kind] for n in names}),
+            "history": json.dumps({name: spec.model_dump(mode="json") for name, spec in mine.items()}),
+            "absent": json.dumps({name: _ABSENT[spec.kind] for name, spec in mine.items()}),
         }
-        path = output / f"{place.name}.parquet"
-        unfinished = path.with_suffix(".part")
-        schema = parts[0].schema.with_metadata(about)
-        with pq.ParquetWriter(unfinished, schema) as writer:
-            rows[path.name] = 0
-            for group in _groups(_merged(parts, by), schema):
-                writer.write_table(group)
-                rows[path.name] += len(group)
-        os.replace(unfinished, path)
+    )
+
+
+def _write(path: Path, tables: Iterator[pa.Table], schema: pa.Schema) -> int:
+    """Returns the number of rows."""
+    unfinished, rows = path.with_suffix(".part"), 0
+    with pq.ParquetWriter(unfinished, schema) as writer:
+        for group in _groups(tables, schema):
+            writer.write_table(group)
+            rows += len(group)
+    os.replace(unfinished, path)
     return rows
-
-
-def store_name(by: tuple[str, ...]) -> str:
-    """The name of a key's file, less its ending."""
-    return "_and_".join(by)
 
 
 class _Part:
@@ -160,9 +181,9 @@ def _refuse_repeats(table: pa.Table, by: list[str], last: Key | None) -> Key | N
     same = None
     for name in by:
         column = table[name].combine_chunks()
-        equal = pa.compute.equal(column.slice(1), column.slice(0, len(column) - 1))
-        same = equal if same is None else pa.compute.and_(same, equal)
-    repeats = pa.compute.indices_nonzero(same)
+        equal = pc.equal(column.slice(1), column.slice(0, len(column) - 1))
+        same = equal if same is None else pc.and_(same, equal)
+    repeats = pc.indices_nonzero(same)
     if _key(table, by, 0) == last or len(repeats):
         key = _key(table, by, repeats[0].as_py() if len(repeats) else 0)
         raise ValueError(f"the key {dict(zip(by, key))} is in more than one partition")
