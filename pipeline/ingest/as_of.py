@@ -17,11 +17,12 @@ class AsOf:
     """
 
     def __init__(self, codes: np.ndarray, times: np.ndarray):
-        self._times = np.unique(times)
+        by_time = np.argsort(times, kind="stable")
+        self._times, rank = _ranks(times[by_time])
         self._width = len(self._times) + 1
-        place = codes * self._width + np.searchsorted(self._times, times, side="right")
-        self._order = np.argsort(place, kind="stable")
-        self._places = place[self._order]
+        place = codes[by_time] * self._width + rank
+        order = np.argsort(place, kind="stable")
+        self._order, self._places = by_time[order], place[order]
 
     def rows(self, codes: np.ndarray, times: np.ndarray) -> np.ndarray:
         """int64 `[queries]`: the row's index, or −1 where the key has none so early."""
@@ -31,3 +32,10 @@ class AsOf:
         found = np.searchsorted(self._places, wanted, side="right") - 1
         same_key = (found >= 0) & (self._places[found] // self._width == codes)
         return np.where(same_key, self._order[found], -1)
+
+
+def _ranks(ordered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct values of a sorted vector, and the place of each entry's value among them, from 1."""
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first], np.cumsum(first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from pipeline.ingest.as_of import AsOf
@@ -39,14 +40,18 @@ def match(
     codes = _codes(rows, events, keys)
     of_rows, of_events = codes[: len(rows)], codes[len(rows) :]
     shown, happened = times(rows, time_of_rows), times(events, time_of_events)
-    order = np.lexsort((rows[POSITION], rows[FILE]))
-    order = order[(of_rows[order] >= 0) & rows[time_of_rows].is_valid().to_numpy()[order]]
     usable = np.flatnonzero((of_events >= 0) & events[time_of_events].is_valid().to_numpy())
+    asked = np.zeros(len(codes), bool)
+    asked[of_events[usable]] = True
+    order = np.flatnonzero((of_rows >= 0) & asked[of_rows] & rows[time_of_rows].is_valid().to_numpy())
+    order = order[np.lexsort((rows[POSITION].to_numpy()[order], rows[FILE].to_numpy()[order]))]
     found = AsOf(of_rows[order], shown[order]).rows(of_events[usable], happened[usable])
     row = np.full(len(events), -1)
     row[usable[found >= 0]] = order[found[found >= 0]]
+    there = np.zeros(len(codes), bool)
+    there[of_rows[order]] = True
     has_key = np.zeros(len(events), bool)
-    has_key[usable] = np.isin(of_events[usable], of_rows[order])
+    has_key[usable] = there[of_events[usable]]
     after = np.zeros(len(events), np.uint64)
     after[row >= 0] = elapsed(shown[row[row >= 0]], happened[row >= 0])
     return Matches(row, after, has_key, happened)
@@ -72,6 +77,6 @@ def _codes(rows: pa.Table, events: pa.Table, keys: list[str]) -> np.ndarray:
         missing |= both.is_null().to_numpy()
         index = both.combine_chunks().dictionary_encode().indices.fill_null(0).to_numpy()
         # joined one key at a time and numbered anew, so that codes stay below the number of rows
-        codes = np.unique(codes * len(codes) + index, return_inverse=True)[1].astype(np.int64)
+        codes = pd.factorize(codes * len(codes) + index)[0].astype(np.int64)
     codes[missing] = -1
     return codes

@@ -85,7 +85,7 @@ def expected(task, key_of, rows, events, until, unique):
     return labels, kinds, repeats
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(
     rows_of,
     events_of,
