@@ -1,7 +1,7 @@
 """What the checkout tells of impressions, hours to days later: the demo's second log."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -40,6 +40,9 @@ class Orders:
     time_ms: np.ndarray
     pieces: np.ndarray  # 0 of a cart
 
+    def take(self, entries: np.ndarray) -> "Orders":
+        return Orders(**{f.name: getattr(self, f.name)[entries] for f in fields(self)})
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -59,7 +62,7 @@ class Collected:
     late: int = 0
 
     def __add__(self, other: "Collected") -> "Collected":
-        return Collected(*(getattr(self, name) + getattr(other, name) for name in self.__annotations__))
+        return Collected(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 def delays(luck: np.ndarray) -> np.ndarray:
@@ -82,45 +85,40 @@ def draw_orders(
     Args:
       first_row: the log's number of the block's first impression.
     """
-    rows = len(shown.user)
-    luck = uniforms(seed, Stream.ORDERS, day.index, first_row - day.first_row, rows, DRAWS).T
-    wait, pieces, carts, cart_wait, searches, search_wait, twice, _ = luck
+    luck = uniforms(seed, Stream.ORDERS, day.index, first_row - day.first_row, len(shown.user), DRAWS).T
+    wait, more, cart, cart_wait, search, search_wait, twice, _ = luck
     bought = labels.click & labels.purchase
-    carted = labels.click & (carts < np.where(labels.purchase, CART_OF_BUYER, CART_OF_OTHER))
     after = delays(wait)
-    cart_after = (cart_wait * np.minimum(np.where(bought, after, CART_MS), CART_MS)).astype(np.int64)
-    number = first_row + np.arange(rows)
-    parts = (  # impressions, event, delay, request
-        (carted, 0, cart_after, day.first_request + shown.request),
-        (bought, 1, after, day.first_request + shown.request),
-        (searches < SEARCHED, 1, delays(search_wait), SEARCH_REQUESTS + number),
+    carted = labels.click & (cart < np.where(bought, CART_OF_BUYER, CART_OF_OTHER))
+    # a buyer's cart comes before the purchase
+    cart_after = (cart_wait * np.where(bought, np.minimum(after, CART_MS), CART_MS)).astype(np.int64)
+    pieces = 1 + (more < 0.15).astype(np.int64) + (more < 0.04)
+    number = first_row + np.arange(len(shown.user))
+    request = day.first_request + shown.request
+    drawn = (  # which impressions, what, how long after, request, pieces
+        (carted, 0, cart_after, request, 0 * pieces),
+        (bought, 1, after, request, pieces),
+        (search < SEARCHED, 1, delays(search_wait), SEARCH_REQUESTS + number, pieces),
     )
-    row = np.concatenate([np.flatnonzero(which) for which, *_ in parts])
-    part = np.repeat(np.arange(len(parts)), [which.sum() for which, *_ in parts])
-    order = np.lexsort((part, row))
-    row, part = row[order], part[order]
-
-    def of_part(values: list[np.ndarray]) -> np.ndarray:
-        return np.select([part == i for i in range(len(parts))], [v[row] for v in values])
-
-    time_ms = shown.time_ms[row] + of_part([delay for _, _, delay, _ in parts])
-    event = np.array([code for _, code, _, _ in parts])[part]
-    there = time_ms <= COLLECTED_UNTIL_MS
-    again = there & (twice[row] < DELIVERED_TWICE)
+    kinds = [
+        Orders(
+            event_id=number * IDS + kind,
+            request=asked,
+            user=shown.user,
+            item=shown.item,
+            event=np.full(len(number), what),
+            time_ms=shown.time_ms + later,
+            pieces=count,
+        ).take(np.flatnonzero(which))
+        for kind, (which, what, later, asked, count) in enumerate(drawn)
+    ]
+    events = Orders(**{f.name: np.concatenate([getattr(k, f.name) for k in kinds]) for f in fields(Orders)})
+    events = events.take(np.argsort(events.event_id))
+    there = events.take(np.flatnonzero(events.time_ms <= COLLECTED_UNTIL_MS))
+    again = twice[there.event_id // IDS - first_row] < DELIVERED_TWICE
     counts = Collected(
-        *(int((there & (part == i)).sum()) for i in range(len(parts))),
+        *np.bincount(there.event_id % IDS, minlength=len(kinds)).tolist(),
         repeats=int(again.sum()),
-        late=int((~there).sum()),
+        late=len(events.event_id) - len(there.event_id),
     )
-    count = 1 + (pieces < 0.15).astype(np.int64) + (pieces < 0.04)
-    delivered = np.repeat(np.flatnonzero(there), 1 + again[there])
-    row, part = row[delivered], part[delivered]
-    return Orders(
-        event_id=number[row] * IDS + part,
-        request=of_part([request for *_, request in parts]),
-        user=shown.user[row],
-        item=shown.item[row],
-        event=event[delivered],
-        time_ms=time_ms[delivered],
-        pieces=np.where(event[delivered] == EVENTS.index("purchase"), count[row], 0),
-    ), counts
+    return there.take(np.repeat(np.arange(len(again)), 1 + again)), counts
