@@ -204,6 +204,9 @@ def _of_texts(name: str, column: str, array: pa.Array) -> Field:
 
 def _text_spec(column: str, present: pa.Array, notes: list[str]) -> tuple[Column, int | None]:
     def fits(spec: Column) -> pa.Array | None:
+        _, bad = parse_texts(present.slice(0, 2000), spec)
+        if bad is not None and bad.mean() > 10 * BAD_SHARE:
+            return None
         typed, bad = parse_texts(present, spec)
         return typed if bad is None or bad.sum() <= BAD_SHARE * len(bad) else None
 

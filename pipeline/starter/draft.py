@@ -12,11 +12,12 @@ from pipeline.starter.event_tasks import EventTask, event_tasks
 from pipeline.starter.features import DAY_MS, Feature, features_of
 from pipeline.starter.joins import CatalogJoin, Sources, sort_out
 from pipeline.starter.leaks import Leak, catalog_leaks, later_than, log_leaks
-from pipeline.starter.names import recipe_name, singular, suggests
+from pipeline.starter.names import recipe_name, singular
 from pipeline.starter.outcomes import Outcome, as_tasks, attributes, find_outcomes
 from pipeline.starter.roles import find_roles, find_unique
 from pipeline.starter.splits import Split, find_split
 from pipeline.starter.tables import Table
+from pipeline.starter.treatments import randomised
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Draft:
     outcomes: the log's columns known only after, and the tasks among them.
     event_tasks: tasks from event logs.
     derived: name → expression, and why.
+    treatments: columns that look as if drawn at random.
     features: in the order of the recipe.
     left_out: column → why it is no feature.
     leaks: what the reader is to be warned of.
@@ -46,6 +48,7 @@ class Draft:
     leaks: list[Leak]
     given: dict[str, str]
     derived: dict[str, tuple[str, str]] = field(default_factory=dict)
+    treatments: list[Field] = field(default_factory=list)
     features: list[Feature] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -60,14 +63,14 @@ class Draft:
     @property
     def slices(self) -> list[str]:
         """At most two columns by which metrics are worth a look."""
-        known = [
-            f for f in self._before() if f.type in ("int", "string") and 2 <= f.distinct <= 12 and not f.leak
-        ]
+        known = [f for f in self.before if f.type in ("int", "string") and 2 <= f.distinct <= 12]
         scenario = self.roles["scenario"][0] if "scenario" in self.roles else None
-        first = [f for f in known if f is scenario or suggests(f.column, "treatment")]
+        first = [f for f in known if f is scenario or f in self.treatments]
         return [f.name for f in [*first, *(f for f in known if f.type == "string" and f not in first)][:2]]
 
-    def _before(self) -> list[Field]:
+    @property
+    def before(self) -> list[Field]:
+        """Columns of single values that are known before, but a catalog's key."""
         fields = list(self.log.fields.values())
         for join in self.sources.catalogs:
             fields += [f for f in join.table.fields.values() if f is not join.key]
@@ -107,8 +110,13 @@ def draft(tables: list[Table], root: Path, name: str) -> Draft:
     taken = {*log.fields, *(n for c in sources.catalogs for n in c.table.fields), *(o.name for o in outcomes)}
     from_events = []
     for join in sources.events if time is not None else ():
-        from_events += event_tasks(log, join, time, taken | {t.name for t in from_events})
+        from_events += event_tasks(log, join, time, outcomes, taken | {t.name for t in from_events})
     found = Draft(name, root, sources, roles, (unique, repeats), split, outcomes, from_events, leaks, given)
+    if "item" not in roles:
+        own = [f for f in found.before if f.name in log.fields and f.name not in ids]
+        found.treatments = [f for f in randomised(own, log.rows) if not f.notes]
+        for f in found.treatments:
+            f.notes.append("depends on no other column, as if drawn at random: a treatment? then a slice")
     _features(found)
     return found
 

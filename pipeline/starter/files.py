@@ -47,7 +47,7 @@ class Group:
 
 
 def find(data: list[str]) -> tuple[list[Group], list[str]]:
-    """The groups of files that `data` (files, folders, patterns) name, and files in folders that hold no rows.
+    """The groups of files that `data` (files, folders, patterns) name, and files that hold no rows.
 
     Raises:
       DataError: nothing is there, a format is unknown, or a CSV file has no line of names.
@@ -159,11 +159,16 @@ def _same_table(group: list[str], heads: dict[str, tuple[list[str], str]]) -> li
 
 
 def _patterns(root: Path, group: list[str]) -> list[str]:
+    """One pattern that matches these files and no others there, and files to come; or their names."""
     if len(group) == 1:
         return group
     parts = [path.split("/") for path in group]
+    if len({len(p) for p in parts}) > 1:
+        return group
     pattern = "/".join(_common_pattern([p[i] for p in parts]) for i in range(len(parts[0])))
-    return [pattern] if len({len(p) for p in parts}) == 1 and matching([pattern], root) == group else group
+    folder, _, last = pattern.rpartition("/")
+    wider = "/".join(filter(None, (folder, re.sub(r"\d+", "*", last))))
+    return next(([p] for p in (wider, pattern) if matching([p], root) == group), group)
 
 
 def _common_pattern(names: list[str]) -> str:
@@ -204,8 +209,8 @@ def _csv_head(path: Path) -> tuple[list[str], str]:
     if (numbers and names not in (counted, ["", *counted[:-1]])) or len(set(names)) < len(names):
         shown = ", ".join(n.strip() for n in names[:6]) + (", ..." if len(names) > 6 else "")
         raise DataError(
-            f"{path}: its first line is data and does not name the columns ({shown}). Nothing in the file "
-            f"says what its {len(names)} columns are: put a line with {len(names)} names before the first; or "
+            f"{path}: its first line is data and does not name the columns ({shown}). Nothing in it says "
+            f"what its {len(names)} columns are: put a line with {len(names)} names before the first, or "
             "write the recipe by hand with `header: false` and all columns in order, as "
             "data/census/recipe.yaml does"
         )

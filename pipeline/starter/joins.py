@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline.ingest.errors import DataError
 from pipeline.starter.columns import Field
-from pipeline.starter.names import related, suggests
+from pipeline.starter.names import related, suggests, tokens
 from pipeline.starter.tables import Table, pair_codes
 
 ENOUGH = 0.5  # of the log's keys that a catalog must know, of those that the sample could show
@@ -36,6 +36,7 @@ class EventJoin:
     keys: list[str]
     time: Field
     matched: float
+    unique: Field | None = None
 
 
 @dataclass
@@ -158,4 +159,16 @@ def _events(log: Table, table: Table) -> EventJoin | None:
         return None
     matched = min(overlap(table.fields[n].array, log.fields[n].array) for n in keys)
     reachable = log.fraction if precise else 1.0
-    return EventJoin(table, keys, times[0], matched) if matched >= 0.3 * reachable else None
+    own = [
+        f
+        for n, f in table.fields.items()
+        if n not in keys
+        and f.type in ("int", "string")
+        and "id" in tokens(f.column)
+        and f.distinct > 0.8 * table.rows
+    ]
+    return (
+        EventJoin(table, keys, times[0], matched, own[0] if own else None)
+        if matched >= 0.3 * reachable
+        else None
+    )

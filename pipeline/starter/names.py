@@ -1,5 +1,6 @@
 """What the name of a column, file or folder suggests. Values decide where they can."""
 
+import keyword
 import re
 from collections.abc import Iterable
 from pathlib import PurePath
@@ -11,7 +12,7 @@ WORDS = {
     "item": "item product video movie film song track article news ad advert creative goods sku book listing "
     "content post photo offer asin",
     "request": "request session query search impression page_view pageview list feed_id",
-    "time": "time timestamp ts datetime date_time at when",
+    "time": "time timestamp ts datetime date_time at when from since until",
     "position": "position pos rank slot index_in_list order_in_list",
     "scenario": "scenario scene surface tab placement page channel source app platform module",
     "treatment": "treatment treated treat arm variant experiment group randomised "
@@ -31,9 +32,12 @@ WORDS = {
     "actions installs payment payments transaction transactions sale sales",
     "snapshot": "snapshot snapshots history profile profiles feature features daily price prices stats state",
     "event_type": "event type action kind behavior behaviour name",
+    "paid": "purchase purchased order ordered buy bought payment paid sale conversion",
     "amount": "value amount revenue price spend total quantity gmv",
     "aggregate": "ctr cvr rate avg mean count cnt num total sum",
 }
+# what YAML reads as true, false or nothing, and what the model calls its own inputs
+NOT_NAMES = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "ids", "numbers"}
 _SETS = {kind: set(text.split()) for kind, text in WORDS.items()}
 
 
@@ -71,7 +75,7 @@ def related(key: str, source: str, column: str) -> bool:
 def recipe_name(text: str, taken: Iterable[str] = ()) -> str:
     """A name that a recipe allows, and that is not taken yet."""
     name = re.sub(r"_+", "_", "_".join(tokens(text)))[:90] or "column"
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or name in NOT_NAMES or keyword.iskeyword(name) or name.startswith("vector_"):
         name = f"c_{name}"
     taken, base, number = set(taken), name, 2
     while name in taken:

@@ -11,6 +11,7 @@ from pipeline.starter.features import DAY_MS
 from pipeline.starter.tables import Table
 
 HOUR_MS = 3_600_000
+LEAST = 0.08  # share of the rows in validation, and in test
 
 
 @dataclass
@@ -48,13 +49,13 @@ def find_split(log: Table, time: Field | None, user: Field | None) -> Split:
 
 
 def _bounds(steps: np.ndarray) -> tuple[int, int, float] | None:
-    """First whole day (or hour) of validation and of test: the last that leave each a tenth of the rows."""
+    """First whole day (or hour) of validation and of test: the last that leave each enough rows."""
     distinct, counts = np.unique(steps, return_counts=True)
     if len(distinct) < 3:
         return None
     after = counts[::-1].cumsum()[::-1] / counts.sum()  # share of rows from each step on
-    second = max(2, int(np.flatnonzero(after >= 0.1)[-1]))
-    earlier = [i for i in range(1, second) if after[i] - after[second] >= 0.1]
+    second = max(2, int(np.flatnonzero(after >= LEAST)[-1]))
+    earlier = [i for i in range(1, second) if after[i] - after[second] >= LEAST]
     first = earlier[-1] if earlier else 1
     return int(distinct[first]), int(distinct[second]), float(after[second])
 

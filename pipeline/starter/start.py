@@ -50,6 +50,9 @@ def start(data: list[str], out: Path, name: str | None = None) -> Start:
     found = draft([look(group) for group in groups], root, name or recipe_name(root.name or "recommender"))
     if not found.tasks and not found.event_tasks:
         raise DataError(_no_outcome(found))
+    if not found.features:
+        why = "; ".join(f"{column}: {reason}" for column, reason in found.left_out.items())
+        raise DataError(f"{found.log.name}: no column is left to be a feature ({why or 'all are outcomes'})")
     shown = Path(os.path.relpath(root))
     text = recipe_text(found, f"mtl run {out} --input {shown}")
     told = [f"{path}: not read; it holds no rows" for path in empty] + _warnings(found)
@@ -59,8 +62,8 @@ def start(data: list[str], out: Path, name: str | None = None) -> Start:
 def _no_outcome(found: Draft) -> str:
     rare = "; ".join(f"{o.field.column}: {o.refused}" for o in found.outcomes if o.refused)
     return (
-        f"{', '.join(found.log.group.patterns)}: taken as the log, and no column of it reads as an outcome: 0 and "
-        "1, or yes and no, named like what it says (click, converted, label, ...) or the last column"
+        f"{', '.join(found.log.group.patterns)}: taken as the log, and no column of it reads as an outcome: "
+        "0 and 1, or yes and no, named like what it says (click, converted, label, ...) or the last column"
         + (f". Nearest: {rare}" if rare else "")
         + ". Name such a column so, or write `tasks:` by hand"
     )
@@ -72,6 +75,11 @@ def _warnings(found: Draft) -> list[str]:
         for leak in found.leaks
     ]
     told += [f"{name}: not used; {why}" for name, why in found.sources.unused.items()]
+    told += [
+        f"{c.table.name}: has a row for each row of the log, so most likely from after it: known after"
+        for c in found.sources.catalogs
+        if c.one_to_one
+    ]
     if found.sources.events and not found.event_tasks:
         told.append("event logs are not used: the log has no time to join them by")
     for table in [

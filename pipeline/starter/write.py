@@ -10,27 +10,30 @@ from pipeline.ingest.files import FORMATS
 from pipeline.starter.columns import Field
 from pipeline.starter.draft import Draft, catalogs_of
 from pipeline.starter.features import Feature
+from pipeline.starter.names import NOT_NAMES, suggests
 from pipeline.starter.outcomes import Outcome
 from pipeline.starter.tables import Table
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./*=-]*")
-_NOT_TEXTS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"}
 ENOUGH_FOR_A_GATE = 200  # positives expected on test: the AUC's standard error is then about .02
 
 
 def quoted(text: str) -> str:
     """A text in YAML's flow form."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXTS:
+    if _PLAIN.fullmatch(text) and text.lower() not in NOT_NAMES:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    shown = "".join(
+        c if c.isprintable() else f"\\U{ord(c):08x}" for c in text.replace("\\", "\\\\").replace('"', '\\"')
+    )
+    return f'"{shown}"'
 
 
 def recipe_text(draft: Draft, command: str) -> str:
     """The recipe; `command` is how it is run."""
     parts = [
         [
-            "# Written by `mtl recipe init` from a look at the data. `# guess:` marks what to confirm, `# leak:`",
-            "# what was found to know the outcome and so is no feature. What is not marked was plain in the data.",
+            "# Written by `mtl recipe init` from a look at the data. `# guess:` marks what to confirm,",
+            "# `# leak:` what was found to know the outcome and so is no feature; the rest was plain.",
             f"#   {command}",
             "version: 1",
             f"name: {draft.name}",
@@ -49,7 +52,8 @@ def recipe_text(draft: Draft, command: str) -> str:
 
 
 def _note(text: str) -> str:
-    return f"  # {text}" if text and text != "guess: " else ""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return f"  # {shown}" if text and text != "guess: " else ""
 
 
 def _mapping(name: str, lines: list[tuple[str, str, str]]) -> list[str]:
@@ -94,6 +98,8 @@ def _sources(draft: Draft) -> Iterable[str]:
         yield from _files(events.table, "      ")
         yield f"      keys: [{', '.join(events.keys)}]{_note('guess: columns that it shares with the log')}"
         yield f"      time: {events.time.name}"
+        if events.unique is not None:
+            yield f"      unique: [{events.unique.name}]{_note('guess: by its name; few rows repeat it')}"
         yield "      columns:"
         yield from _columns(events.table, "        ", draft, set())
 
@@ -128,7 +134,7 @@ def _column(f: Field, required: bool) -> str:
     if spec.separator is not None:
         parts.append(f"separator: {json.dumps(spec.separator)}")
     if spec.missing != [""]:
-        parts.append(f"missing: {json.dumps(spec.missing, ensure_ascii=False)}")
+        parts.append(f"missing: {json.dumps(spec.missing)}")
     if f.after is not None:
         parts.append("known: after")
     elif required:
@@ -142,7 +148,7 @@ def _column_note(f: Field, draft: Draft) -> str:
     notes = list(f.notes)
     if f.after is not None:
         notes.append(f.after)
-    elif f.name in draft.given and f is draft.log.fields.get(f.name):
+    elif f is draft.log.fields.get(f.name) and f.name in draft.given and suggests(f.column, "measure"):
         notes.append(f"the same in all rows of a {draft.given[f.name]}")
     return f"guess: {'; '.join(notes)}" if notes else ""
 
@@ -150,7 +156,13 @@ def _column_note(f: Field, draft: Draft) -> str:
 def _roles(draft: Draft) -> list[str]:
     if not draft.roles:
         return ["roles: {}  # guess: no column reads as a user, an item or a time"]
-    return _mapping("roles", [(role, f.name, f"guess: {why}") for role, (f, why) in draft.roles.items()])
+    return _mapping(
+        "roles",
+        [
+            (role, f.name, why if why.startswith("joins") else f"guess: {why}")
+            for role, (f, why) in draft.roles.items()
+        ],
+    )
 
 
 def _features(features: list[Feature], left_out: dict[str, str]) -> list[str]:
@@ -225,9 +237,7 @@ def _judged(draft: Draft) -> list[Outcome]:
 def _gates(draft: Draft) -> list[str]:
     judged = _judged(draft)
     if not judged:
-        return [
-            "gates: none  # guess: no binary task is frequent enough; write bounds when you know what is usual"
-        ]
+        return ["gates: none  # guess: no binary task is frequent enough for one"]
     lines = [f"  - {{task: {o.name}, metric: auc, lower: 0.5, max_drop: 0.02}}" for o in judged]
     return ["gates:  # guess: better than chance; raise the bounds once you know what is usual", *lines]
 
