@@ -136,7 +136,22 @@ def schema(file: Path) -> None:
 
 @mtl.group()
 def data() -> None:
-    """Make data."""
+    """Make data, and look at what was not used."""
+
+
+@data.command()
+@click.argument("where", type=click.Path(exists=True, path_type=Path))
+def explain(where: Path) -> None:
+    """Say why rows of WHERE were not used: a run's folder, a recommender's (such as output/demo), or a
+    dead_letters.jsonl."""
+    from rich.console import Console
+
+    from pipeline.ingest.explain_text import explain as explained
+
+    try:
+        Console(highlight=False, soft_wrap=True).print(explained(where))
+    except (ValueError, OSError) as error:
+        raise click.UsageError(str(error)) from None
 
 
 @data.command()

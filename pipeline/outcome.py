@@ -9,9 +9,10 @@ from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.table import MetricsTable
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
+from pipeline.ingest.explain import DEAD_LETTERS, dead_kinds
 from pipeline.plan import Plan
 from pipeline.recipe.dump import resolved
-from pipeline.report.facts import Failure, RowCounts, RunFacts
+from pipeline.report.facts import DeadRows, Failure, RowCounts, RunFacts
 from pipeline.runners.local import Step
 from pipeline.trainer import HISTORY
 
@@ -65,7 +66,7 @@ def facts_of(
         pushed=path or None,
         kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
         serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
-        rows=_rows(done, failure),
+        rows=_rows(done, failure, plan.run_dir / DEAD_LETTERS),
         verdicts=verdicts,
         training=_training(done),
         table=MetricsTable.read(Path(done["Evaluate"].uri("evaluation"), METRICS))
@@ -80,7 +81,9 @@ def facts_of(
     )
 
 
-def _rows(done: dict[str, Step], failure: tuple[str, BaseException] | None) -> RowCounts | None:
+def _rows(
+    done: dict[str, Step], failure: tuple[str, BaseException] | None, letters: Path
+) -> RowCounts | None:
     if "Ingest" in done:
         counts = Counts.load(Path(done["Ingest"].uri("examples"), "counts.json"))
     else:
@@ -93,7 +96,18 @@ def _rows(done: dict[str, Step], failure: tuple[str, BaseException] | None) -> R
         dropped_reasons=counts.dropped,
         dead_reasons=counts.dead,
         unmatched=counts.unmatched,
+        dead_letters=_dead(counts, letters),
     )
+
+
+def _dead(counts: Counts, letters: Path) -> list[DeadRows]:
+    read = {"log": counts.read}
+    for what, sources in (("catalogs", counts.catalogs), ("events", counts.events)):
+        read |= {f"{what}.{name}": of["read"] for name, of in sources.items()}
+    return [
+        DeadRows(d.source, d.kind, d.rows, read.get(d.source, 0), d.reason, d.file, d.position)
+        for d in (dead_kinds(letters) if letters.is_file() else [])
+    ]
 
 
 def _training(done: dict[str, Step]) -> dict[str, Any] | None:

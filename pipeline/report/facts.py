@@ -13,6 +13,27 @@ RunStatus = Literal["pushed", "refused", "failed", "unchanged"]
 
 
 @dataclass(frozen=True)
+class DeadRows:
+    """Rows that could not be used, of one source and for one kind of reason.
+
+    Attributes:
+      source: `log`, `catalogs.<name>` or `events.<name>`.
+      kind: of problem.
+      rows: how many.
+      read: rows read of that source.
+      reason, file, position: of the first such row; its number in the file counts from 1.
+    """
+
+    source: str
+    kind: str
+    rows: int
+    read: int
+    reason: str
+    file: str
+    position: int
+
+
+@dataclass(frozen=True)
 class RowCounts:
     """Rows of the impression log: read = train + validation + test + dropped + dead.
 
@@ -20,6 +41,7 @@ class RowCounts:
       dropped: left out on purpose (outside the splits, duplicates, ...).
       dead: could not be read or joined; they lie in the dead-letter file.
       dropped_reasons, dead_reasons: reason -> rows.
+      dead_letters: of every source, by kind, the most frequent first.
       unmatched: catalog -> rows of the log that have no row in it.
     """
 
@@ -32,6 +54,7 @@ class RowCounts:
     dropped_reasons: Mapping[str, int] = field(default_factory=dict)
     dead_reasons: Mapping[str, int] = field(default_factory=dict)
     unmatched: Mapping[str, int] = field(default_factory=dict)
+    dead_letters: Sequence[DeadRows] = ()
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,9 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
       A dict of JSON's types: `recipe, run, started, status, reason, blessed, pushed,
       serving_model, failure {step, message} | null, not_reached, rows {read, written, train,
       validation, test, dropped, dead, dropped_reasons, dead_reasons,
-      unmatched} | null, tasks {NAME: {kind,
-      examples, metrics {..}, intervals {METRIC: [low, high]}, baseline {..} | null, differences
-      {METRIC: [low, high]}, notes {METRIC: why undefined}, gate "pass"|"fail"|"none"}},
+      unmatched, dead_letters [{source, kind, rows, read, reason, file, position}]} | null,
+      tasks {NAME: {kind, examples, metrics {..}, intervals {METRIC: [low, high]}, baseline {..} | null,
+      differences {METRIC: [low, high]}, notes {METRIC: why undefined}, gate "pass"|"fail"|"none"}},
       references {TASK: {NAME: {METRIC: value}}}, slices [{task, slice, metric, value, baseline,
       low, high, diff_low, diff_high, examples, note}], gates [{status, sentence, task, metric,
       slice, gate}], training {..} | null, seconds {STEP: s, total}, cached [STEP], versions`.

@@ -32,6 +32,7 @@ def test_every_command_has_help():
         ["recipe", "schema"],
         ["data"],
         ["data", "demo"],
+        ["data", "explain"],
         ["report"],
         ["predict"],
     ):

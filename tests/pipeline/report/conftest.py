@@ -4,10 +4,15 @@ import pytest
 
 from pipeline.evaluation.gates import Gate, Verdict, judge_all
 from pipeline.evaluation.table import MetricRow, MetricsTable
-from pipeline.report.facts import Failure, RowCounts, RunFacts
+from pipeline.report.facts import DeadRows, Failure, RowCounts, RunFacts
 
 KINDS = {"click": "binary", "share": "binary", "watch_time": "regression"}
 HOSTILE = "<script>alert('x')</script>&\""
+DEAD_REASONS = {"no such item": 10}
+DEAD = [
+    DeadRows("log", "no such item", 10, 1000, "items has no row for item 'z'", "day1.csv", 1234),
+    DeadRows("catalogs.items", "price: not a float", 1, 4, f"price: '{HOSTILE}' is not a float", "i.csv", 2),
+]
 
 
 def _table():
@@ -54,7 +59,7 @@ def facts():
         "run": "20260101-000000",
         "kinds": KINDS,
         "started": "2026-01-01T00:00:00Z",
-        "rows": RowCounts(1000, 700, 100, 150, 40, 10, {"outside the splits": 40}, {"no such item": 10}),
+        "rows": RowCounts(1000, 700, 100, 150, 40, 10, {"outside the splits": 40}, DEAD_REASONS, {}, DEAD),
         "table": _table(),
         "training": _training(),
         "seconds": {"ingest": 1.5, "train": 10.0},

@@ -13,6 +13,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class Dead(Strict):
+    source: str
+    kind: str
+    rows: int
+    read: int
+    reason: str
+    file: str
+    position: int
+
+
 class Rows(Strict):
     read: int
     written: int
@@ -24,6 +34,7 @@ class Rows(Strict):
     dropped_reasons: dict[str, int]
     dead_reasons: dict[str, int]
     unmatched: dict[str, int]
+    dead_letters: list[Dead]
 
 
 class Task(Strict):
@@ -112,6 +123,15 @@ def test_pushed(facts):
     }
     assert metrics["seconds"] == {"ingest": 1.5, "train": 10.0, "total": 11.5}
     assert metrics["rows"]["written"] == 950
+    assert metrics["rows"]["dead_letters"][0] == {
+        "source": "log",
+        "kind": "no such item",
+        "rows": 10,
+        "read": 1000,
+        "reason": "items has no row for item 'z'",
+        "file": "day1.csv",
+        "position": 1234,
+    }
     assert [(row["slice"], row["note"]) for row in metrics["slices"]][1:] == [
         ("tab=1", "it needs examples of both classes")
     ]

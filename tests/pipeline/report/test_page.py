@@ -99,6 +99,16 @@ def test_tasks_stand_beside_serving_model_and_reference(page):
     assert "1,000 rows read = 950 written + 40 dropped + 10 dead." in text
 
 
+def test_dead_rows_have_a_place_and_a_reason(page, facts):
+    text = " ".join(page("pushed")[1].text.split())
+    assert "no such item items has no row for item 'z' day1.csv, row 1,234 10 1.0 %" in text
+    assert "price: not a float catalogs.items price: '" in text and "i.csv, row 2 1 25.0 %" in text
+    metrics = build_metrics(facts("pushed"))
+    metrics["rows"]["dead_letters"] = []
+    text = " ".join(Page(render_page(metrics)).text.split())
+    assert "Dead, by reason Reason Rows Of those read no such item 10 1.0 %" in text
+
+
 def test_counts_that_do_not_add_up_are_pointed_out(facts):
     metrics = build_metrics(facts("pushed"))
     assert "do not add up" not in render_page(metrics)
