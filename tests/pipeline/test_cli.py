@@ -30,6 +30,7 @@ def test_every_command_has_help():
         ["recipe", "check"],
         ["recipe", "show"],
         ["recipe", "schema"],
+        ["recipe", "init"],
         ["data"],
         ["data", "demo"],
         ["data", "explain"],
