@@ -127,6 +127,25 @@ def ratios(model):
     }
 
 
+def test_outputs_start_from_weighted_constants():
+    from mtl_models import Layout
+    from pipeline.recipe import Recipe
+    from pipeline.trainer import build
+
+    # as the Trainer gets it
+    recipe = recipe_with("logit").part("features", "derived", "tasks", "model", "weighting", "training")
+    recipe = Recipe.model_validate_json(recipe.model_dump_json())
+    recipe.tasks["watch"] = recipe.tasks["watch"].model_copy(update={"loss": "mae"})
+    heavy = np.array([1, 10, 1, 10], np.float32)  # of a click and of negatives in turn
+    labels = {"click": [1, 0, 1, 0], "like": [1, 1, 1, 0], "watch": [1, 2, 3, 100]}
+    weights = {"click": np.ones(4, np.float32), "like": heavy, "watch": np.array([1, 10, 1, 1], np.float32)}
+    model = build(recipe, Layout((), ("x",), ()), {n: np.array(v) for n, v in labels.items()}, weights)
+    click, like, watch = model.tasks
+    assert (click.offset, click.negatives_kept) == (0.5, KEEP)  # as sampled, corrected in predictions
+    assert (like.offset, like.negatives_kept) == (pytest.approx(12 / 22), None)
+    assert watch.offset == 2  # the median by weight; that of the rows is 2.5
+
+
 @pytest.mark.parametrize("correction", ["weight", "logit"])
 def test_calibrated_on_the_full_log(trained, correction):
     model, history = trained[correction]
