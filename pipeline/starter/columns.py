@@ -220,9 +220,11 @@ def _text_spec(column: str, present: pa.Array, notes: list[str]) -> tuple[Column
         return _number_spec(column, numbers.cast(pa.float64(), safe=False), False, notes), None
     if (numbers := fits(Column(type="float"))) is not None:
         return _number_spec(column, numbers, True, notes), None
-    for spec in (Column(type="date"), Column(type="time", unit="iso")):
-        if fits(spec) is not None:
-            return spec, None
+    # a date may be written as a time, and a time as a date: only a clock tells
+    clock = pc.any(pc.match_substring(present.slice(0, 2000), ":")).as_py()
+    moment = Column(type="time", unit="iso") if clock else Column(type="date")
+    if fits(moment) is not None:
+        return moment, None
     head = present.slice(0, 20_000)
     if pc.all(
         pc.match_substring_regex(head, r"^\s*\[?\s*-?[0-9.]+(e-?[0-9]+)?([,\s]+-?[0-9.eE+-]+){3,}\s*\]?$")

@@ -40,7 +40,9 @@ def _dependence(one: np.ndarray, other: np.ndarray) -> float:
     """Pearson's χ² of two columns as a standard normal (Wilson & Hilferty 1931)."""
     shape = one.max() + 1, other.max() + 1
     table = np.bincount(one * shape[1] + other, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
-    table = table[table.sum(1) >= 50][:, table.sum(0) >= 50]
+    table = table[table.sum(1) >= 50]
+    table = table[:, table.sum(0) >= 50]
+    table = table[table.sum(1) > 0]
     if min(table.shape) < 2:
         return 0.0
     expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
