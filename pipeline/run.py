@@ -157,15 +157,21 @@ def _keep_dead_letters(plan: Plan, done: dict) -> None:
 
 
 def _publish_history(plan: Plan, done: dict) -> None:
-    """The newest values of history features, for whoever fills an online store: each file whole, or as it was.
-    They are of the data and not of the model: a refused model does not hold them back."""
-    made = Path(done["Ingest"].uri("examples"), "online") if "Ingest" in done else None
-    if made is not None and made.is_dir():
-        (plan.home / "online").mkdir(exist_ok=True)
-        for file in sorted(made.iterdir()):
-            part = plan.home / "online" / f".{file.name}.partial"
-            shutil.copy(file, part)
-            os.replace(part, plan.home / "online" / file.name)
+    """The newest values of history features, for whoever fills an online store: each file whole, or as it
+    was. They are of the data and not of the model: a refused model does not hold them back."""
+    if "DataGate" not in done:  # the data broke the schema
+        return
+    online = plan.home / "online"
+    made = Path(done["Ingest"].uri("examples"), "online")
+    new = sorted(made.iterdir()) if made.is_dir() else []
+    for file in new:
+        online.mkdir(exist_ok=True)
+        part = online / f".{file.name}.partial"
+        shutil.copy(file, part)
+        os.replace(part, online / file.name)
+    for old in online.glob("*.parquet"):
+        if old.name not in {file.name for file in new}:
+            old.unlink()
 
 
 def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:

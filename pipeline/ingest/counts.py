@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.ingest.batch import DeadLetter
 from pipeline.ingest.splits import SPLITS
 
@@ -20,7 +22,7 @@ class Counts:
       dropped: reason → rows.
       dead: kind of problem → rows.
       examples_of_dead: kind → the first reason of that kind.
-      unmatched: catalog → rows read of the log that have no row in it.
+      matched, unmatched: catalog → rows of the log that have a row in it, and that have none.
       catalogs: catalog → {"read", "dead"} rows.
       events: event log → {"read", "dead", "repeats"} rows.
       attributed: task whose label is made from events → what became of the events that count for it (see
@@ -37,6 +39,7 @@ class Counts:
     dropped: dict[str, int] = field(default_factory=dict)
     dead: dict[str, int] = field(default_factory=dict)
     examples_of_dead: dict[str, str] = field(default_factory=dict)
+    matched: dict[str, int] = field(default_factory=dict)
     unmatched: dict[str, int] = field(default_factory=dict)
     catalogs: dict[str, dict[str, int]] = field(default_factory=dict)
     events: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -73,6 +76,12 @@ class Counts:
             self.first_time = first if self.first_time is None else min(first, self.first_time)
             self.last_time = last if self.last_time is None else max(last, self.last_time)
 
+    def saw_join(self, catalog: str, unmatched: np.ndarray) -> None:
+        """Counts rows with and without a row in a catalog; `unmatched` is bool `[rows]`."""
+        without = int(np.count_nonzero(unmatched))
+        self.matched[catalog] = self.matched.get(catalog, 0) + len(unmatched) - without
+        self.unmatched[catalog] = self.unmatched.get(catalog, 0) + without
+
     def add(self, other: Counts) -> None:
         """Adds what one worker counted; digests stay."""
         self.read += other.read
@@ -80,6 +89,7 @@ class Counts:
             (self.written, other.written),
             (self.dropped, other.dropped),
             (self.dead, other.dead),
+            (self.matched, other.matched),
             (self.unmatched, other.unmatched),
             (self.broken, other.broken),
             (self.open_windows, other.open_windows),

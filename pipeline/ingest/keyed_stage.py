@@ -129,7 +129,7 @@ class KeyedStage:
                 [FILE, POSITION]
             )
             unmatched = Join(catalog, rows)(batch.columns, batch.columns.get(plan.roles.time))
-        counts.unmatched[name] = int(unmatched.sum())
+        counts.saw_join(name, unmatched)
         if catalog.unmatched == "dead":
             flag_unmatched(batch, name, plan, unmatched)
             drop_dead(batch, FILE, late, counts)

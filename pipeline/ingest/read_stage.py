@@ -60,6 +60,9 @@ class ReadStage:
     def __call__(self, piece: Piece) -> PieceResult:
         """Writes a piece's spill and dead letters. Written again, they are the same."""
         plan, result = self._plan, PieceResult(Counts())
+        if piece.source != LOG:
+            kind, _, name = piece.source.partition(".")
+            getattr(result.counts, kind)[name] = {"read": 0, "dead": 0}
         base = piece_path(plan.work_dir, piece)
         source = source_of(plan, piece.source)
         key = (plan.stages[0] if piece.source == LOG else plan.stage_of(piece.source)).key
@@ -104,7 +107,7 @@ class ReadStage:
         counts.read += len(batch.positions) + len(batch.unreadable)
         for name, join in self._joins.items():
             unmatched = join(batch.columns, batch.columns.get(plan.roles.time))
-            counts.unmatched[name] = counts.unmatched.get(name, 0) + int(unmatched.sum())
+            counts.saw_join(name, unmatched)
             if plan.catalogs[name].unmatched == "dead":
                 flag_unmatched(batch, name, plan, unmatched)
         if plan.needs_time and plan.roles.time in batch.columns:
@@ -132,7 +135,7 @@ class ReadStage:
         plan = self._plan
         kind, _, name = piece.source.partition(".")
         source = getattr(plan, kind)[name]
-        counted = getattr(result.counts, kind).setdefault(name, {"read": 0, "dead": 0})
+        counted = getattr(result.counts, kind)[name]
         counted["read"] += len(batch.positions) + len(batch.unreadable)
         keys = source.keys if kind == "events" else [source.key]
         for column in [*keys, *([source.time] if source.time else [])]:

@@ -203,6 +203,19 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
     shares = {"the log": (counts.rows_dead, counts.read)}
     shares |= {n: (c["dead"], c["read"]) for n, c in (counts.catalogs | counts.events).items()}
     _check_share(recipe, shares, counts, dead_dir)
+    for name, rows in counts.matched.items():
+        if not rows and counts.unmatched[name]:
+            catalog = recipe.sources.catalogs[name]
+            raise DataError(
+                f"sources.catalogs.{name}: not one of {counts.unmatched[name]:,} rows of the log has a row "
+                f"in it; is the log's {catalog.on or catalog.key} what the catalog calls {catalog.key}"
+                + (
+                    f", and does any row begin to hold ({catalog.time}) before the log?"
+                    if catalog.time
+                    else "?"
+                ),
+                counts,
+            )
     if counts.broken:
         rules = "; ".join(f"{rule} in {rows:,} rows" for rule, rows in sorted(counts.broken.items()))
         raise DataError(f"the data break the recipe's rules: {rules}", counts)

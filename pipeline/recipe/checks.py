@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import ExpressionError, near, parse
 from pipeline.recipe.model import Recipe
@@ -201,6 +202,12 @@ def _history(recipe: Recipe) -> Iterator[Problem]:
                 types,
                 ("bool",),
                 f"a condition is needed, such as `{earlier.of} > 0`",
+            )
+        if earlier.window is not None and milliseconds(earlier.window) < milliseconds(earlier.delay):
+            yield Problem(
+                f"{path}.window",
+                f"ends before delay ({earlier.delay}) begins; nothing would ever be seen",
+                value=earlier.window,
             )
         if earlier.where is not None:
             yield from _expression(

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.run import ingest
@@ -151,6 +153,32 @@ def test_rows_that_turn_out_dead_late_keep_their_raw_form(tmp_path, shop, world)
     assert [letter["position"] for letter in letters[1]] == (unique.index + 1).tolist()
     assert all(letter in letters[0] for letter in letters[1])
     assert letters[1][0]["row"]["user"] >= 50 and letters[1][0]["source"] == "log"
+
+
+@pytest.mark.parametrize("join", ["in_memory", "by_key"])
+def test_a_value_from_the_future_is_never_joined(tmp_path, shop, run_stages, examples, payloads, world, join):
+    log, items, users, orders = world
+    recipe = shop(sources={"log": LOG, "catalogs": catalogs(join)})
+    run_stages(recipe, write(world, tmp_path / "in"), tmp_path / "out", shards=4)
+    # a millisecond after an item was shown last there is a row that would give its labels away
+    last = log.groupby("item", as_index=False)["at"].max()
+    future = pd.DataFrame({"item": last["item"], "since": last["at"] + 1, "colour": "future"})
+    planted = write((log, pd.concat([items, future]), users, orders), tmp_path / "planted")
+    run_stages(recipe, planted, tmp_path / "out2", shards=4)
+    assert payloads(tmp_path / "out") == payloads(tmp_path / "out2")
+    rows = flat(examples, recipe, tmp_path / "out").values()
+    assert all(row["since"][0] <= row["at"][0] for row in rows if row["since"])
+
+
+@pytest.mark.parametrize("join", ["in_memory", "by_key"])
+def test_a_catalog_that_has_no_row_of_the_log_stops_the_run(tmp_path, shop, world, join):
+    log, items, users, orders = world
+    folder = write((log, items.assign(item=items["item"].str.upper()), users, orders), tmp_path / "in")
+    recipe = shop(sources={"log": LOG, "catalogs": catalogs(join)})
+    with pytest.raises(
+        DataError, match="catalogs.items: not one of .* rows of the log has a row in it; is the log's item"
+    ):
+        ingest(recipe, folder, tmp_path / "out", pipeline())
 
 
 def test_a_repeated_key_of_a_catalog_joined_by_key_is_refused(tmp_path, shop, world):
@@ -296,3 +324,73 @@ def test_the_same_bytes_from_every_format(tmp_path, shop, run_stages, payloads, 
         )
     assert sum(map(len, found[0].values())) > 50_000
     assert found[0] == found[1] == found[2] == found[3]
+
+
+shown = st.tuples(
+    st.sampled_from(["", "1", "2", "3"]),
+    st.sampled_from(["a", "b", ""]),
+    st.sampled_from(["", "x", *(str(START + hours * HOUR) for hours in range(0, 96, 12))]),
+    st.sampled_from(["0", "1", "", "7"]),
+)
+event = st.tuples(
+    st.sampled_from(["", "1", "2", "4"]),
+    st.sampled_from(["a", "b", "c"]),
+    st.sampled_from(["", "x", *(str(START + hours * HOUR) for hours in range(0, 120, 6))]),
+    st.sampled_from(["order", "cart", ""]),
+    st.sampled_from(["1.5", "2", "", "y"]),
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(shown, min_size=1, max_size=25), st.lists(event, max_size=15), st.sampled_from([1, 4]))
+def test_counts_add_up_and_labels_are_those_of_pandas_on_any_tables(
+    tmp_path_factory, shop, run_stages, examples, rows, happened, shards
+):
+    folder = tmp_path_factory.mktemp("any")
+    columns = ["user", "item", "at", "clicked"]
+    log = pd.DataFrame(rows, columns=columns).assign(price="1")
+    names = ["user", "item", "bought_at", "what", "amount"]
+    orders = pd.DataFrame(happened, columns=names, dtype=str)
+    log.to_csv(folder / "log.csv", index=False)
+    orders.to_csv(folder / "orders.csv", index=False)
+    recipe = shop(
+        sources={
+            "log": {"files": "log.csv", "unique": ["user", "item", "at"]},
+            "events": {
+                "orders": {**ORDERS["orders"], "files": "orders.csv", "complete_until": "2023-11-18T00:00"}
+            },
+        },
+        tasks=TASKS,
+    )
+    counts = run_stages(recipe, folder, folder / "out", shards=shards)
+    counts.check()
+    # a row without a time cannot follow anything, nor can an event that lacks a key
+    live = log[~log["at"].isin(["", "x"]) & (log["clicked"] != "7")]
+    repeats = live[columns[:3]].duplicated() & (live[columns[:3]] != "").all(axis=1)
+    kept = live[~repeats]
+    usable = ~orders["bought_at"].isin(["", "x"]) & (orders["user"] != "") & (orders["amount"] != "y")
+    sound = orders.loc[usable.astype(bool)]
+    assert (counts.read, counts.rows_dead) == (len(log), len(log) - len(live))
+    assert (counts.dropped, counts.rows_written) == ({"repeat": n} if (n := repeats.sum()) else {}, len(kept))
+    assert counts.events == {"orders": {"read": len(orders), "dead": len(orders) - len(sound)}}
+    meant = {"order": sound["what"] == "order", "spend": np.ones(len(sound))}
+    assert all(sum(counts.attributed.get(n, {}).values()) == m.sum() for n, m in meant.items())
+    until, window = 1_700_265_600_000, 48 * HOUR
+    found = sorted(
+        (r["user"] or [-1], r["item"] or [b""], r["at"], r["order/label"], r["order/mask"], r["spend/label"])
+        for r in flat(examples, recipe, folder / "out").values()
+    )
+    expected = []
+    for user, item, at in kept[columns[:3]].itertuples(index=False):
+        known = user != "" and item != "" and int(at) + window <= until
+        mine = sound[(sound["user"] == user) & (sound["item"] == item)] if known else sound[:0]
+        # last touch: no newer impression of the two stands between
+        newer = [int(t) for u, i, t in kept[columns[:3]].itertuples(index=False) if (u, i) == (user, item)]
+        ends = min([int(at) + window, *(t for t in newer if t > int(at))])
+        counts_for_it = [int(at) <= int(t) < ends and int(t) <= until for t in mine["bought_at"]]
+        mine = mine.loc[np.array(counts_for_it, bool)]
+        ordered = (mine["what"] == "order").any()
+        spent = sum(float(a or 0) for a in mine["amount"]) if ordered else 0.0
+        shown_at = [int(user)] if user else [-1], [item.encode()], [int(at)]
+        expected.append((*shown_at, [float(ordered)], [float(known)], [spent]))
+    assert found == sorted(expected)
