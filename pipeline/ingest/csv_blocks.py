@@ -2,16 +2,17 @@
 
 A parser takes all that follows an unclosed quote for one value, up to the next quote, wherever that is. So
 every quoted value is looked at before the parser sees it. One is broken if the quote that ends it is
-followed by more of its field, if none ends it within `MAX_VALUE` bytes or before the file ends, or if the
-lines in it are rows themselves: with as many fields as the file has columns, and values that fit their
-types. Then the record is dead up to the end of the line where that quote opens, and reading goes on with
-the next line. Any other value may hold delimiters and line breaks (RFC 4180). A quote within a field that
-does not begin with one is text.
+followed by more of its field, or if none ends it within `MAX_VALUE` bytes or before the file ends. One over
+several lines is also broken if its record has another number of fields than the file or a quote within an
+unquoted field, or if its lines are rows: all of them, or all between the first and the last, have as many
+fields as the file has columns, and numbers and times where the recipe says so. Then the record is dead up
+to the end of the line where the quote opens, and reading goes on with the next line. Any other value may
+hold delimiters and line breaks (RFC 4180). A quote within a field that does not begin with one is text.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
@@ -47,7 +48,7 @@ class Broken(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Whole records. A broken one has a stand-in with a field too many that ends with its index in `broken`."""
+    """Whole records; in place of each in `broken` one with a field too many, which ends with its index."""
 
     text: bytes
     broken: list[Broken]
@@ -104,6 +105,7 @@ class _Scan:
         self._closes: Sequence[int]
         self._bytes = np.frombuffer(text, np.uint8)
         self._bounds = frozenset((dialect.delimiter[0], *b"\r\n"))
+        self._stray: list[int] = []  # quotes that are text
         self.broken: list[tuple[int, int, str]] = []
         self.undecided = len(text)
         quotes = np.flatnonzero(self._bytes == ord('"'))
@@ -112,10 +114,9 @@ class _Scan:
             self._one_by_one(quotes.tolist(), 0)
         while (value := self._swallowing()) is not None:
             opening = int(self._opens[value])
-            self._opens, self._closes = list(self._opens[:value]), list(self._closes[:value])
             self.broken = [b for b in self.broken if b[0] < opening]
             self.undecided = len(text)
-            at = self._break(opening, "closes, but the lines between are rows of this file")
+            at = self._break(opening, "is closed on a later line only, and what is between is not one value")
             self._one_by_one(quotes.tolist(), int(np.searchsorted(quotes, at)))
 
     def _all_regular(self, quotes: np.ndarray) -> bool:
@@ -147,6 +148,7 @@ class _Scan:
             opening = quotes[i]
             i += 1
             if opening and text[opening - 1] not in self._bounds:
+                self._stray.append(opening)
                 continue
             while i + 1 < len(quotes) and quotes[i + 1] == quotes[i] + 1:
                 i += 2
@@ -172,38 +174,60 @@ class _Scan:
             i = bisect_right(quotes, at - 1)
 
     def _break(self, opening: int, why: str) -> int | None:
-        """Sets the record apart up to the end of the line that a quote opens in; returns that end, or None
-        where it is not in the text."""
-        end = self._text.find(self._dialect.line_end, opening)
+        """Sets the first line of the record apart in which a quote opens that is no value's; returns the
+        line's end, or None where it is not in the text. An earlier value of the record that goes on beyond that
+        line is not trusted either."""
+        start = self.record_start(opening)
+        end = self._text.find(self._dialect.line_end, start)
         if end < 0:
             if not self._final:
                 return None
             end = len(self._text)
+        known = bisect_left(self._opens, start)
+        if known < len(self._opens) and end < opening:
+            opening = int(next(o for o, c in zip(self._opens[known:], self._closes[known:]) if c > end))
+        self._opens, self._closes = list(self._opens[:known]), list(self._closes[:known])
+        self._stray = self._stray[: bisect_left(self._stray, start)]
         shown = self._text[opening : min(end, opening + 24)].decode(errors="replace").rstrip()
         reason = f'the quote before {shown[1:]!r} {why}; a quote within a quoted value is written twice: ""'
-        self.broken.append((self.record_start(opening), end, reason))
+        self.broken.append((start, end, reason))
         return end
 
     def _swallowing(self) -> int | None:
-        """The first value that is made of rows, if any."""
-        if not len(self._opens) or self._dialect.fields < 2:
-            return None
-        line_end = self._dialect.line_end
-        ends = np.flatnonzero(self._bytes == line_end[0])
+        """The first value over several lines that looks as if a quote had been left open, if any: its record
+        has another number of fields than the file, or a quote too many; or all its lines, or all between its
+        first and its last, are rows."""
+        ends = np.flatnonzero(self._bytes == self._dialect.line_end[0])
         first, last = np.searchsorted(ends, self._opens), np.searchsorted(ends, self._closes)
         several = np.flatnonzero(last > first)
         if not len(several):
             return None
+        opens, closes = np.asarray(self._opens), np.asarray(self._closes)
         delimiters = np.flatnonzero(self._bytes == self._dialect.delimiter[0])
-        line_starts = np.append(0, ends + 1)
-        counts = np.diff(np.append(np.searchsorted(delimiters, line_starts), len(delimiters)))
-        unlike = np.append(0, np.cumsum(counts != self._dialect.fields - 1))
-        for value in several[unlike[last[several] + 1] == unlike[first[several]]].tolist():
-            stop = self._text.find(line_end, int(self._closes[value]))
-            if stop < 0 and not self._final:
-                continue  # the record goes on beyond the text, and will be seen again
-            stop = len(self._text) if stop < 0 else stop
-            if self._dialect.are_rows(self._text[line_starts[first[value] + 1] : stop].split(line_end)):
+        # what stands in values is no bound of records and fields
+        record_ends = ends[~_within(ends, opens, closes) & (ends < self.undecided)]
+        field_ends = delimiters[~_within(delimiters, opens, closes)]
+        records = np.append(0, record_ends + 1)
+        stops = np.append(record_ends, len(self._bytes))
+        record = np.searchsorted(record_ends, opens[several])
+        known = self._final | (record < len(record_ends))  # what goes on beyond the text will be seen again
+        several, record = several[known], record[known]
+        fields = 1 + _count(field_ends, records[record], stops[record])
+        wrong = (fields != self._dialect.fields) | (_count(self._stray, records[record], stops[record]) > 0)
+        line_starts, line_ends = np.append(0, ends + 1), np.append(ends, len(self._bytes))
+        unlike = _count(delimiters, line_starts, line_ends) != self._dialect.fields - 1
+        unlike = np.append(0, np.cumsum(unlike))
+        for value, broken in zip(several.tolist(), wrong.tolist()):
+            start, stop = int(first[value]), int(last[value])
+            if unlike[stop + 1] != unlike[start]:  # not all lines: those between
+                stop -= 1
+            lines = range(start + 1, stop + 1)
+            if broken or (
+                self._dialect.fields > 1
+                and len(lines)
+                and unlike[stop + 1] == unlike[start + 1]
+                and self._dialect.are_rows([self._text[line_starts[i] : line_ends[i]] for i in lines])
+            ):
                 return value
         return None
 
@@ -215,3 +239,14 @@ class _Scan:
             if value < 0 or self._closes[value] < start:
                 return start
             place = int(self._opens[value])
+
+
+def _within(places: np.ndarray, opens: np.ndarray, closes: np.ndarray) -> np.ndarray:
+    """Which places are in one of the spans, which do not overlap."""
+    span = np.searchsorted(opens, places) - 1
+    return (span >= 0) & (places < closes[span])
+
+
+def _count(places: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """How many of the sorted places are in each range."""
+    return np.searchsorted(places, stops) - np.searchsorted(places, starts)

@@ -221,22 +221,20 @@ class _Parser:
         return batch
 
     def are_rows(self, lines: list[bytes]) -> bool:
-        """Whether the numbers and times among the columns are such in every line."""
+        """Whether all lines are rows, as far as their numbers and times tell: three of them, or as many as
+        there are columns of these types, must be given, and all that are given be right."""
         fields = [line.decode(errors="replace").rstrip("\r").split(self._delimiter) for line in lines]
         if any(len(values) != len(self._names) for values in fields):
             return False
-        telling = False
-        for name, column in self._columns.items():
-            if column.type in ("int", "float", "time", "date"):
-                place = self._names.index(column.column or name)
-                texts = blank_missing(
-                    pa.array([values[place].strip(' \t"') for values in fields]), column.missing
-                )
-                _, bad = parse_texts(texts, column)
-                if bad is not None:
-                    return False
-                telling = telling or texts.null_count < len(texts)
-        return telling
+        telling = {n: c for n, c in self._columns.items() if c.type in ("int", "float", "time", "date")}
+        given = np.zeros(len(lines), int)
+        for name, column in telling.items():
+            place = self._names.index(column.column or name)
+            texts = blank_missing(pa.array([values[place] for values in fields]), column.missing)
+            if parse_texts(texts, column)[1] is not None:
+                return False
+            given += texts.is_valid().to_numpy(zero_copy_only=False)
+        return bool(telling) and bool((given >= min(3, len(telling))).all())
 
     def _read(self, text: bytes, broken: list[Broken], first: int) -> tuple[pa.Table, list[Unreadable]]:
         typed = dict(self._typed)

@@ -213,7 +213,7 @@ def _slow(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
     for name in wanted:
         values = [o.get(_key(source, name)) for o in objects]
         column = source.columns[name]
-        is_list = column.type in ("list[int]", "list[string]", "vector") and column.separator is None
+        is_list = column.type in ("list[int]", "list[string]", "vector")
         array, bad = (_lists if is_list else _scalars)(values, column)
         take_in(batch, name, column, array, bad, lambda row, values=values: values[row])
     return batch
@@ -225,16 +225,7 @@ def _scalars(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray
     bad = np.array(
         [isinstance(v, (dict, list)) or (isinstance(v, bool) and not number) for v in values], bool
     )
-    texts = [
-        None
-        if v is None or wrong
-        else v
-        if isinstance(v, str)
-        else str(int(v))
-        if isinstance(v, int)
-        else repr(v)
-        for v, wrong in zip(values, bad)
-    ]
+    texts = [None if v is None or wrong else _text(v) for v, wrong in zip(values, bad)]
     try:
         array = pa.array(texts, pa.string())
     except (pa.ArrowInvalid, UnicodeEncodeError):  # half of a surrogate pair is JSON but no text
@@ -245,11 +236,20 @@ def _scalars(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray
     return typed, merge(bad if bad.any() else None, wrong)
 
 
+def _text(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if isinstance(value, int) else repr(value)
+
+
 def _lists(values: list[object], column: Column) -> tuple[pa.Array, np.ndarray | None]:
     flat: list[object] = []
     owners: list[int] = []
     bad = np.zeros(len(values), bool)
     for i, value in enumerate(values):
+        if isinstance(value, (str, int, float)) and column.separator is not None:
+            text = _text(value)
+            value = [] if text.strip() in column.missing else text.split(column.separator)
         if isinstance(value, list):
             flat += value
             owners += [i] * len(value)

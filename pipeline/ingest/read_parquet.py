@@ -68,10 +68,19 @@ def typed_batch(
     """Arrow columns, of types that fit, as a batch."""
 
     def raw(row: int) -> dict[str, object]:
-        return {names[name]: array[row].as_py() for name, array in found.items()}
+        return {names[name]: _plain(array[row]) for name, array in found.items()}
 
     batch = Batch({}, positions, raw)
     for name, array in found.items():
         column = source.columns[name]
-        take_in(batch, name, column, *convert(array, column), lambda row, array=array: array[row].as_py())
+        take_in(batch, name, column, *convert(array, column), lambda row, array=array: _plain(array[row]))
     return batch
+
+
+def _plain(value: pa.Scalar) -> object:
+    """A value to be shown; Parquet holds bytes as well as texts, also where it says that they are texts."""
+    try:
+        found = value.as_py()
+    except UnicodeDecodeError:
+        found = value.cast(pa.large_binary()).as_py()
+    return found.decode(errors="replace") if isinstance(found, bytes) else found

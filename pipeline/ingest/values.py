@@ -75,8 +75,8 @@ def _judge_times(
         return Problem(
             f"{name}: implausible time",
             f"{name}: '{shown(value(row))}' is {_day(int(times[row]))}{unit}"
-            + (f"; {hint}" if hint else ", before 1990 or after 2099")
-            + "; `min:` or `max:` written for the column allows it"
+            + (f"; {hint} " if hint else ", before 1990 or after 2099; ")
+            + "`min:` or `max:` written for the column allows it"
             + (", `missing:` makes it no time at all" if times[row] == 0 else ""),
         )
 
