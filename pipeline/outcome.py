@@ -96,6 +96,9 @@ def _rows(
         dropped_reasons=counts.dropped,
         dead_reasons=counts.dead,
         unmatched=counts.unmatched,
+        cut=counts.cut,
+        events=counts.attributed,
+        open_windows=counts.open_windows,
         dead_letters=_dead(counts, letters),
     )
 

@@ -27,6 +27,7 @@ class Counts:
       events: event log → {"read", "dead", "repeats"} rows.
       attributed: task whose label is made from events → what became of the events that count for it (see
         `event_labels`).
+      cut: list column → rows whose list was cut to its max_length.
       open_windows: such a task → rows without a label because their window was not over.
       known: task → split → rows whose label is known.
       broken: rule of a column that the schema cannot hold, in words → rows that break it.
@@ -45,6 +46,7 @@ class Counts:
     events: dict[str, dict[str, int]] = field(default_factory=dict)
     attributed: dict[str, dict[str, int]] = field(default_factory=dict)
     open_windows: dict[str, int] = field(default_factory=dict)
+    cut: dict[str, int] = field(default_factory=dict)
     known: dict[str, dict[str, int]] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
     first_time: int | None = None
@@ -93,6 +95,7 @@ class Counts:
             (self.unmatched, other.unmatched),
             (self.broken, other.broken),
             (self.open_windows, other.open_windows),
+            (self.cut, other.cut),
         ):
             _add(mine, more)
         for all_mine, all_more in (

@@ -88,8 +88,8 @@ def file_digest(path: Path) -> str:
 def source_digest(recipe: Recipe, input_dir: Path) -> dict[str, dict[str, str]]:
     """The content of everything that a recipe reads: source → path below `input_dir` → digest.
 
-    The log is named `log`, a catalog `catalogs.<name>`, an event log `events.<name>`. It changes where a file is renamed, added or removed,
-    and where one byte differs; not with a file's time or owner.
+    The log is named `log`, a catalog `catalogs.<name>`, an event log `events.<name>`. It changes where a file
+    is renamed, added or removed, and where one byte differs; not with a file's time or owner.
 
     Raises:
       DataError: as `resolve`.

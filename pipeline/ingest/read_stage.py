@@ -105,6 +105,8 @@ class ReadStage:
         """Joins, labels and splits a batch in place; returns its dead rows."""
         plan, counts = self._plan, result.counts
         counts.read += len(batch.positions) + len(batch.unreadable)
+        for name, rows in batch.cut.items():
+            counts.cut[name] = counts.cut.get(name, 0) + rows
         for name, join in self._joins.items():
             unmatched = join(batch.columns, batch.columns.get(plan.roles.time))
             counts.saw_join(name, unmatched)

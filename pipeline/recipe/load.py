@@ -1,5 +1,6 @@
 """YAML → Recipe, or one error that lists every mistake with its place in the file."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,18 @@ from pipeline.recipe.model import Recipe
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without its date type: a date in a recipe is the text that was written."""
+    """YAML without its date type: a date in a recipe is the text that was written. And with the booleans of
+    YAML 1.2: a key `on`, or a value `no`, is a text."""
 
     yaml_implicit_resolvers = {
-        first: [r for r in resolvers if r[0] != "tag:yaml.org,2002:timestamp"]
+        first: [r for r in resolvers if r[0] not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 def load(path: str | Path, settings: Sequence[str] = ()) -> Recipe:

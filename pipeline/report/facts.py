@@ -43,6 +43,9 @@ class RowCounts:
       dropped_reasons, dead_reasons: reason -> rows.
       dead_letters: of every source, by kind, the most frequent first.
       unmatched: catalog -> rows of the log that have no row in it.
+      cut: list column -> rows whose list was cut to its max_length.
+      events: task whose label is made from events -> what became of the events that count for it.
+      open_windows: such a task -> rows without its label, as their window was not over.
     """
 
     read: int
@@ -54,6 +57,9 @@ class RowCounts:
     dropped_reasons: Mapping[str, int] = field(default_factory=dict)
     dead_reasons: Mapping[str, int] = field(default_factory=dict)
     unmatched: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[str, int] = field(default_factory=dict)
+    events: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    open_windows: Mapping[str, int] = field(default_factory=dict)
     dead_letters: Sequence[DeadRows] = ()
 
 

@@ -284,3 +284,13 @@ def test_checking_imports_nothing_heavy(root):
         check=True,
     )
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("word", ["on", "off", "yes", "no", "y"])
+def test_words_that_old_yaml_takes_for_booleans_are_words(word, root):
+    text = (root / "data/demo/recipe.yaml").read_text()
+    text = text.replace("key: user_id", f"key: user_id\n      on: {word}", 1)
+    text = text.replace("      position: {type: int", f"      {word}: string\n      position: {{type: int", 1)
+    recipe = loads(text)
+    assert recipe.sources.catalogs["users"].on == word and word in recipe.columns
+    assert loads(resolved(recipe)) == recipe

@@ -8,6 +8,15 @@ from pipeline.report.facts import DeadRows, Failure, RowCounts, RunFacts
 
 KINDS = {"click": "binary", "share": "binary", "watch_time": "regression"}
 HOSTILE = "<script>alert('x')</script>&\""
+EVENTS = {
+    "share": {
+        "matched": 21,
+        "open_window": 5,
+        "after_window": 4,
+        "before_impression": 3,
+        "without_impression": 2,
+    }
+}
 DEAD_REASONS = {"no such item": 10}
 DEAD = [
     DeadRows("log", "no such item", 10, 1000, "items has no row for item 'z'", "day1.csv", 1234),
@@ -59,7 +68,20 @@ def facts():
         "run": "20260101-000000",
         "kinds": KINDS,
         "started": "2026-01-01T00:00:00Z",
-        "rows": RowCounts(1000, 700, 100, 150, 40, 10, {"outside the splits": 40}, DEAD_REASONS, {}, DEAD),
+        "rows": RowCounts(
+            1000,
+            700,
+            100,
+            150,
+            40,
+            10,
+            {"outside the splits": 40},
+            DEAD_REASONS,
+            cut={"tags": 7},
+            events=EVENTS,
+            open_windows={"share": 31},
+            dead_letters=DEAD,
+        ),
         "table": _table(),
         "training": _training(),
         "seconds": {"ingest": 1.5, "train": 10.0},

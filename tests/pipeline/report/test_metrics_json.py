@@ -34,6 +34,9 @@ class Rows(Strict):
     dropped_reasons: dict[str, int]
     dead_reasons: dict[str, int]
     unmatched: dict[str, int]
+    cut: dict[str, int]
+    events: dict[str, dict[str, int]]
+    open_windows: dict[str, int]
     dead_letters: list[Dead]
 
 

@@ -139,3 +139,9 @@ def test_history_may_be_nearly_empty(facts):
     assert "1 epochs." in " ".join(Page(render_page(metrics)).text.split())
     metrics["training"] = {}
     assert "Gate use" not in render_page(metrics)
+
+
+def test_what_became_of_events_and_long_lists(facts):
+    text = " ".join(Page(render_page(build_metrics(facts("pushed")))).text.split())
+    assert "share 31 21 5 4 3 2" in text
+    assert "Lists cut to their max_length, by reason Reason Rows Of those read tags 7 0.7 %" in text
