@@ -109,7 +109,10 @@ class _Scan:
         self.broken: list[tuple[int, int, str]] = []
         self.undecided = len(text)
         quotes = np.flatnonzero(self._bytes == ord('"'))
-        if not self._all_regular(quotes):
+        lines = len(text) if final else text.rfind(dialect.line_end) + 1
+        if self._all_regular(quotes[: np.searchsorted(quotes, lines)]):
+            self.undecided = lines
+        else:
             self._opens, self._closes = [], []
             self._one_by_one(quotes.tolist(), 0)
         while (value := self._swallowing()) is not None:
@@ -120,9 +123,12 @@ class _Scan:
             self._one_by_one(quotes.tolist(), int(np.searchsorted(quotes, at)))
 
     def _all_regular(self, quotes: np.ndarray) -> bool:
-        """Whether every quote opens or closes a value as it should; then the values are known."""
+        """Whether each of these quotes opens or closes a value as it should; then the values are known."""
         if len(quotes) % 2:
             return False
+        if not len(quotes):
+            self._opens = self._closes = []
+            return True
         bounds = np.zeros(256, bool)
         bounds[list(self._bounds)] = True
         opens, closes = quotes[::2], quotes[1::2]
@@ -175,8 +181,8 @@ class _Scan:
 
     def _break(self, opening: int, why: str) -> int | None:
         """Sets the first line of the record apart in which a quote opens that is no value's; returns the
-        line's end, or None where it is not in the text. An earlier value of the record that goes on beyond that
-        line is not trusted either."""
+        line's end, or None where it is not in the text. An earlier value of the record that goes on beyond
+        that line is not trusted either."""
         start = self.record_start(opening)
         end = self._text.find(self._dialect.line_end, start)
         if end < 0:
@@ -197,38 +203,35 @@ class _Scan:
         """The first value over several lines that looks as if a quote had been left open, if any: its record
         has another number of fields than the file, or a quote too many; or all its lines, or all between its
         first and its last, are rows."""
-        ends = np.flatnonzero(self._bytes == self._dialect.line_end[0])
-        first, last = np.searchsorted(ends, self._opens), np.searchsorted(ends, self._closes)
-        several = np.flatnonzero(last > first)
-        if not len(several):
-            return None
         opens, closes = np.asarray(self._opens), np.asarray(self._closes)
+        ends = np.flatnonzero(self._bytes == self._dialect.line_end[0])
+        inside = _within(ends, opens, closes)
+        if not inside.any():
+            return None
+        several = np.unique(np.searchsorted(opens, ends[inside]) - 1)
         delimiters = np.flatnonzero(self._bytes == self._dialect.delimiter[0])
         # what stands in values is no bound of records and fields
-        record_ends = ends[~_within(ends, opens, closes) & (ends < self.undecided)]
+        record_ends = ends[~inside & (ends < self.undecided)]
         field_ends = delimiters[~_within(delimiters, opens, closes)]
-        records = np.append(0, record_ends + 1)
-        stops = np.append(record_ends, len(self._bytes))
         record = np.searchsorted(record_ends, opens[several])
         known = self._final | (record < len(record_ends))  # what goes on beyond the text will be seen again
         several, record = several[known], record[known]
-        fields = 1 + _count(field_ends, records[record], stops[record])
-        wrong = (fields != self._dialect.fields) | (_count(self._stray, records[record], stops[record]) > 0)
+        start, stop = np.append(0, record_ends + 1)[record], np.append(record_ends, len(self._bytes))[record]
+        fields = 1 + _count(field_ends, start, stop)
+        wrong = (fields != self._dialect.fields) | (_count(self._stray, start, stop) > 0)
+
         line_starts, line_ends = np.append(0, ends + 1), np.append(ends, len(self._bytes))
         unlike = _count(delimiters, line_starts, line_ends) != self._dialect.fields - 1
-        unlike = np.append(0, np.cumsum(unlike))
-        for value, broken in zip(several.tolist(), wrong.tolist()):
-            start, stop = int(first[value]), int(last[value])
-            if unlike[stop + 1] != unlike[start]:  # not all lines: those between
-                stop -= 1
-            lines = range(start + 1, stop + 1)
-            if broken or (
-                self._dialect.fields > 1
-                and len(lines)
-                and unlike[stop + 1] == unlike[start + 1]
-                and self._dialect.are_rows([self._text[line_starts[i] : line_ends[i]] for i in lines])
-            ):
-                return value
+        unlike = np.append(0, np.cumsum(unlike))  # lines so far with another number of fields
+        first, last = np.searchsorted(ends, opens[several]), np.searchsorted(ends, closes[several])
+        last = np.where(
+            unlike[last + 1] == unlike[first], last, last - 1
+        )  # where not all are alike: those between
+        alike = (last > first) & (unlike[last + 1] == unlike[first + 1]) & (self._dialect.fields > 1)
+        for i in np.flatnonzero(wrong | alike).tolist():
+            lines = range(first[i] + 1, last[i] + 1)
+            if wrong[i] or self._dialect.are_rows([self._text[line_starts[k] : line_ends[k]] for k in lines]):
+                return int(several[i])
         return None
 
     def record_start(self, place: int) -> int:
@@ -243,6 +246,8 @@ class _Scan:
 
 def _within(places: np.ndarray, opens: np.ndarray, closes: np.ndarray) -> np.ndarray:
     """Which places are in one of the spans, which do not overlap."""
+    if not len(opens):
+        return np.zeros(len(places), bool)
     span = np.searchsorted(opens, places) - 1
     return (span >= 0) & (places < closes[span])
 

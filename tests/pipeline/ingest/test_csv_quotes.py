@@ -119,7 +119,7 @@ def written(rows, quote_all):
     return out.getvalue()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(fields, min_size=1, max_size=8), st.booleans(), st.integers(12, 60))
 def test_what_a_csv_writer_wrote_is_read(tmp_path_factory, rows, quote_all, block_bytes):
     folder = tmp_path_factory.mktemp("csv")
@@ -141,7 +141,7 @@ one_line = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=800)
 @given(st.lists(one_line, max_size=5), garbage, st.lists(one_line, max_size=5), st.integers(12, 60))
 @example([], b'"y', [("1", ",x", "3")], 20)
 @example([], b'"', [("0", ",", "0")], 12)
