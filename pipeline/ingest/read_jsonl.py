@@ -25,6 +25,7 @@ from pipeline.ingest.values import take_in
 from pipeline.recipe.parts import Column, Source
 
 KEY_LINES = 1000
+_CHANGED = re.compile(r"Column\(/(.+)\) changed from \w+ to (\w+) in row")
 
 
 def read_jsonl(
@@ -45,11 +46,13 @@ def read_jsonl(
       DataError: the file as a whole cannot be read.
     """
     following = 1
+    written: dict[str, pa.DataType] = {}
     try:
         for lines in _blocks(path, block_bytes):
             positions = np.arange(following, following + len(lines))
             following += len(lines)
-            yield _fast(lines, source, wanted, positions) or _slow(lines, source, wanted, positions)
+            fast = _fast(lines, source, wanted, positions, written)
+            yield fast or _slow(lines, source, wanted, positions)
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
 
@@ -151,20 +154,22 @@ def _has_key(text: bytes, pattern: re.Pattern[bytes], key: str) -> bool:
     return False
 
 
-def _fast(lines: list[bytes], source: Source, wanted: list[str], positions: np.ndarray) -> Batch | None:
-    """All lines at once; None where any of them is not simply what the recipe says."""
+def _fast(
+    lines: list[bytes],
+    source: Source,
+    wanted: list[str],
+    positions: np.ndarray,
+    written: dict[str, pa.DataType],
+) -> Batch | None:
+    """All lines at once; None where any of them is not simply what the recipe says, or what all others are.
+    `written` remembers for the next lines how columns are written."""
     texts = pa.array(lines, pa.binary())
     try:
         texts = pc.utf8_trim_whitespace(texts.cast(pa.string()))
         whole = pc.and_(pc.starts_with(texts, "{"), pc.ends_with(texts, "}"))
         if not pc.all(whole).as_py():
             return None
-        schema = pa.schema([(_key(source, n), _json_type(source.columns[n])) for n in wanted])
-        table = pa.json.read_json(
-            io.BytesIO(b"\n".join(lines)),
-            pa.json.ReadOptions(use_threads=False, block_size=1 << 30),
-            pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-        )
+        table = _parse(b"\n".join(lines), {_key(source, n): source.columns[n] for n in wanted}, written)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
     if table.num_rows != len(lines):
@@ -174,6 +179,38 @@ def _fast(lines: list[bytes], source: Source, wanted: list[str], positions: np.n
         column, array = source.columns[name], table[_key(source, name)].combine_chunks()
         take_in(batch, name, column, *convert(array, column), lambda row, array=array: array[row].as_py())
     return batch
+
+
+def _parse(text: bytes, columns: dict[str, Column], written: dict[str, pa.DataType]) -> pa.Table:
+    changed: set[str] = set()
+    while True:
+        schema = pa.schema([(key, written.get(key, _json_type(column))) for key, column in columns.items()])
+        try:
+            return pa.json.read_json(
+                io.BytesIO(text),
+                pa.json.ReadOptions(use_threads=False, block_size=1 << 30),
+                pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+            )
+        except pa.ArrowInvalid as error:
+            found = _CHANGED.search(str(error))
+            key = found and found[1]
+            other = _other_type(columns[key], found[2]) if key in columns and key not in changed else None
+            if other is None:
+                raise
+            changed.add(key)
+            written[key] = other
+
+
+def _other_type(column: Column, kind: str) -> pa.DataType | None:
+    """How Arrow can read a column whose values are not written as the recipe's type is."""
+    is_list = column.type in ("list[int]", "list[string]", "vector")
+    if kind == "string":
+        return pa.string() if not is_list or column.separator is not None else None
+    if kind == "boolean":
+        return pa.bool_() if column.type in ("int", "float") else None
+    if kind == "number":
+        return {"string": pa.int64(), "float": pa.float64()}.get(column.type, _json_type(column))
+    return ARROW_TYPES[column.type] if kind == "array" and is_list else None
 
 
 def _key(source: Source, name: str) -> str:

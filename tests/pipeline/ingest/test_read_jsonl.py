@@ -90,6 +90,20 @@ def test_proper_lines_go_the_fast_way(tmp_path, monkeypatch):
     )
 
 
+def test_numbers_texts_and_booleans_in_each_others_place_go_the_fast_way(tmp_path, monkeypatch):
+    path = tmp_path / "x.jsonl"
+    lines = [{"i": i % 2 == 1, "f": str(i / 2), "text": i, "p": [i, 7]} for i in range(60)]
+    lines += [{"i": i, "f": i / 2, "text": str(i), "p": f"{i}|7"} for i in range(60, 120)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    slow, calls = module._slow, []
+    monkeypatch.setattr(module, "_slow", lambda *how: calls.append(1) or slow(*how))
+    good, dead = read(path, block_bytes=300)
+    assert not dead and len(calls) <= 1  # of the block that has both kinds of lines
+    assert [(p, i, f, s, ids) for p, i, f, s, _, _, ids, _ in good] == [
+        (n + 1, n % 2 if n < 60 else n, n / 2, str(n), [n, 7]) for n in range(120)
+    ]
+
+
 scalars = st.one_of(
     st.none(),
     st.booleans(),
