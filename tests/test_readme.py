@@ -28,6 +28,6 @@ def test_the_recipe_shown_loads_with_and_without_the_parts_that_may_be_added():
 def test_every_command_of_the_readme_is_there():
     from pipeline.cli import mtl
 
-    shown = set(re.findall(r"`mtl ((?:recipe |data )?[a-z]+) ", TEXT))
+    shown = set(re.findall(r"^\| `mtl ((?:recipe |data )?[a-z]+) [A-Z-]", TEXT, re.M))
     known = {"run", "report", "predict"} | {f"recipe {n}" for n in mtl.commands["recipe"].commands}
     assert shown == known | {f"data {n}" for n in mtl.commands["data"].commands}
