@@ -26,6 +26,8 @@ def Ingest(
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Ingests `input_dir`; `content` and `code` are digests, here for the cache key alone."""
+    letters = Path(dead_dir, "dead_letters.jsonl")
+    letters.unlink(missing_ok=True)  # an earlier run's, which would be taken for this one's
     ingest(
         Recipe.model_validate_json(recipe),
         Path(input_dir),
@@ -34,7 +36,6 @@ def Ingest(
         dead_dir=Path(dead_dir),
         progress=lambda rows: progress.tell(f"{rows:,} rows"),
     )
-    letters = Path(dead_dir, "dead_letters.jsonl")
     if letters.is_file():  # with the rows it belongs to, as well as where it survives a failure
         shutil.copy(letters, examples.uri)
     examples.split_names = "[" + ", ".join(f'"{s}"' for s in SPLITS) + "]"
