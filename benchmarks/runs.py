@@ -14,11 +14,21 @@ from pipeline.recipe import Recipe
 RECIPES = Path(__file__).resolve().parents[1] / "data"
 
 
-def run(name: str, seed: int, data: Path, output: Path) -> dict:
-    """metrics.json of one run of `data/<name>/recipe.yaml`; steps before training come from the cache."""
+def run(name: str, seed: int, data: Path, output: Path, *settings: str) -> dict:
+    """metrics.json of one run of `data/<name>/recipe.yaml`; steps before training come from the cache.
+
+    Args:
+      name: the recipe's.
+      seed: of training.
+      data: the input folder.
+      output: the output folder.
+      settings: of the recipe, `key=value`.
+    """
     recipe = str(RECIPES / name / "recipe.yaml")
     command = [sys.executable, "-m", "pipeline", "run", recipe, "--input", str(data), "--output", str(output)]
-    ran = subprocess.run([*command, "--set", f"training.seed={seed}"], check=False)
+    for setting in (f"training.seed={seed}", *settings):
+        command += ["--set", setting]
+    ran = subprocess.run(command, check=False)
     if ran.returncode not in (0, 3):
         sys.exit(f"the run with seed {seed} ended with {ran.returncode}")
     return json.loads((output / name / "latest/report/metrics.json").read_text())
