@@ -117,18 +117,17 @@ class KeyedStage:
             refuse_repeats(rows[catalog.key], files, rows[POSITION], f"sources.{what}: {catalog.key}")
         if table is None:
             return None
-        batch = as_batch(table, POSITION)
         if rows is None:
-            unmatched = np.ones(len(table), bool)
-            for column in catalog.columns:
-                if column in plan.needed and column != catalog.key:
-                    batch.columns[column] = pa.nulls(len(table), ARROW_TYPES[catalog.columns[column].type])
+            # the same columns in the same order as where there are rows, for the stages that follow
+            kinds = {n: ARROW_TYPES[catalog.columns[n].type] for n in plan.read_columns(f"catalogs.{name}")}
+            rows = pa.schema(kinds).empty_table()
         else:
             # of rows with equal key and time the last one read holds, whatever order spills have
             rows = rows.take(pa.array(np.lexsort((rows[POSITION], rows[FILE])))).drop_columns(
                 [FILE, POSITION]
             )
-            unmatched = Join(catalog, rows)(batch.columns, batch.columns.get(plan.roles.time))
+        batch = as_batch(table, POSITION)
+        unmatched = Join(catalog, rows)(batch.columns, batch.columns.get(plan.roles.time))
         counts.saw_join(name, unmatched)
         if catalog.unmatched == "dead":
             flag_unmatched(batch, name, plan, unmatched)

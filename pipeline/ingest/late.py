@@ -49,7 +49,7 @@ def late_letters(plan: Plan, paths: list[Path]) -> Iterator[DeadLetter]:
     for number, problems in sorted(of_files.items()):
         file = plan.files[LOG][number]
         wanted = np.array(sorted(problems))
-        for batch in read(plan.input_dir, file, plan.log, plan.log_columns):
+        for batch in read(plan.input_dir, file, plan.log, plan.read_columns(LOG)):
             rows = np.flatnonzero(np.isin(batch.positions, wanted))
             for row in rows.tolist():
                 position = int(batch.positions[row])

@@ -178,9 +178,16 @@ class Plan:
         wanted |= {catalog.on or catalog.key for catalog in self.catalogs.values()}
         return [name for name in self.columns if name in wanted]
 
-    @property
-    def log_columns(self) -> list[str]:
-        return [name for name in self.needed if name in self.log.columns]
+    def read_columns(self, source: str) -> list[str]:
+        """The columns read of a source: `log`, or one that meets it in a stage."""
+        kind, _, name = source.partition(".")
+        if source == LOG:
+            return [name for name in self.needed if name in self.log.columns]
+        if kind == "events":
+            return self.event_labels(name).columns
+        catalog = self.catalogs[name]
+        needed = [catalog.key, *([catalog.time] if catalog.time else [])]
+        return [*needed, *(n for n in catalog.columns if n in self.needed and n not in needed)]
 
     @cached_property
     def kept_columns(self) -> list[str]:
@@ -303,6 +310,8 @@ def pieces(plan: Plan) -> list[Piece]:
                 continue
             with parquet_file(plan.input_dir / name) as file:
                 groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+            if not groups:  # a piece all the same, so that the source is known to have been read
+                found.append(Piece(len(found), what, number, name, range(0)))
             start, first, size = 0, 1, 0
             for i, group in enumerate(groups):
                 size += group.total_byte_size

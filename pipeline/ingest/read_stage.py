@@ -72,11 +72,11 @@ class ReadStage:
                 plan.input_dir,
                 piece.file,
                 source,
-                self._wanted(piece.source),
+                plan.read_columns(piece.source),
                 piece.row_groups,
                 piece.first_position,
             )
-            for batch in ahead(batches):
+            for batch in ahead(batches) if piece.row_groups != range(0) else ():
                 process = self._log if piece.source == LOG else self._other
                 dead = process(batch, piece, result)
                 write_letters(letters, piece.source, dead)
@@ -89,17 +89,6 @@ class ReadStage:
                 if piece.source == LOG:
                     Path(f"{base}.progress").write_text(str(result.counts.read))
         return result
-
-    def _wanted(self, what: str) -> list[str]:
-        plan = self._plan
-        kind, _, name = what.partition(".")
-        if what == LOG:
-            return plan.log_columns
-        if kind == "events":
-            return plan.event_labels(name).columns
-        catalog = plan.catalogs[name]
-        needed = [catalog.key, *([catalog.time] if catalog.time else [])]
-        return [*needed, *(n for n in catalog.columns if n in plan.needed and n not in needed)]
 
     def _log(self, batch: Batch, piece: Piece, result: PieceResult) -> list[DeadLetter]:
         """Joins, labels and splits a batch in place; returns its dead rows."""

@@ -62,6 +62,10 @@ def ingest(
     dead_dir = output_dir if dead_dir is None else Path(dead_dir)
     work_dir = output_dir / ".ingest"
     plan = make_plan(recipe, input_dir, output_dir, work_dir)
+    shutil.rmtree(work_dir, ignore_errors=True)  # what a run that was killed left would be counted
+    for split in SPLITS:
+        for shard in (output_dir / f"Split-{split}").glob("*data_tfrecord-*"):
+            shard.unlink()
     for folder in (work_dir, dead_dir, *(output_dir / f"Split-{split}" for split in SPLITS)):
         folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -159,7 +163,8 @@ def _run(pipeline: beam.Pipeline, plan: Plan, work: list[Piece]) -> None:
 
 def _write_online_store(plan: Plan, counts: Counts) -> None:
     parts = plan.work_dir / ONLINE
-    if parts.is_dir():
+    # where every row died before some of its stages, not all parts are there, and the data are refused
+    if parts.is_dir() and counts.rows_written:
         at = counts.last_time + 1  # as the stages gave it
         merge_parts(parts, plan.output_dir / ONLINE, plan.history, plan.name, at)
 

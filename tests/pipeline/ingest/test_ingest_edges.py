@@ -1,0 +1,122 @@
+"""Sources without rows, partitions without keys, rows that all die late, and what killed runs leave."""
+
+import json
+
+import apache_beam as beam
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.ingest.errors import DataError
+from pipeline.ingest.run import ingest
+
+START = 1_700_000_000_000
+HOUR = 3_600_000
+TIME = {"type": "time", "unit": "ms"}
+ITEMS = {
+    "files": "items.csv",
+    "key": "item",
+    "time": "since",
+    "join": "by_key",
+    "columns": {"item": "string", "colour": "string", "since": TIME},
+}
+ORDERS = {
+    "files": "orders.parquet",
+    "keys": ["user", "item"],
+    "time": "bought_at",
+    "columns": {"user": "int", "item": "string", "bought_at": TIME},
+}
+BUY = {"kind": "binary", "events": {"source": "orders", "window": "1h"}}
+
+
+def pipeline():
+    return beam.Pipeline(
+        options=PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """300 rows of a log, written as log.csv."""
+    draw = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {
+            "user": draw.integers(0, 30, 300),
+            "item": draw.choice(list("abc"), 300),
+            "at": START + draw.integers(0, 240, 300) * HOUR,
+            "price": draw.random(300).round(3),
+            "clicked": draw.integers(0, 2, 300),
+        }
+    )
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    return tmp_path
+
+
+def rows(examples, recipe, out):
+    return {r["row/id"][0]: r for split in examples(recipe, out).values() for r in split}
+
+
+def without_rows(path, **columns):
+    """A Parquet file that has not even a row group."""
+    pq.ParquetWriter(path, pa.schema(columns)).close()
+    assert pq.ParquetFile(path).num_row_groups == 0
+
+
+def test_partitions_without_the_catalogs_keys_are_like_the_others(folder, shop, run_stages, examples):
+    (folder / "items.csv").write_text(f"item,colour,since\na,red,{START}\n")
+    recipe = shop(
+        sources={"catalogs": {"items": ITEMS}}, history={"seen": {"kind": "count", "by": "user"}}
+    )  # history's stage reads what all partitions wrote before it
+    counts = run_stages(recipe, folder, folder / "out", shards=4)
+    counts.check()
+    assert counts.rows_written == 300 and counts.matched["items"] + counts.unmatched["items"] == 300
+    for row in rows(examples, recipe, folder / "out").values():
+        assert row["colour"] == ([b"red"] if row["item"] == [b"a"] else None)
+
+
+def test_an_event_log_without_row_groups_has_no_event(folder, shop, run_stages, examples):
+    without_rows(folder / "orders.parquet", user=pa.int64(), item=pa.string(), bought_at=pa.int64())
+    orders = {**ORDERS, "complete_until": "2023-12-31"}
+    recipe = shop(sources={"events": {"orders": orders}}, tasks={"buy": BUY})
+    counts = run_stages(recipe, folder, folder / "out", shards=2)
+    counts.check()
+    assert counts.events == {"orders": {"read": 0, "dead": 0}} and counts.open_windows == {"buy": 0}
+    found = rows(examples, recipe, folder / "out").values()
+    assert len(found) == 300 and all(r["buy/label"] == [0.0] and r["buy/mask"] == [1.0] for r in found)
+
+
+def test_a_catalog_without_row_groups_has_no_row(folder, shop, run_stages):
+    without_rows(folder / "items.parquet", item=pa.string(), colour=pa.string(), since=pa.int64())
+    recipe = shop(sources={"catalogs": {"items": {**ITEMS, "files": "items.parquet"}}})
+    counts = run_stages(recipe, folder, folder / "out", shards=2)
+    assert counts.unmatched == {"items": 300} and counts.catalogs == {"items": {"read": 0, "dead": 0}}
+
+
+def test_rows_that_all_die_before_history_are_refused_for_that(folder, shop):
+    (folder / "items.csv").write_text(f"item,colour,since\nq,red,{START}\n")
+    recipe = shop(
+        sources={"catalogs": {"items": {**ITEMS, "unmatched": "dead"}}},
+        history={"seen": {"kind": "count", "by": "user"}, "shown": {"kind": "count", "by": "item"}},
+        dead={"max_share": 0.5},
+    )
+    with pytest.raises(DataError, match=r"the log: 300 of 300 rows \(100.00%\) are dead"):
+        ingest(recipe, folder, folder / "out", pipeline())
+    letters = (folder / "out/dead_letters.jsonl").read_text().splitlines()
+    assert [json.loads(letter)["position"] for letter in letters] == list(range(1, 301))
+
+
+def test_what_a_killed_run_left_is_neither_counted_nor_kept(folder, shop):
+    left = folder / "out/.ingest"
+    left.mkdir(parents=True)
+    (left / "read-000007.json").write_text(json.dumps({"read": 5, "dropped": {"repeat": 5}}))
+    (left / "late-0-00000").write_text(json.dumps([0, 1, "kind", "reason"]) + "\n")
+    shard = folder / "out/Split-train/data_tfrecord-00003-of-00004.gz"
+    shard.parent.mkdir()
+    shard.write_bytes(b"")
+    counts = ingest(shop(), folder, folder / "out", pipeline())
+    assert counts.read == counts.rows_written == 300
+    assert not shard.exists() and not (folder / "out/dead_letters.jsonl").read_text()
+    assert [p.name for p in shard.parent.iterdir()] == ["data_tfrecord-00000-of-00001.gz"]
