@@ -48,11 +48,9 @@ class ReadStage:
 
     def __init__(self, plan: Plan):
         self._plan = plan
-        # catalogs that change over time may need a time that another one gives
-        order = sorted(plan.catalogs, key=lambda name: plan.catalogs[name].time is not None)
         self._joins = {
-            name: Join(plan.catalogs[name], open_table(catalog_path(plan.work_dir, name)))
-            for name in order
+            name: Join(catalog, open_table(catalog_path(plan.work_dir, name)))
+            for name, catalog in plan.catalogs.items()
             if name not in plan.keyed
         }
         self._splitter = Splitter(plan.splits, plan.roles, plan.files_of_splits)

@@ -14,6 +14,7 @@ METRICS = {
     "regression": ("mae", "rmse", "calibration"),
 }
 RESERVED_TASKS = ("score", "absent", "row", "total")
+_IDENTIFYING = ("int", "string", "time", "date")
 LEAST_KEPT = 1e-6  # float32 has 24 bits
 _FITTING = {
     "categorical": ("int", "string", "date", "bool", "list[int]", "list[string]"),
@@ -64,7 +65,7 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(
                 f"sources.log.unique.{i}", f"the log has no such column{near(name, log.columns)}", value=name
             )
-        elif log.columns[name].type not in ("int", "string", "time", "date"):
+        elif log.columns[name].type not in _IDENTIFYING:
             yield Problem(
                 f"sources.log.unique.{i}",
                 f"identifies no row: it is {log.columns[name].type}; use columns of "
@@ -91,11 +92,28 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
                 f"must be that of the log's {on}, which is {log.columns[on].type}",
                 value=catalog.columns[catalog.key].type,
             )
+        elif log.columns[on].type not in _IDENTIFYING:
+            yield Problem(
+                f"{path}.{'on' if catalog.on else 'key'}",
+                f"identifies nothing: it is {log.columns[on].type}; use int, string, time or date",
+                value=on,
+            )
+        elif log.columns[on].known == "after":
+            for column, spec in catalog.columns.items():
+                if column != catalog.key and spec.known == "before":
+                    yield Problem(
+                        f"{path}.columns.{column}",
+                        f"is found by {on}, which is known only after the impression, and so it is itself: "
+                        "write `known: after`",
+                    )
         if catalog.time is not None:
             if catalog.time not in catalog.columns or catalog.columns[catalog.time].type != "time":
                 yield Problem(f"{path}.time", "must be one of its columns, of type time", value=catalog.time)
-            if recipe.roles.time is None:
-                yield Problem(f"{path}.time", "needs roles.time, to know what held at each impression")
+            if recipe.roles.time not in log.columns:
+                yield Problem(
+                    f"{path}.time",
+                    "needs roles.time, a column of the log, to know what held at each impression",
+                )
         for column in catalog.columns:
             if column == catalog.key:
                 continue
@@ -129,7 +147,7 @@ def _events(recipe: Recipe) -> Iterator[Problem]:
                         f"must be that of the log's {key}, which is {kind}",
                         value=events.columns[key].type,
                     )
-                elif kind not in ("int", "string", "time", "date"):
+                elif kind not in _IDENTIFYING:
                     yield Problem(
                         place, f"identifies nothing: it is {kind}; use int, string, time or date", value=key
                     )
@@ -147,7 +165,7 @@ def _events(recipe: Recipe) -> Iterator[Problem]:
                     f"is not among its columns{near(column, events.columns)}",
                     value=column,
                 )
-            elif events.columns[column].type not in ("int", "string", "time", "date"):
+            elif events.columns[column].type not in _IDENTIFYING:
                 yield Problem(
                     f"{path}.unique.{i}",
                     f"identifies no event: it is {events.columns[column].type}; use columns of type int, "
@@ -246,6 +264,8 @@ def _roles(recipe: Recipe) -> Iterator[Problem]:
         if name not in recipe.columns:
             continue
         column = recipe.columns[name]
+        if name in recipe.history:
+            yield Problem(f"roles.{role}", "is made from history; a role is a column of a source", value=name)
         if column.known == "after":
             yield Problem(f"roles.{role}", f"{name} is known only after the impression", value=name)
         if role == "time" and column.type != "time":

@@ -1,0 +1,72 @@
+"""What a recipe may not say of catalogs and roles."""
+
+import pytest
+import yaml
+
+from pipeline.recipe import RecipeError, loads
+
+RECIPE = {
+    "version": 1,
+    "name": "shop",
+    "sources": {
+        "log": {
+            "files": "log.csv",
+            "columns": {
+                "user": "int",
+                "item": "string",
+                "price": "float",
+                "tags": {"type": "list[int]", "separator": " ", "max_length": 3},
+                "at": "time",
+                "clicked": {"type": "int", "known": "after"},
+                "bought": {"type": "string", "known": "after"},
+            },
+        }
+    },
+    "roles": {"user": "user", "time": "at"},
+    "history": {"seen": {"kind": "count", "by": "user"}},
+    "features": {"user": {"kind": "categorical"}},
+    "tasks": {"click": {"kind": "binary", "label": "clicked"}},
+    "splits": {"by": "hash", "of": "row", "validation": 0.2, "test": 0.2},
+    "model": {"architecture": {"name": "hard_sharing"}},
+    "weighting": {"name": "equal"},
+    "gates": "none",
+}
+
+
+def load(catalog=None, **parts):
+    recipe = {**RECIPE, **parts}
+    if catalog is not None:
+        recipe["sources"] = {**recipe["sources"], "catalogs": {"items": {"files": "items.csv", **catalog}}}
+    return loads(yaml.safe_dump(recipe, sort_keys=False))
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"), [("price", "float"), ("tags", {"type": "list[int]", "separator": " ", "max_length": 3})]
+)
+def test_a_catalog_is_joined_by_what_identifies_its_rows(key, kind):
+    with pytest.raises(RecipeError, match="identifies nothing: it is (float|list.int.); use int, string, ti"):
+        load({"key": key, "columns": {key: kind, "colour": "string"}})
+
+
+def test_what_is_found_by_a_column_known_after_is_known_after():
+    columns = {"product": "string", "colour": "string"}
+    with pytest.raises(
+        RecipeError, match="items.columns.colour.* is found by bought, which is known only aft"
+    ):
+        load({"key": "product", "on": "bought", "columns": columns})
+    after = {"product": "string", "colour": {"type": "string", "known": "after"}}
+    assert "colour" not in load({"key": "product", "on": "bought", "columns": after}).example_columns
+
+
+def test_a_catalog_cannot_give_the_time_by_which_it_is_joined():
+    log = {k: v for k, v in RECIPE["sources"]["log"]["columns"].items() if k != "at"}
+    with pytest.raises(RecipeError, match="catalogs.items.time.* needs roles.time, a column of the log"):
+        load(
+            {"key": "item", "time": "at", "columns": {"item": "string", "at": "time"}},
+            sources={"log": {"files": "log.csv", "columns": log}},
+        )
+
+
+def test_history_plays_no_role():
+    with pytest.raises(RecipeError, match="roles.scenario.* is made from history; a role is a column of a"):
+        load(roles={"time": "at", "scenario": "seen"})
