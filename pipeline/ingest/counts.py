@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.ingest.batch import DeadLetter
 from pipeline.ingest.splits import SPLITS
@@ -72,8 +74,12 @@ class Counts:
             self.dead[kind] = self.dead.get(kind, 0) + 1
             self.examples_of_dead.setdefault(kind, reason)
 
-    def saw_times(self, first: int | None, last: int | None) -> None:
-        """Widens the range of times."""
+    def saw_times(self, times: pa.Array | None) -> None:
+        """Widens the range of times by those of a column, if there is one."""
+        if times is not None:
+            self._widen(*pc.min_max(times).as_py().values())
+
+    def _widen(self, first: int | None, last: int | None) -> None:
         if first is not None:
             self.first_time = first if self.first_time is None else min(first, self.first_time)
             self.last_time = last if self.last_time is None else max(last, self.last_time)
@@ -111,7 +117,7 @@ class Counts:
             mine = self.known.setdefault(task, dict.fromkeys(SPLITS, 0))
             for split, value in splits.items():
                 mine[split] += value
-        self.saw_times(other.first_time, other.last_time)
+        self._widen(other.first_time, other.last_time)
 
     def check(self) -> None:
         """Raises RuntimeError, which is a mistake in this code, where read ≠ written + dropped + dead."""

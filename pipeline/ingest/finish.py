@@ -1,4 +1,4 @@
-"""The end of a row's way: the labels and splits that had to wait, downsampling, and examples in shards."""
+"""The end of a row's way: the labels that had to wait, downsampling, and examples in shards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.ingest.late import as_batch, drop_dead
 from pipeline.ingest.places import FILE, POSITION
 from pipeline.ingest.plan import ROW_ID, Plan
 from pipeline.ingest.read_stage import SPLIT
-from pipeline.ingest.splits import SPLITS, Splitter
+from pipeline.ingest.splits import SPLITS
 from pipeline.ingest.tfrecords import TFRecordWriter
 
 ENCODE_ROWS = 8192
@@ -26,7 +26,6 @@ class Finish:
     def __init__(self, plan: Plan):
         self._plan = plan
         self._downsampler = plan.downsampling and Downsampler(plan.downsampling, plan.tasks)
-        self._splitter = Splitter(plan.splits, plan.roles, plan.files_of_splits)
         self._names = [*plan.example_columns, *plan.target_columns, ROW_ID]
 
     def __call__(self, table: pa.Table | None, partition: int, shards: int, late: Path) -> Counts:
@@ -52,12 +51,8 @@ class Finish:
     def _finished(self, table: pa.Table, late: Path, counts: Counts) -> pa.Table:
         plan = self._plan
         batch = as_batch(table, POSITION)
-        plan.late_labels(batch)
-        if not plan.early_split:
-            batch.columns[SPLIT] = pa.array(self._splitter(batch, "", batch.columns[ROW_ID].to_numpy()))
+        plan.labels["late"](batch)
         drop_dead(batch, FILE, late, counts)
-        for rule, rows in plan.late_constraints(batch.columns).items():
-            counts.broken[rule] = rows
         columns = {name: batch.columns[name] for name in (*self._names, SPLIT, FILE, POSITION)}
         if self._downsampler is None:
             return pa.table(columns)

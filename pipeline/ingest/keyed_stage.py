@@ -19,9 +19,10 @@ from pipeline.ingest.labels import event_column
 from pipeline.ingest.late import as_batch, drop_dead
 from pipeline.ingest.online_store import write_part
 from pipeline.ingest.places import FILE, POSITION
-from pipeline.ingest.plan import LOG, Piece, Plan
-from pipeline.ingest.read_stage import PieceResult, flag_unmatched, piece_path
+from pipeline.ingest.plan import LOG, ROW_ID, Piece, Plan
+from pipeline.ingest.read_stage import SPLIT, PieceResult, flag_unmatched, piece_path
 from pipeline.ingest.spill import SpillWriter, load_spills
+from pipeline.ingest.splits import Splitter
 
 ONLINE = "online"
 
@@ -64,6 +65,7 @@ class KeyedStage:
             self._spills.setdefault(piece.source, []).append(piece_path(plan.work_dir, piece))
         self._labels = {name: plan.event_labels(name) for name in self._stage.events}
         self._history = plan.history_of(self._stage) if self._stage.history else None
+        self._splitter = Splitter(plan.splits, plan.roles, plan.files_of_splits)
         self._is_last = number + 1 == len(plan.stages)
         self._finish = Finish(plan) if self._is_last else None
 
@@ -84,10 +86,12 @@ class KeyedStage:
         if self._number:
             log = [_stage_path(plan, self._number - 1, i) for i in range(shards)]
         table = load_spills(log, buckets)
-        if table is not None and self._stage.repeats:
-            table = drop_repeats(table, plan.log.unique, counts)
         for name in self._stage.catalogs:
             table = self._join(table, name, buckets, late, counts)
+        if table is not None and self._stage.joined:
+            table = self._settle(table, late, counts)
+        if table is not None and self._stage.repeats:
+            table = drop_repeats(table, plan.log.unique, counts)
         for name in self._stage.events:
             table = self._label(table, name, buckets, summary, counts)
         if table is not None and self._history is not None:
@@ -132,6 +136,19 @@ class KeyedStage:
         if catalog.unmatched == "dead":
             flag_unmatched(batch, name, plan, unmatched)
             drop_dead(batch, FILE, late, counts)
+        return pa.table(batch.columns)
+
+    def _settle(self, table: pa.Table, late: Path, counts: Counts) -> pa.Table:
+        """Labels, splits and rules that read what catalogs joined by key have."""
+        plan, batch = self._plan, as_batch(table, POSITION)
+        plan.labels["joined"](batch)
+        if plan.split_at == "joined":
+            batch.columns[SPLIT] = pa.array(self._splitter(batch, "", batch.columns[ROW_ID].to_numpy()))
+        drop_dead(batch, FILE, late, counts)
+        for rule, rows in plan.constraints["joined"](batch.columns).items():
+            counts.broken[rule] = rows
+        if plan.roles.time not in plan.at_once:
+            counts.saw_times(batch.columns.get(plan.roles.time))
         return pa.table(batch.columns)
 
     def _label(

@@ -102,19 +102,21 @@ class Plan:
                 found |= catalog.columns.keys() - {catalog.key}
         return frozenset(found)
 
-    @cached_property
-    def early_labels(self) -> Labels:
-        """The labels that need nothing but what is there at once."""
-        return self._labels(early=True)
+    def _moment(self, labels: Labels) -> str:
+        """When labels can be made."""
+        if labels.events or labels.columns & self.history.keys():
+            return "late"
+        return "at_once" if labels.columns <= self.at_once else "joined"
 
     @cached_property
-    def late_labels(self) -> Labels:
-        """The labels that need a later stage."""
-        return self._labels(early=False)
+    def labels(self) -> dict[str, Labels]:
+        """`at_once`: the labels that need nothing but what is there when the log is read; `joined`: those
+        that need catalogs joined by key; `late`: those that need events or history."""
+        return {moment: self._labels(moment) for moment in ("at_once", "joined", "late")}
 
-    def _labels(self, early: bool) -> Labels:
+    def _labels(self, moment: str) -> Labels:
         def fits(labels: Labels) -> bool:
-            return (labels.columns <= self.at_once and not labels.events) == early
+            return self._moment(labels) == moment
 
         types = {name: column.expression_type for name, column in self.columns.items()}
         of_events = [name for name, task in self.tasks.items() if task.events is not None]
@@ -126,21 +128,20 @@ class Plan:
         return Labels(tasks, references, types, of_events)
 
     @cached_property
-    def early_constraints(self) -> Constraints:
-        return self._constraints(lambda name: name in self.at_once)
+    def constraints(self) -> dict[str, Constraints]:
+        """Those of the columns that are there `at_once`, and those of catalogs `joined` by key."""
+        source = {n: c for n, c in self.columns.items() if n not in self.history}
+        of = {
+            "at_once": {n: c for n, c in source.items() if n in self.at_once},
+            "joined": {n: c for n, c in source.items() if n not in self.at_once},
+        }
+        return {moment: Constraints(columns, self.example_columns) for moment, columns in of.items()}
 
     @cached_property
-    def late_constraints(self) -> Constraints:
-        return self._constraints(lambda name: name not in self.at_once)
-
-    def _constraints(self, wanted: object) -> Constraints:
-        return Constraints({n: c for n, c in self.columns.items() if wanted(n)}, self.example_columns)
-
-    @cached_property
-    def early_split(self) -> bool:
-        """Whether a row's split is known when it is read."""
+    def split_at(self) -> str:
+        """When a row's split is known: `at_once`, or once catalogs are `joined`."""
         column = split_column(self.splits, self.roles)
-        return column is None or column in self.at_once
+        return "at_once" if column is None or column in self.at_once else "joined"
 
     @cached_property
     def needs_time(self) -> bool:
@@ -162,7 +163,10 @@ class Plan:
     @cached_property
     def later_columns(self) -> set[str]:
         """The columns that stages after the first read."""
-        found = self.late_labels.columns | self.late_constraints.columns | {self.roles.time} - {None}
+        found = (
+            self.labels["joined"].columns | self.labels["late"].columns | self.constraints["joined"].columns
+        )
+        found |= {self.roles.time} - {None}
         for stage in self.stages:
             found |= {*stage.key, *self.history_of(stage).columns}
             found |= {self.catalogs[name].on or self.catalogs[name].key for name in stage.catalogs}
@@ -173,7 +177,11 @@ class Plan:
     @cached_property
     def needed(self) -> list[str]:
         """The columns that are written, or read by a label, a join, a rule or the search for repeats."""
-        wanted = {*self.example_columns, *self.early_labels.columns, *self.early_constraints.columns}
+        wanted = {
+            *self.example_columns,
+            *self.labels["at_once"].columns,
+            *self.constraints["at_once"].columns,
+        }
         wanted |= {*self.log.unique, *self.later_columns}
         wanted |= {catalog.on or catalog.key for catalog in self.catalogs.values()}
         return [name for name in self.columns if name in wanted]

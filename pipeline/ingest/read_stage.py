@@ -101,19 +101,18 @@ class ReadStage:
                 flag_unmatched(batch, name, plan, unmatched)
         if plan.needs_time and plan.roles.time in batch.columns:
             flag_missing(batch, plan.roles.time, "history and events need")
-        plan.early_labels(batch)
+        plan.labels["at_once"](batch)
         ids = row_ids(plan.row_names[piece.file], batch.positions)
         batch.columns[ROW_ID] = pa.array(ids)
-        if plan.early_split:
+        if plan.split_at == "at_once":
             batch.columns[SPLIT] = pa.array(self._splitter(batch, piece.file, ids))
         dead = batch.drop_problems(piece.file)
         counts.saw_dead(dead)
-        for rule, rows in plan.early_constraints(batch.columns).items():
+        for rule, rows in plan.constraints["at_once"](batch.columns).items():
             counts.broken[rule] = counts.broken.get(rule, 0) + rows
-        if plan.roles.time in batch.columns and len(batch.positions):
-            first, last = pc.min_max(batch.columns[plan.roles.time]).as_py().values()
-            counts.saw_times(first, last)
-            _saw(result, LOG, last)
+        if plan.roles.time in batch.columns:
+            counts.saw_times(batch.columns[plan.roles.time])
+            _saw(result, LOG, counts.last_time)
         result.rows += len(batch.positions)
         kept = {*plan.kept_columns, *plan.target_columns, ROW_ID, SPLIT}
         batch.columns = {name: column for name, column in batch.columns.items() if name in kept}

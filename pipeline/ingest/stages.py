@@ -19,13 +19,16 @@ class Stage:
 
     Attributes:
       key: columns; rows with the same values are in one partition.
+      catalogs: names in the recipe of those joined.
+      joined: whether by then all columns of catalogs are there that were not when rows were read.
       repeats: whether repeats are dropped.
-      catalogs, events, history: names in the recipe.
+      events, history: names in the recipe.
     """
 
     key: list[str]
-    repeats: bool = False
     catalogs: list[str] = field(default_factory=list)
+    joined: bool = False
+    repeats: bool = False
     events: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
 
@@ -38,6 +41,9 @@ def make_stages(
     row: str,
 ) -> list[Stage]:
     """The stages, at least one.
+
+    Catalogs come first and repeats next, so that what a join finds dead is so before repeats are dropped and
+    history is made, as it is where catalogs are joined while rows are read.
 
     Args:
       unique: the log's columns that make a row unique.
@@ -60,10 +66,12 @@ def make_stages(
         stages.append(Stage(key))
         return stages[-1]
 
-    if unique:
-        place(unique).repeats = True
     for name, catalog in catalogs.items():
         place([catalog.on or catalog.key]).catalogs.append(name)
+    if catalogs:
+        stages[-1].joined = True
+    if unique:
+        place(unique).repeats = True
     for name, source in events.items():
         place(source.keys).events.append(name)
     first = max(len(stages) - 1, 0)  # by then all is joined that history may read

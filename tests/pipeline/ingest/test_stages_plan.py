@@ -33,9 +33,18 @@ def earlier(**keys):
         (
             (["id"], keyed(items="i"), events(orders=["u", "i"]), earlier(a=["u"], b=["i"], c=["u", "i"])),
             [
+                Stage(["i"], catalogs=["items"], joined=True),
                 Stage(["id"], repeats=True),
-                Stage(["i"], catalogs=["items"], events=["orders"], history=["b", "c"]),
-                Stage(["u"], history=["a"]),
+                Stage(["u"], events=["orders"], history=["a", "c"]),
+                Stage(["i"], history=["b"]),
+            ],
+        ),
+        # repeats are dropped once all catalogs are joined, with the last of them where they can be
+        (
+            (["u", "i", "t"], keyed(users="u", items="i"), {}, earlier(b=["i"])),
+            [
+                Stage(["u"], catalogs=["users"]),
+                Stage(["i"], catalogs=["items"], joined=True, repeats=True, history=["b"]),
             ],
         ),
         # equal keys are not gone through twice, whatever stands between them
