@@ -32,18 +32,18 @@ class Summary:
     """What later stages know of the whole input.
 
     Attributes:
-      rows: of the log, that were read and are not dead.
+      rows: source → rows that were read and are not dead.
       newest: source → milliseconds of its newest row.
     """
 
-    rows: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
     newest: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, results: Iterable[PieceResult]) -> Summary:
         found = cls()
         for result in results:
-            found.rows += result.rows
+            found.rows[result.source] = found.rows.get(result.source, 0) + result.rows
             for source, time in result.newest.items():
                 found.newest[source] = max(time, found.newest.get(source, time))
         return found

@@ -30,8 +30,10 @@ from pipeline.recipe.parts import (
     Task,
 )
 
-# Rows of one partition are in memory together, with all that was joined to them and a sorted copy.
+# Rows of one partition are in memory together, with all that was joined to them and a sorted copy; of a
+# catalog joined by key, and of events, the few columns needed are.
 SHARD_ROWS = 1 << 16
+OTHER_ROWS = 1 << 19
 MAX_BUCKETS = 1 << 10
 PIECE_BYTES = 64 << 20
 # Of a catalog's files as text; twice that, with its index, is in every worker's memory.
@@ -220,10 +222,10 @@ class Plan:
         shared = list(stems.values())
         return {file: stem if shared.count(stem) == 1 else file for file, stem in stems.items()}
 
-    def shards(self, rows: int) -> int:
-        """How many partitions so many rows of the log are worked in. Only from the rows, so that shards do
-        not depend on the machine or the files' format."""
-        return min(self.buckets, _power_of_two(rows / SHARD_ROWS))
+    def shards(self, rows: Mapping[str, int]) -> int:
+        """How many partitions so many rows of each source are worked in. Only from the rows, so that shards
+        do not depend on the machine or the files' format."""
+        return min(self.buckets, _partitions(rows))
 
     def buckets_of(self, partition: int, shards: int) -> range:
         """The buckets of a spill that make a partition."""
@@ -236,6 +238,12 @@ def _stem(file: str) -> str:
     if path.suffix in COMPRESSED:
         path = path.with_suffix("")
     return path.with_suffix("").as_posix()
+
+
+def _partitions(rows: Mapping[str, int]) -> int:
+    """How many there are at least for so many rows of each source."""
+    shares = (n / (SHARD_ROWS if source == LOG else OTHER_ROWS) for source, n in rows.items())
+    return _power_of_two(max(shares, default=0))
 
 
 def _power_of_two(number: float) -> int:
@@ -265,7 +273,9 @@ def make_plan(recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path)
         for name, catalog in recipe.sources.catalogs.items()
         if _by_key(catalog, [input_dir / file for file in files[f"catalogs.{name}"]])
     )
-    read_by_pieces = [LOG, *(f"catalogs.{name}" for name in keyed), *events]
+    read_by_pieces = {LOG, *(f"catalogs.{name}" for name in keyed), *events}
+    files_read = {what: names for what, names in files.items() if what in read_by_pieces}
+    most_rows = {what: _most_rows(sources[what], input_dir, names) for what, names in files_read.items()}
     return Plan(
         input_dir=input_dir,
         output_dir=output_dir,
@@ -282,10 +292,10 @@ def make_plan(recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path)
         downsampling=recipe.downsampling,
         columns=recipe.columns,
         example_columns=list(recipe.example_columns),
-        files={what: names for what, names in files.items() if what in read_by_pieces},
+        files=files_read,
         keyed=keyed,
         files_of_splits=split_files(recipe.splits, files[LOG], input_dir),
-        buckets=min(MAX_BUCKETS, 2 * _power_of_two(_most_rows(log, input_dir, files[LOG]) / SHARD_ROWS)),
+        buckets=min(MAX_BUCKETS, 2 * _partitions(most_rows)),
     )
 
 
@@ -295,15 +305,15 @@ def _by_key(catalog: Catalog, paths: list[Path]) -> bool:
     return catalog.join == "by_key"
 
 
-def _most_rows(log: Log, input_dir: Path, files: list[str]) -> int:
+def _most_rows(source: Source, input_dir: Path, files: list[str]) -> int:
     """More rows than the files have: exactly theirs of Parquet; of text a value takes two bytes at least."""
     rows = 0
     for name in files:
-        if file_format(log, name) == "parquet":
+        if file_format(source, name) == "parquet":
             with parquet_file(input_dir / name) as file:
                 rows += file.metadata.num_rows
         else:
-            rows += text_bytes(input_dir / name) // (2 * len(log.columns))
+            rows += text_bytes(input_dir / name) // (2 * len(source.columns))
     return rows
 
 

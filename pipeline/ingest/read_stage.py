@@ -33,11 +33,13 @@ class PieceResult:
     """What a piece came to.
 
     Attributes:
+      source: whose piece it is.
       counts: of its rows.
-      rows: of the log that go on.
+      rows: that go on.
       newest: milliseconds of a source's newest row; of the log that of roles.time, of events that of `time`.
     """
 
+    source: str
     counts: Counts
     rows: int = 0
     newest: dict[str, int] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class ReadStage:
 
     def __call__(self, piece: Piece) -> PieceResult:
         """Writes a piece's spill and dead letters. Written again, they are the same."""
-        plan, result = self._plan, PieceResult(Counts())
+        plan, result = self._plan, PieceResult(piece.source, Counts())
         if piece.source != LOG:
             kind, _, name = piece.source.partition(".")
             getattr(result.counts, kind)[name] = {"read": 0, "dead": 0}
@@ -78,6 +80,7 @@ class ReadStage:
                 process = self._log if piece.source == LOG else self._other
                 dead = process(batch, piece, result)
                 write_letters(letters, piece.source, dead)
+                result.rows += len(batch.positions)
                 rows = {
                     **batch.columns,
                     FILE: pa.array(np.full(len(batch.positions), piece.file_number, np.int32)),
@@ -113,7 +116,6 @@ class ReadStage:
         if plan.roles.time in batch.columns:
             counts.saw_times(batch.columns[plan.roles.time])
             _saw(result, LOG, counts.last_time)
-        result.rows += len(batch.positions)
         kept = {*plan.kept_columns, *plan.target_columns, ROW_ID, SPLIT}
         batch.columns = {name: column for name, column in batch.columns.items() if name in kept}
         return dead

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.ingest.hashing import hash_columns
+from pipeline.ingest.places import FILE, POSITION
 
 SPILL_BYTES = 64 << 20
 
@@ -76,8 +77,16 @@ class SpillWriter:
 
 
 def bucket_of(table: pa.Table, key: list[str], buckets: int) -> np.ndarray:
-    """int64 `[rows]`: the bucket of each row, from the highest bits of the hash."""
-    hashes = hash_columns([_flat(table[name]) for name in key])
+    """int64 `[rows]`: the bucket of each row, from the highest bits of the hash.
+
+    A row that lacks a part of the key meets no other. It goes by its place, as all such rows together, such
+    as those of users who are not signed in, could be most of a log.
+    """
+    columns = [_flat(table[name]) for name in key]
+    hashes = hash_columns(columns)
+    if any(column.null_count for column in columns):
+        whole = np.logical_and.reduce([c.is_valid().to_numpy(zero_copy_only=False) for c in columns])
+        hashes = np.where(whole, hashes, hash_columns([_flat(table[name]) for name in (FILE, POSITION)]))
     bits = buckets.bit_length() - 1
     if not bits:
         return np.zeros(len(table), np.int64)

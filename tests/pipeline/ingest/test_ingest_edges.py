@@ -11,7 +11,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.ingest.errors import DataError
+from pipeline.ingest.places import FILE, POSITION
 from pipeline.ingest.run import ingest
+from pipeline.ingest.spill import bucket_of
 
 START = 1_700_000_000_000
 HOUR = 3_600_000
@@ -120,3 +122,38 @@ def test_what_a_killed_run_left_is_neither_counted_nor_kept(folder, shop):
     assert counts.read == counts.rows_written == 300
     assert not shard.exists() and not (folder / "out/dead_letters.jsonl").read_text()
     assert [p.name for p in shard.parent.iterdir()] == ["data_tfrecord-00000-of-00001.gz"]
+
+
+def test_partitions_are_as_many_as_the_largest_source_needs(folder, shop, run_stages, examples, monkeypatch):
+    """A short log with a large event log or catalog does not bring all of that into memory at once."""
+    draw = np.random.default_rng(6)
+    orders = pd.DataFrame(
+        {
+            "user": draw.integers(0, 5000, 4000),
+            "item": "a",
+            "bought_at": START + draw.integers(0, 240 * HOUR, 4000),
+        }
+    )
+    pq.write_table(pa.Table.from_pandas(orders, preserve_index=False), folder / "orders.parquet")
+    recipe = shop(sources={"events": {"orders": {**ORDERS, "keys": "user"}}}, tasks={"buy": BUY})
+    counts = run_stages(recipe, folder, folder / "one")
+    monkeypatch.setattr("pipeline.ingest.plan.OTHER_ROWS", 500)
+    assert run_stages(recipe, folder, folder / "many") == counts
+    assert [len(list((folder / out / "Split-train").iterdir())) for out in ("one", "many")] == [1, 8]
+    assert rows(examples, recipe, folder / "one") == rows(examples, recipe, folder / "many")
+
+
+def test_rows_without_a_key_are_not_all_in_one_partition():
+    places = pa.array(range(8000))
+    table = pa.table(
+        {
+            "user": pa.array([None if i % 2 else i % 16 for i in range(8000)], pa.int64()),
+            "item": pa.array(["a"] * 8000),
+            FILE: pa.array([0] * 8000, pa.int32()),
+            POSITION: places,
+        }
+    )
+    bucket = bucket_of(table, ["user", "item"], 4)
+    assert np.bincount(bucket[1::2], minlength=4).min() > 900
+    for user in range(0, 16, 2):  # those that have one meet
+        assert len(set(bucket[user::16])) == 1
