@@ -69,7 +69,10 @@ def load_catalog(catalog: Catalog, name: str, input_dir: Path, wanted: list[str]
             )
     table = pa.concat_tables(parts) if parts else pa.table({})
     if not table.num_rows:
-        raise DataError(f"{what}: {', '.join(files)} {'has' if len(files) == 1 else 'have'} no usable rows")
+        first = f": {rows.dead[0].problem.reason}, and the like" if rows.dead else ""
+        raise DataError(
+            f"{what}: {', '.join(files)} {'has' if len(files) == 1 else 'have'} no usable rows{first}"
+        )
     if catalog.time is None:
         refuse_repeats(table[catalog.key], table[_PLACE[0]], table[_PLACE[1]], f"{what}: {catalog.key}")
     rows.table = table.drop_columns(list(_PLACE)).combine_chunks()

@@ -171,9 +171,12 @@ class KeyedStage:
         counts.attributed |= attributed
         if table is None:
             return None
+        whole = np.ones(len(table), bool)
+        for key in plan.events[name].keys:
+            whole &= table[key].is_valid().to_numpy()
         for task, values in found.items():
             table = table.append_column(event_column(task), values)
-            counts.open_windows[task] = values.null_count
+            counts.open_windows[task] = int(np.count_nonzero(whole & values.is_null().to_numpy(False)))
         return table
 
     def _nothing(self, name: str) -> pa.Table:

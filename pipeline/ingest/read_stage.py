@@ -67,7 +67,10 @@ class ReadStage:
         source = source_of(plan, piece.source)
         key = (plan.stages[0] if piece.source == LOG else plan.stage_of(piece.source)).key
         key = _own_names(key, piece.source, plan)
-        with open(f"{base}.dead", "w") as letters, SpillWriter(base, key, plan.buckets) as spill:
+        with (
+            open(f"{base}.dead", "w", encoding="utf-8") as letters,
+            SpillWriter(base, key, plan.buckets) as spill,
+        ):
             batches = read(
                 plan.input_dir,
                 piece.file,

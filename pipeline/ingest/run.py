@@ -15,6 +15,7 @@ import apache_beam as beam
 from pipeline.ingest.catalogs import load_catalog, write_table
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
+from pipeline.ingest.explain import DEAD_LETTERS, dead_kinds
 from pipeline.ingest.files import source_digest
 from pipeline.ingest.keyed_stage import ONLINE, KeyedStage, Summary
 from pipeline.ingest.late import late_letters
@@ -25,7 +26,7 @@ from pipeline.ingest.read_stage import PieceResult, ReadStage, catalog_path, pie
 from pipeline.ingest.splits import SPLITS
 from pipeline.recipe.model import Recipe
 
-COUNTS, DEAD_LETTERS = "counts.json", "dead_letters.jsonl"
+COUNTS = "counts.json"
 
 
 def ingest(
@@ -73,18 +74,17 @@ def ingest(
             digests=source_digest(recipe, input_dir),
             known={task: dict.fromkeys(SPLITS, 0) for task in recipe.tasks},
         )
-        with (dead_dir / DEAD_LETTERS).open("w") as letters:
+        with (dead_dir / DEAD_LETTERS).open("w", encoding="utf-8") as letters:
             _load_catalogs(plan, counts, letters)
-            _check_share(
-                recipe, {n: (c["dead"], c["read"]) for n, c in counts.catalogs.items()}, counts, dead_dir
-            )
+            letters.flush()
+            _check_shares(recipe, counts, dead_dir)
             work = pieces(plan)
             with watch(plan, work, progress):
                 _run(pipeline, plan, work)
             for result in _results(work_dir):
                 counts.add(result)
             for piece in work:
-                with open(f"{piece_path(work_dir, piece)}.dead") as part:
+                with open(f"{piece_path(work_dir, piece)}.dead", encoding="utf-8") as part:
                     shutil.copyfileobj(part, letters)
             write_letters(letters, LOG, late_letters(plan, sorted(work_dir.glob("late-*"))))
         _write_online_store(plan, counts)
@@ -187,16 +187,17 @@ def _load_catalogs(plan: Plan, counts: Counts, letters: Any) -> None:
         counts.catalogs[name] = {"read": rows.read, "dead": len(rows.dead)}
 
 
-def _check_share(
-    recipe: Recipe, dead_of_read: dict[str, tuple[int, int]], counts: Counts, dead_dir: Path
-) -> None:
-    for what, (dead, read) in dead_of_read.items():
+def _check_shares(recipe: Recipe, counts: Counts, dead_dir: Path) -> None:
+    shares = {"log": (counts.rows_dead, counts.read)}
+    for kind, sources in (("catalogs", counts.catalogs), ("events", counts.events)):
+        shares |= {f"{kind}.{name}": (of["dead"], of["read"]) for name, of in sources.items()}
+    for source, (dead, read) in shares.items():
         if dead > recipe.dead.max_share * read:
-            top = sorted(counts.dead.items(), key=lambda kind: -kind[1])[:3]
-            kinds = "; ".join(f"{n:,} × {counts.examples_of_dead.get(kind, kind)}" for kind, n in top)
+            kinds = [kind for kind in dead_kinds(dead_dir / DEAD_LETTERS) if kind.source == source][:3]
             raise DataError(
-                f"{what}: {dead:,} of {read:,} rows ({dead / read:.2%}) are dead, and dead.max_share allows "
-                f"{recipe.dead.max_share:.2%}{': ' + kinds if kinds else ''}; every one is in "
+                f"{'the log' if source == 'log' else source}: {dead:,} of {read:,} rows ({dead / read:.2%}) "
+                f"are dead, and dead.max_share allows {recipe.dead.max_share:.2%}: "
+                f"{'; '.join(f'{kind.rows:,} × {kind.reason}' for kind in kinds)}; every one is in "
                 f"{dead_dir / DEAD_LETTERS}",
                 counts,
             )
@@ -205,9 +206,7 @@ def _check_share(
 def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
     if not counts.read:
         raise DataError(f"sources.log: {', '.join(plan.files[LOG][:5])}: no rows", counts)
-    shares = {"the log": (counts.rows_dead, counts.read)}
-    shares |= {n: (c["dead"], c["read"]) for n, c in (counts.catalogs | counts.events).items()}
-    _check_share(recipe, shares, counts, dead_dir)
+    _check_shares(recipe, counts, dead_dir)
     for name, rows in counts.matched.items():
         if not rows and counts.unmatched[name]:
             catalog = recipe.sources.catalogs[name]
@@ -221,6 +220,7 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
                 ),
                 counts,
             )
+    _judge_events(recipe, counts)
     if counts.broken:
         rules = "; ".join(f"{rule} in {rows:,} rows" for rule, rows in sorted(counts.broken.items()))
         raise DataError(f"the data break the recipe's rules: {rules}", counts)
@@ -241,16 +241,41 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
             if not known[split]:
                 where = recipe.tasks[task].where
                 raise DataError(
-                    f"tasks.{task}: no row of {split} has a label: {_why_unknown(recipe, task)}"
+                    f"tasks.{task}: no row of {split} has a label: {_why_unknown(recipe, counts, task)}"
                     + (f" or `{where}` false" if where else ""),
                     counts,
                 )
 
 
-def _why_unknown(recipe: Recipe, task: str) -> str:
+def _judge_events(recipe: Recipe, counts: Counts) -> None:
+    for name, source in recipe.sources.events.items():
+        kinds: dict[str, int] = {}
+        for task, found in counts.attributed.items():
+            if recipe.tasks[task].events.source == name:
+                for kind, rows in found.items():
+                    kinds[kind] = kinds.get(kind, 0) + rows
+        before, without = kinds.pop("before_impression", 0), kinds.pop("without_impression", 0)
+        if before + without and not sum(kinds.values()):
+            raise DataError(
+                f"sources.events.{name}: no event follows a row of the log: {without:,} have keys "
+                f"({', '.join(source.keys)}) that no row has, {before:,} are earlier than all rows that have "
+                f"them; are the keys alike in both, and {source.time} of the same zone and unit as "
+                f"{recipe.roles.time}?",
+                counts,
+            )
+
+
+def _why_unknown(recipe: Recipe, counts: Counts, task: str) -> str:
     spec = recipe.tasks[task]
     if spec.events is None:
         return f"`{spec.label}` is always missing"
+    source = recipe.sources.events[spec.events.source]
+    of = counts.events[spec.events.source]
+    if of["read"] == of["dead"] and source.complete_until is None:
+        return (
+            f"{spec.events.source} has no usable event, so that nothing says when events were collected; "
+            "`complete_until:` does"
+        )
     return (
         f"when the events of {spec.events.source} were collected (complete_until), {spec.events.window} had "
         "not passed since any of them, so that its window is open"

@@ -157,3 +157,77 @@ def test_rows_without_a_key_are_not_all_in_one_partition():
     assert np.bincount(bucket[1::2], minlength=4).min() > 900
     for user in range(0, 16, 2):  # those that have one meet
         assert len(set(bucket[user::16])) == 1
+
+
+def write_orders(folder, **columns):
+    columns = {"user": [1, 2, 3], "item": list("abc"), "bought_at": [START + 300 * HOUR] * 3} | columns
+    pq.write_table(pa.table(columns), folder / "orders.parquet")
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({"item": list("xyz")}, r"3 have keys \(user, item\) that no row has, 0 are earlier"),
+        ({"bought_at": [START - HOUR] * 3}, "0 have keys .*, 3 are earlier than all rows that have them"),
+    ],
+)
+def test_an_event_log_that_follows_no_row_stops_the_run(folder, shop, columns, why):
+    write_orders(folder, **columns)
+    with (folder / "log.csv").open("a") as log:
+        log.writelines(f"{user},{item},{START},1,0\n" for user, item in zip((1, 2, 3), "abc"))
+    recipe = shop(sources={"events": {"orders": ORDERS}}, tasks={"buy": BUY})
+    with pytest.raises(DataError, match=f"events.orders: no event follows a row of the log: {why}"):
+        ingest(recipe, folder, folder / "out", pipeline())
+
+
+def test_a_window_that_nothing_closes_is_told_from_an_open_one(folder, shop):
+    write_orders(folder, user=pa.array([None] * 3, pa.int64()))
+    recipe = shop(sources={"events": {"orders": ORDERS}}, tasks={"buy": BUY})
+    with pytest.raises(
+        DataError, match="buy: no row of train has a label: orders has no usable event, so that"
+    ):
+        ingest(recipe, folder, folder / "out", pipeline())
+
+
+def test_too_many_dead_rows_are_explained_by_those_of_the_same_source(folder, shop):
+    """Also where a catalog has the name of an event log, and the log has dead rows of its own."""
+    (folder / "shop.csv").write_text(f"item,colour,since\na,red,{START}\n")
+    with (folder / "log.csv").open("a") as log:
+        log.writelines(["x,a,1,1,0\n"] * 3)
+    write_orders(folder, item=["a", None, None])
+    recipe = shop(
+        sources={"catalogs": {"shop": {**ITEMS, "files": "shop.csv"}}, "events": {"shop": ORDERS}},
+        tasks={"buy": {"kind": "binary", "events": {"source": "shop", "window": "1h"}}},
+        dead={"max_share": 0.1},
+    )
+    with pytest.raises(DataError) as error:
+        ingest(recipe, folder, folder / "out", pipeline())
+    assert str(error.value).startswith(
+        "events.shop: 2 of 3 rows (66.67%) are dead, and dead.max_share allows 10.00%: 2 × item is missing, "
+        "which the join needs; every one is in "
+    )
+    (folder / "shop.csv").write_text("item,colour,since\na,red,\nb,red,5\n")
+    write_orders(folder)
+    with pytest.raises(
+        DataError, match="catalogs.shop: 2 of 2 rows .*: 1 × since is missing.*; 1 × since: '5' i"
+    ):
+        ingest(recipe, folder, folder / "out", pipeline())
+    joined = recipe.model_copy(deep=True)
+    object.__setattr__(joined.sources.catalogs["shop"], "join", "in_memory")
+    with pytest.raises(
+        DataError, match="catalogs.shop: shop.csv has no usable rows: since is missing.* the like"
+    ):
+        ingest(joined, folder, folder / "out", pipeline())
+
+
+@pytest.mark.parametrize("open_rows", ["mask", "negative"])
+def test_rows_without_a_key_have_no_window(folder, shop, run_stages, open_rows):
+    write_orders(folder)
+    with (folder / "log.csv").open("a") as log:
+        log.writelines([f",a,{START},1,0\n", f"1,a,{START + 300 * HOUR},1,0\n"])
+    buy = {"kind": "binary", "events": {"source": "orders", "window": "1h", "open": open_rows}}
+    counts = run_stages(
+        shop(sources={"events": {"orders": ORDERS}}, tasks={"buy": buy}), folder, folder / "out"
+    )
+    assert counts.open_windows == {"buy": int(open_rows == "mask")}
+    assert sum(counts.known["buy"].values()) == 302 - 1 - counts.open_windows["buy"]
