@@ -20,7 +20,8 @@ class Labels:
     A label exists (mask 1) where its expression is not missing and `where` is true. The label of a task that
     is made from events is the column `event/<task>`. Elsewhere label and
     weight are 0. A label whose value is beyond float32 counts as missing. The weight is mask × `weight`, or
-    the mask.
+    the mask; where it is missing because the label of another task that it reads is not known yet, neither is
+    this task's.
     """
 
     def __init__(
@@ -85,7 +86,10 @@ class Labels:
                 )
             weight = mask.astype(np.float64)
             if task.weight is not None:
-                weight = np.where(mask, self._evaluate(name, "weight", values, rows), 0.0)
+                weight = self._evaluate(name, "weight", values, rows)
+                for read in self._parsed[name, "weight"].columns & self.events:
+                    mask &= ~(np.isnan(weight) & np.isnan(values[read]))
+                weight = np.where(mask, weight, 0.0)
                 with np.errstate(over="ignore"):
                     wrong = ~np.isfinite(weight.astype(np.float32)) | (weight < 0)
                 self._flag(

@@ -231,3 +231,15 @@ def test_rows_without_a_key_have_no_window(folder, shop, run_stages, open_rows):
     )
     assert counts.open_windows == {"buy": int(open_rows == "mask")}
     assert sum(counts.known["buy"].values()) == 302 - 1 - counts.open_windows["buy"]
+
+
+def test_a_weight_that_reads_an_open_window_masks_its_task_alone(folder, shop, run_stages, examples):
+    write_orders(folder, bought_at=[START + 100 * HOUR] * 3)
+    click = {"kind": "binary", "label": "clicked", "weight": "buy + 1"}
+    recipe = shop(sources={"events": {"orders": ORDERS}}, tasks={"buy": BUY, "click": click})
+    counts = run_stages(recipe, folder, folder / "out")
+    assert counts.dead == {} and 50 < counts.open_windows["buy"] < 250
+    for row in rows(examples, recipe, folder / "out").values():
+        known = row["at"][0] + HOUR <= START + 100 * HOUR
+        assert row["buy/mask"] == row["click/mask"] == [float(known)]
+        assert row["click/weight"] == [row["buy/label"][0] + 1 if known else 0.0]
