@@ -53,6 +53,8 @@ def read_parquet(
     """
     names = {name: source.columns[name].column or name for name in wanted}
     with parquet_file(path) as file:
+        if not file.num_row_groups:  # Arrow refuses to read nothing
+            return
         try:
             for chunk in file.iter_batches(batch_rows, row_groups=row_groups, columns=list(names.values())):
                 positions = np.arange(first_position, first_position + chunk.num_rows)

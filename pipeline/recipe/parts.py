@@ -59,7 +59,9 @@ class Column(Part):
         description="what becomes of a list with more: its first or its last values are kept, and the rows "
         "counted, or the row is a dead letter (of a request to the model the first are kept)",
     )
-    missing: list[str] = Field([""], description="texts that stand for a missing value, and the numbers they are")
+    missing: list[str] = Field(
+        [""], description="texts that stand for a missing value, and the numbers they are"
+    )
     required: bool = Field(False, description="a row without it is an anomaly that stops the run")
     values: list[str | int] | None = Field(
         None, min_length=1, description="the only values allowed; others stop the run"

@@ -255,6 +255,8 @@ def test_empty_files(tmp_path):
     pq.write_table(schema.empty_table(), tmp_path / "none.parquet")
     check_columns(tmp_path, ["none.parquet"], source(), "sources.log")
     assert read_all(tmp_path, "none.parquet")[0] == []
+    pq.ParquetWriter(tmp_path / "groupless.parquet", schema).close()  # not even a row group
+    assert read_all(tmp_path, "groupless.parquet")[0] == []
     (tmp_path / "zero.parquet").write_bytes(b"")
     assert "zero.parquet: cannot be read as Parquet" in refused(tmp_path, ["none.parquet", "zero.parquet"])
 
