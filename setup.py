@@ -11,6 +11,7 @@ REQUIRES = [
     "apache-beam>=2.77,<3",
     "tensorflow-serving-api>=2.19,<2.22",
     "google-crc32c>=1.5",
+    "isal>=1.7",
     "pyarrow>=18,<19",
     "numpy>=1.26,<3",
     "pandas>=2,<3",

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline.ingest.ahead import ahead
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.downsampling import Downsampler
 from pipeline.ingest.examples import encode_examples
@@ -66,8 +67,9 @@ class Finish:
         for task in self._plan.tasks:
             known = int(table[f"{task}/mask"].to_numpy().sum(dtype=np.float64))
             counts.known[task] = {split: known} | counts.known.get(task, {})
-        for batch in table.select(self._names).to_batches(max_chunksize=ENCODE_ROWS):
-            writer.write(encode_examples(dict(zip(self._names, batch.columns))))
+        batches = table.select(self._names).to_batches(max_chunksize=ENCODE_ROWS)
+        for records in ahead(encode_examples(dict(zip(self._names, b.columns))) for b in batches):
+            writer.write(records)
 
 
 def shard_path(output_dir: Path, split: str, partition: int, shards: int) -> Path:

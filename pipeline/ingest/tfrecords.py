@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from isal import igzip
 
 
 class TFRecordWriter:
@@ -25,10 +25,10 @@ class TFRecordWriter:
         self._path = path
         self._partial = path.with_name(f".{path.name}.partial")
         self._raw = self._partial.open("wb")
-        # compressing is a fifth of all work, and lets go of Python's lock
+        # compressing lets go of Python's lock; ISA-L does it in a quarter of zlib's time
         self._thread = ThreadPoolExecutor(1)
         self._compressing: Future[int] | None = None
-        self._file = gzip.GzipFile(filename="", fileobj=self._raw, mode="wb", compresslevel=1, mtime=0)
+        self._file = igzip.IGzipFile(filename="", fileobj=self._raw, mode="wb", compresslevel=1, mtime=0)
 
     def write(self, records: pa.Array) -> None:
         """Appends records, a binary array."""
