@@ -14,9 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from google.protobuf import text_format
 
 from pipeline.demo import generate
-from pipeline.recipe import RecipeError
+from pipeline.ingest.schema import schema_proto
+from pipeline.recipe import RecipeError, load
 from serving import versions
 
 ALL = {
@@ -39,6 +41,17 @@ GATES = """gates:
   - {task: like, metric: auc, lower: 0.55, max_drop: 0.1}
   - {task: purchase, metric: logloss, upper: 2}
 """
+# what the demo itself does without
+MORE = """history:
+  recent_items: {kind: last, by: user_id, of: item_id, n: 3, where: click == 1, delay: 1m}
+  item_rate: {kind: rate, by: item_id, of: click == 1, window: 3d}
+
+downsampling: {task: like, keep: 0.5, correction: logit}
+
+features:
+  recent_items: {kind: categorical}
+  item_rate: {kind: numeric}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +64,10 @@ def place(tmp_path_factory, root):
         shutil.rmtree(folder / "data" / log / "2024-03-13")
     text = (root / "data/demo/recipe.yaml").read_text()
     start, end = text.index("gates:\n"), text.index("evaluation:\n")
-    (folder / "recipe.yaml").write_text(text[:start] + GATES + text[end:])
-    shutil.copy(root / "data/demo/schema.pbtxt", folder)
+    text = text[:start] + GATES + text[end:]
+    (folder / "recipe.yaml").write_text(text.replace("features:\n", MORE))
+    schema = schema_proto(load(folder / "recipe.yaml"))
+    (folder / "schema.pbtxt").write_text(text_format.MessageToString(schema))
     return folder
 
 
@@ -121,6 +136,29 @@ def test_the_first_run_is_pushed(days):
     said = [g["sentence"] for g in first.metrics["gates"]]
     assert any("there is no serving model yet" in s for s in said)
     assert any("answered in a process without this project" in s for s in said)
+
+
+def test_what_earlier_rows_tell_is_published_for_an_online_store(days):
+    online = days["first"].folder.parents[1] / "online"
+    assert sorted(p.name for p in online.iterdir()) == ["item_id.parquet", "user_id.parquet"]
+    # of the newest ingestion
+    users = pq.read_table(online / "user_id.parquet")
+    assert len(users) > 30 and max(len(items) for items in users["recent_items"].to_pylist()) == 3
+    rates = pq.read_table(online / "item_id.parquet")["item_rate"].to_numpy()
+    assert ((rates >= 0) & (rates <= 1)).all() and rates.std() > 0
+
+
+def test_negatives_left_out_are_counted_and_corrected(days):
+    metrics = days["first"].metrics
+    dropped = metrics["rows"]["dropped_reasons"]
+    assert dropped["downsampled"] > 0.4 * metrics["rows"]["train"]
+    # sampled as they were, likes would be predicted about twice as often as they happen
+    assert 0.5 < metrics["tasks"]["like"]["metrics"]["calibration"] < 1.5
+
+
+def test_events_are_all_accounted_for(days):
+    rows = days["first"].metrics["rows"]
+    assert rows["events"]["purchase"]["matched"] > 50 and "events" in rows
 
 
 def test_metrics_json_has_what_was_promised(days):
@@ -284,6 +322,8 @@ def test_signatures_name_their_inputs_and_outputs(pushed):
             "age",
             "price",
             "duration_s",
+            "recent_items",
+            "item_rate",
         }
     )
     assert set(signatures["transform_features"].outputs) == {"ids", "numbers"}
