@@ -6,7 +6,7 @@ Nothing here imports `tfx.v1`: it imports google.cloud.aiplatform, a third of th
 import json
 
 from google.protobuf import text_format
-from tfx.components import ExampleValidator, StatisticsGen, Trainer
+from tfx.components import ExampleValidator, Trainer
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
@@ -19,6 +19,7 @@ from pipeline.components.gate import Gate
 from pipeline.components.ingestion import SPLITS, Ingest
 from pipeline.components.push import Push
 from pipeline.components.serving_check import ServingCheck
+from pipeline.components.statistics import StatisticsGen
 from pipeline.components.transform import Transform
 from pipeline.components.vocabularies import BuildVocabularies
 from pipeline.ingest.schema import schema_proto
@@ -41,7 +42,9 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     )
     examples = ingest.outputs["examples"]
 
-    statistics = StatisticsGen(examples=examples)
+    statistics = StatisticsGen(
+        examples=examples, columns=schema_proto(recipe), code=code("pipeline.components.statistics")
+    )
     schema = ImportSchemaGen(schema_file=_schema_file(plan))
     anomalies = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     data_gate = DataGate(anomalies=anomalies.outputs["anomalies"], code=code("pipeline.components.data_gate"))
@@ -136,6 +139,8 @@ def beam_arguments(plan: Plan) -> list[str]:
         "--runner=DirectRunner",
         f"--direct_running_mode={beam.mode}",
         f"--direct_num_workers={beam.workers}",
+        # workers run from this installation; without this TFX packs itself up for them, 2 s a step
+        "--sdk_container_image=none",
     ]
 
 

@@ -1,10 +1,13 @@
-"""TFX's Transform with one more input: the vocabularies that our preprocessing applies."""
+"""TFX's Transform with one more input, the vocabularies that our preprocessing applies; it reads and writes
+shard by shard."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx.components.transform import executor
 from tfx.dsl.components.base import base_beam_component, executor_spec
@@ -14,6 +17,48 @@ from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import TransformSpec
 
 from pipeline.components.artifacts import Vocabularies
+from pipeline.shards.replaced import replaced
+from pipeline.shards.tfxio import POSITION, ShardedExamples
+from pipeline.shards.write import WriteShards
+
+
+class _NoAnalyzerCache(beam.PTransform):
+    """What TFX's `_OptimizeRun` comes to without a cache, after it has traced the preprocessing function."""
+
+    def __init__(self, input_cache: str | None, output_cache: str | None, datasets: list, *others: Any):
+        super().__init__()
+        self._datasets = datasets
+
+    def expand(self, pipeline: beam.Pipeline) -> tuple[dict, None, int]:
+        _ = pipeline | beam.Create([None])  # without a step of its own Beam takes this for a primitive
+        return {d.dataset_key: d for d in self._datasets}, None, 0
+
+
+class _Processor(executor.TransformProcessor):
+    """Analyses training in one order, whatever the number of workers, and transforms all splits as one data
+    set, which loads the graph once, into one file a shard."""
+
+    _OptimizeRun = _NoAnalyzerCache
+
+    def _CreateTFXIO(self, dataset: Any, schema: schema_pb2.Schema) -> ShardedExamples:
+        return ShardedExamples.like(super()._CreateTFXIO(dataset, schema), in_order=True)
+
+    @staticmethod
+    def _GetTFXIOPassthroughKeys() -> set[str]:
+        return {POSITION}
+
+    def _RunBeamImpl(self, analyze: list, transform: list, *others: Any) -> Any:
+        self._written = [
+            f"{d.materialize_output_path}-{i:05d}.gz" for d in transform for i in range(len(d.tfxio.shards()))
+        ]
+        together = transform[0]
+        together.tfxio = ShardedExamples.like(
+            together.tfxio, file_pattern=[d.file_pattern for d in transform], positions=True
+        )
+        return super()._RunBeamImpl(analyze, [together], *others)
+
+    def _EncodeAndWrite(self, **given: Any) -> beam.PTransform:
+        return beam.ParDo(WriteShards(self._written))
 
 
 class _Executor(executor.Executor):
@@ -21,7 +66,8 @@ class _Executor(executor.Executor):
         vocabularies = input_dict["vocabularies"][0].uri
         config = json.loads(exec_properties["custom_config"]) | {"vocabularies": vocabularies}
         others = {k: v for k, v in input_dict.items() if k != "vocabularies"}
-        super().Do(others, output_dict, exec_properties | {"custom_config": json.dumps(config)})
+        with replaced(executor, "TransformProcessor", _Processor):
+            super().Do(others, output_dict, exec_properties | {"custom_config": json.dumps(config)})
         shutil.copy(
             Path(vocabularies, "layout.json"), Path(output_dict["transform_graph"][0].uri, "layout.json")
         )

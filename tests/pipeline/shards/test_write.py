@@ -1,0 +1,61 @@
+"""Record batches to one file a shard."""
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.shards.tfxio import POSITION, SHARD_BITS
+from pipeline.shards.write import WriteShards
+
+
+def batch(shard: int, first: int, rows: int) -> tuple[pa.RecordBatch, dict]:
+    """`one` is 10 × shard + row; `two` has two floats a row."""
+    numbers = np.arange(first, first + rows)
+    lists = pa.LargeListArray.from_arrays
+    each = np.arange(rows + 1)
+    return pa.RecordBatch.from_arrays(
+        [
+            lists(each, pa.array(numbers + 10 * shard)),
+            lists(each * 2, pa.array(np.repeat(numbers, 2), pa.float32())),
+            lists(each, pa.array(numbers + (shard << SHARD_BITS))),
+        ],
+        ["one", "two", POSITION],
+    ), {}
+
+
+def write(batches: list, paths: list[str]) -> None:
+    options = PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
+    with beam.Pipeline(options=options) as pipeline:
+        _ = pipeline | beam.Create([batches]) | beam.FlatMap(lambda b: b) | beam.ParDo(WriteShards(paths))
+
+
+def test_a_file_for_each_shard_in_order(tmp_path):
+    paths = [str(tmp_path / "new" / f"{i}.gz") for i in range(3)]
+    write([batch(2, 0, 2), batch(0, 0, 3), batch(0, 3, 1)], paths)
+    assert [p.name for p in sorted((tmp_path / "new").iterdir())] == ["0.gz", "2.gz"]
+    spec = {"one": tf.io.FixedLenFeature([], tf.int64), "two": tf.io.FixedLenFeature([2], tf.float32)}
+    found = [
+        tf.io.parse_example(list(tf.data.TFRecordDataset(paths[i], "GZIP").as_numpy_iterator()), spec)
+        for i in (0, 2)
+    ]
+    assert [f["one"].numpy().tolist() for f in found] == [[0, 1, 2, 3], [20, 21]]
+    assert found[0]["two"].numpy().tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
+
+
+def test_bytes_do_not_depend_on_the_batches(tmp_path):
+    write([batch(0, 0, 5)], [str(tmp_path / "whole.gz")])
+    write([batch(0, 0, 2), batch(0, 2, 3)], [str(tmp_path / "cut.gz")])
+
+    def records(name: str) -> list[bytes]:
+        return list(tf.data.TFRecordDataset(str(tmp_path / name), "GZIP").as_numpy_iterator())
+
+    assert records("whole.gz") == records("cut.gz")
+
+
+def test_rows_out_of_order(tmp_path):
+    with pytest.raises(RuntimeError, match="row 3 of shard 0 came where row 2 of shard 0 was due"):
+        write([batch(0, 0, 2), batch(0, 3, 1)], [str(tmp_path / "0.gz")])
+    assert not (tmp_path / "0.gz").exists()
