@@ -1,12 +1,15 @@
-"""Work of C++ beside that of Python: parsing and compressing let go of Python's lock."""
+"""Work of C++ beside that of Python: parsing, encoding and compressing let go of Python's lock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
+THREADS = 2
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
@@ -18,3 +21,15 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
         while (item := following.result()) is not nothing:
             following = thread.submit(next, iterator, nothing)
             yield item
+
+
+def mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The function's results in order; those of the next `THREADS` items are made while one is used."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(THREADS) as threads:
+        for item in items:
+            waiting.append(threads.submit(function, item))
+            if len(waiting) > THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.ingest.ahead import ahead
+from pipeline.ingest.ahead import mapped
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.downsampling import Downsampler
 from pipeline.ingest.examples import encode_examples
@@ -18,7 +18,7 @@ from pipeline.ingest.read_stage import SPLIT
 from pipeline.ingest.splits import SPLITS
 from pipeline.ingest.tfrecords import TFRecordWriter
 
-ENCODE_ROWS = 8192
+ENCODE_ROWS = 1 << 14
 
 
 class Finish:
@@ -68,7 +68,7 @@ class Finish:
             known = int(table[f"{task}/mask"].to_numpy().sum(dtype=np.float64))
             counts.known[task] = {split: known} | counts.known.get(task, {})
         batches = table.select(self._names).to_batches(max_chunksize=ENCODE_ROWS)
-        for records in ahead(encode_examples(dict(zip(self._names, b.columns))) for b in batches):
+        for records in mapped(lambda b: encode_examples(dict(zip(self._names, b.columns))), batches):
             writer.write(records)
 
 
