@@ -12,17 +12,7 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders import example_coder
 
-_TYPES = {
-    "int": schema_pb2.INT,
-    "time": schema_pb2.INT,
-    "date": schema_pb2.INT,
-    "list[int]": schema_pb2.INT,
-    "float": schema_pb2.FLOAT,
-    "vector": schema_pb2.FLOAT,
-    "string": schema_pb2.BYTES,
-    "list[string]": schema_pb2.BYTES,
-}
-
+from pipeline.feature_types import FEATURE_TYPES
 
 _THREADS = 2
 _DTYPES = {pa.int64(): tf.int64, pa.float32(): tf.float32, pa.large_binary(): tf.string}
@@ -123,7 +113,7 @@ def decoder(columns: dict[str, str]) -> example_coder.ExamplesToRecordBatchDecod
     """Decodes serialized examples to record batches of these columns (name → a recipe's column type),
     each a list array with no value where it is missing."""
     schema = schema_pb2.Schema(
-        feature=[schema_pb2.Feature(name=n, type=_TYPES[t]) for n, t in columns.items()]
+        feature=[schema_pb2.Feature(name=n, type=FEATURE_TYPES[t]) for n, t in columns.items()]
     )
     return example_coder.ExamplesToRecordBatchDecoder(schema.SerializeToString())
 

@@ -6,20 +6,10 @@ import math
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from pipeline.feature_types import FEATURE_TYPES
 from pipeline.ingest.plan import ROW_ID
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Column
-
-_TYPES = {
-    "int": schema_pb2.INT,
-    "time": schema_pb2.INT,
-    "date": schema_pb2.INT,
-    "list[int]": schema_pb2.INT,
-    "float": schema_pb2.FLOAT,
-    "vector": schema_pb2.FLOAT,
-    "string": schema_pb2.BYTES,
-    "list[string]": schema_pb2.BYTES,
-}
 
 
 def schema_proto(recipe: Recipe) -> schema_pb2.Schema:
@@ -33,7 +23,7 @@ def schema_proto(recipe: Recipe) -> schema_pb2.Schema:
     schema = schema_pb2.Schema()
     dimensions = {f.column or name: f.dimension for name, f in recipe.features.items() if f.kind == "vector"}
     for name, column in recipe.example_columns.items():
-        feature = schema.feature.add(name=name, type=_TYPES[column.type])
+        feature = schema.feature.add(name=name, type=FEATURE_TYPES[column.type])
         if column.required:
             feature.presence.min_fraction = 1.0
             feature.presence.min_count = 1
