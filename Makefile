@@ -43,8 +43,9 @@ run: setup
 	@$(BIN)/mtl predict --model output/demo/serving --input output/demo/request.jsonl
 	@echo; echo "next: open output/demo/latest/report/index.html; then README.md, 'Your own data'"
 
+# two processes, a test file in one of them: whole runs in one, everything else beside them
 test: setup
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 	@echo "next: make run"
 
 test-slow: setup
