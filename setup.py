@@ -41,7 +41,7 @@ setup(
     install_requires=REQUIRES,
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22 ; sys_platform == 'linux'"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scikit-learn>=1.5"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scikit-learn>=1.5", "jax>=0.6"],
     },
     entry_points={"console_scripts": ["mtl=pipeline.cli:main"]},
 )
