@@ -101,7 +101,7 @@ class MultiTaskModel(keras.Model):
             self.tasks, tower_units, tower_dropout, seed=derive_seed(seed, "towers"), name="towers"
         )
         self.weighting = weighting or Equal()
-        architecture.bind(names, derive_seed(seed, "architecture"))
+        architecture.bind(self.tasks, derive_seed(seed, "architecture"))
         self.weighting.bind(self.tasks)
         self.step_log = StepLog(names, name="step_log")
         # every shape is known from the layout, so that weights exist before the first batch

@@ -24,12 +24,20 @@ class HardSharing(Architecture):
         check_bounds(self)
 
     def build(self, input_shape):
-        self.bottom = Experts(1, self.units, self.dropout, seed=self.seed, name="bottom")
+        self.bottom = Experts(
+            1, self.units, self.dropout, seed=self.seed, name="bottom", dtype=self.dtype_policy
+        )
         self.bottom.build(input_shape)
         self.built = True
 
-    def forward(self, x, training=None):
-        return ops.repeat(self.bottom(x, training=training), len(self.tasks), axis=1), {}
+    def share(self, x, training=None):
+        return self.bottom(x, training=training)[:, 0], None
+
+    def separate(self, z, rest, training=None):
+        return ops.repeat(ops.expand_dims(z, 1), len(self.tasks), axis=1), {}
+
+    def shared_variables(self) -> list:
+        return self.bottom.trainable_variables
 
     def get_config(self) -> dict:
         return {**super().get_config(), "units": self.units, "dropout": self.dropout}

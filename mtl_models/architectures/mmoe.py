@@ -31,20 +31,37 @@ class MMoE(Architecture):
 
     def build(self, input_shape):
         self.expert_stack = Experts(
-            self.experts, self.units, self.dropout, seed=derive_seed(self.seed, "experts"), name="experts"
+            self.experts,
+            self.units,
+            self.dropout,
+            seed=derive_seed(self.seed, "experts"),
+            name="experts",
+            dtype=self.dtype_policy,
         )
-        self.gates = Gates(len(self.tasks), self.experts, seed=derive_seed(self.seed, "gates"), name="gates")
+        self.gates = Gates(
+            len(self.tasks),
+            self.experts,
+            seed=derive_seed(self.seed, "gates"),
+            name="gates",
+            dtype=self.dtype_policy,
+        )
         self.expert_stack.build(input_shape)
         self.gates.build(input_shape)
         self.built = True
 
-    def forward(self, x, training=None):
-        weights = self.gates(x)
-        outputs = ops.einsum("bge,beu->bgu", weights, self.expert_stack(x, training=training))
-        return outputs, {task: weights[:, i] for i, task in enumerate(self.tasks)}
+    def share(self, x, training=None):
+        return self.expert_stack(x, training=training), self.gates(x)
+
+    def separate(self, z, rest, training=None):
+        return ops.einsum("bte,beu->btu", rest, z), {
+            name: rest[:, i] for i, name in enumerate(self.task_names)
+        }
+
+    def shared_variables(self) -> list:
+        return self.expert_stack.trainable_variables
 
     def gate_experts(self) -> dict[str, list[str]]:
-        return {task: [f"expert_{i}" for i in range(self.experts)] for task in self.tasks}
+        return {task: [f"expert_{i}" for i in range(self.experts)] for task in self.task_names}
 
     def get_config(self) -> dict:
         return {**super().get_config(), "experts": self.experts, "units": self.units, "dropout": self.dropout}

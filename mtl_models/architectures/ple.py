@@ -62,66 +62,107 @@ class PLE(Architecture):
         check_bounds(self)
 
     def build(self, input_shape):
-        tasks, own = len(self.tasks), self.task_experts
-        # the task's own experts in the tasks' order, then the shared ones
-        self.owners = [task for task in range(tasks) for _ in range(own)] + [tasks] * self.shared_experts
-        self.visible = [
-            [i for i, owner in enumerate(self.owners) if owner in (task, tasks)] for task in range(tasks)
-        ]
-        every_expert = list(range(len(self.owners)))
-        self.expert_stacks, self.gates = [], []
+        tasks, own, shared = len(self.tasks), self.task_experts, self.shared_experts
+        # experts of the tasks' own, in the tasks' order, are one stack and the shared ones another, so
+        # that no variable holds both what every task trains and what one task trains
+        self.own_stacks, self.shared_stacks, self.gates, self.shared_gates = [], [], [], []
         width = input_shape[-1]
         for level in range(self.levels):
-            last = level == self.levels - 1
-            experts = Experts(
-                len(self.owners),
-                self.units,
-                self.dropout,
-                seed=derive_seed(self.seed, level, "experts"),
-                name=f"experts_{level + 1}",
-            )
-            gates = Gates(
-                tasks if last else tasks + 1,
-                len(self.owners),
-                visible=self.visible if last else [*self.visible, every_expert],
-                seed=derive_seed(self.seed, level, "gates"),
-                name=f"gates_{level + 1}",
-            )
-            experts.build((None, width) if level == 0 else (None, len(self.owners), width))
-            gates.build((None, width))
-            self.expert_stacks.append(experts)
-            self.gates.append(gates)
+            one, per_task = (None, width), (None, width) if level == 0 else (None, tasks, width)
+            if own:
+                self.own_stacks.append(self._experts(level, "own", tasks * own, per_task))
+            if shared:
+                self.shared_stacks.append(self._experts(level, "shared", shared, one))
+            self.gates.append(self._gates(level, "gates", tasks, own + shared, per_task))
+            if level < self.levels - 1:
+                self.shared_gates.append(self._gates(level, "shared_gate", 1, tasks * own + shared, one))
             width = self.units[-1] if self.units else width
         self.built = True
 
-    def forward(self, x, training=None):
-        uses = {}
-        for level, (experts, gates) in enumerate(zip(self.expert_stacks, self.gates)):
-            # x: [B, D] at the first level, then [B, tasks + 1, d] with the shared mixture last
-            expert_inputs = x if level == 0 else ops.take(x, self.owners, axis=1)
-            gate_inputs = x if level == 0 else x[:, : gates.gates]
-            weights = gates(gate_inputs)
-            for gate, name in enumerate(self._gate_names(level)):
-                uses[name] = (
-                    ops.take(weights[:, gate], self.visible[gate], axis=1)
-                    if gate < len(self.tasks)
-                    else weights[:, gate]
-                )
-            x = ops.einsum("bge,beu->bgu", weights, experts(expert_inputs, training=training))
-        return x, uses
+    def _experts(self, level: int, role: str, experts: int, input_shape) -> Experts:
+        layer = Experts(
+            experts,
+            self.units,
+            self.dropout,
+            seed=derive_seed(self.seed, level, role),
+            name=f"{role}_{level + 1}",
+            dtype=self.dtype_policy,
+        )
+        layer.build(input_shape)
+        return layer
 
-    def _gate_names(self, level: int) -> list[str]:
-        shared = [] if level == self.levels - 1 else ["shared"]
-        return [f"level_{level + 1}/{name}" for name in [*self.tasks, *shared]]
+    def _gates(self, level: int, role: str, gates: int, experts: int, input_shape) -> Gates:
+        layer = Gates(
+            gates,
+            experts,
+            seed=derive_seed(self.seed, level, role),
+            name=f"{role}_{level + 1}",
+            dtype=self.dtype_policy,
+        )
+        layer.build(input_shape)
+        return layer
+
+    def share(self, x, training=None):
+        if not self.shared_experts:
+            return x, None
+        per_task, common, uses = x, x, {}
+        for level in range(self.levels):
+            own = self.own_stacks[level](per_task, training=training) if self.task_experts else None
+            shared = self.shared_stacks[level](common, training=training)
+            weights = self.gates[level](per_task)
+            uses |= self._by_name(level, weights)
+            if level < self.levels - 1:
+                every = shared if own is None else ops.concatenate([own, shared], axis=1)
+                common_weights = self.shared_gates[level](common)
+                uses[f"level_{level + 1}/shared"] = common_weights[:, 0]
+                per_task = self._mix(weights, own, shared)
+                common = ops.einsum("bge,beu->bgu", common_weights, every)[:, 0]
+        return shared, (own, weights, uses)
+
+    def separate(self, z, rest, training=None):
+        if not self.shared_experts:
+            weights = self.gates[0](z)
+            own = self.own_stacks[0](z, training=training)
+            return self._mix(weights, own, None), self._by_name(0, weights)
+        own, weights, uses = rest
+        return self._mix(weights, own, z), uses
+
+    def _mix(self, weights, own, shared):
+        """Each task's mixture [B, T, d] of its own experts' outputs and the shared ones'."""
+        mixed = 0.0
+        if own is not None:
+            by_task = ops.reshape(own, (-1, len(self.tasks), self.task_experts, own.shape[-1]))
+            mixed += ops.einsum("bte,bteu->btu", weights[:, :, : self.task_experts], by_task)
+        if shared is not None:
+            mixed += ops.einsum("bte,beu->btu", weights[:, :, self.task_experts :], shared)
+        return mixed
+
+    def _by_name(self, level: int, weights) -> dict:
+        return {f"level_{level + 1}/{name}": weights[:, i] for i, name in enumerate(self.task_names)}
+
+    def shared_variables(self) -> list:
+        """All experts and shared gates below the last level, and the shared experts of the last.
+
+        What a task's gate mixes reaches the others through the next level's shared gate, so two levels
+        above it are needed.
+        """
+        below = [
+            *self.own_stacks[: self.levels - 1],
+            *self.gates[: max(self.levels - 2, 0)],
+            *self.shared_gates,
+        ]
+        return [v for layer in [*below, *self.shared_stacks] for v in layer.trainable_variables]
 
     def gate_experts(self) -> dict[str, list[str]]:
         shared = [f"shared_{i}" for i in range(self.shared_experts)]
-        own = {task: [f"{task}_{i}" for i in range(self.task_experts)] for task in self.tasks}
-        every_expert = [name for names in own.values() for name in names] + shared
-        by_gate = [*(own[task] + shared for task in self.tasks), every_expert]
-        return {
-            gate: by_gate[i] for level in range(self.levels) for i, gate in enumerate(self._gate_names(level))
-        }
+        own = {name: [f"{name}_{i}" for i in range(self.task_experts)] for name in self.task_names}
+        every_expert = [expert for experts in own.values() for expert in experts] + shared
+        names = {}
+        for level in range(1, self.levels + 1):
+            names |= {f"level_{level}/{name}": own[name] + shared for name in self.task_names}
+            if level < self.levels:
+                names[f"level_{level}/shared"] = every_expert
+        return names
 
     def get_config(self) -> dict:
         return {

@@ -17,8 +17,12 @@ class Experts(keras.layers.Layer):
         dropout: share of a layer's outputs that training sets to 0.
         seed: of kernels and dropout.
 
-    Input: [B, D], the same for every expert, or [B, E, D], one for each.
+    Input: [B, D], the same for every expert, or [B, G, D] where G divides E: the first E / G experts read
+    the first of these, and so on; one for each expert where G is E.
     Output: [B, E, units[-1]].
+
+    Raises:
+        ValueError: if the number of inputs does not divide the number of experts.
     """
 
     def __init__(self, experts: int, units: tuple[int, ...], dropout: float = 0.0, seed: int = 0, **kwargs):
@@ -33,7 +37,7 @@ class Experts(keras.layers.Layer):
         ]
 
     def build(self, input_shape):
-        if len(input_shape) == 3 and input_shape[1] != self.experts:
+        if len(input_shape) == 3 and self.experts % input_shape[1]:
             raise ValueError(
                 f"Experts: input {input_shape} has {input_shape[1]} inputs for {self.experts} experts"
             )
@@ -52,12 +56,22 @@ class Experts(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=None):
-        if not self.units and len(x.shape) == 2:
-            return ops.repeat(ops.expand_dims(x, 1), self.experts, axis=1)
+        if not self.units:
+            x = ops.expand_dims(x, 1) if len(x.shape) == 2 else x
+            return ops.repeat(x, self.experts // x.shape[1], axis=1)
         for kernel, bias, dropout in zip(self.kernels, self.biases, self.dropouts):
-            form = "bd,edu->beu" if len(x.shape) == 2 else "bed,edu->beu"
-            x = dropout(ops.relu(ops.einsum(form, x, kernel) + bias), training=training)
+            x = dropout(ops.relu(self._product(x, kernel) + bias), training=training)
         return x
+
+    def _product(self, x, kernel):
+        if len(x.shape) == 2:
+            return ops.einsum("bd,edu->beu", x, kernel)
+        groups = x.shape[1]
+        if groups == self.experts:
+            return ops.einsum("bed,edu->beu", x, kernel)
+        kernel = ops.reshape(kernel, (groups, self.experts // groups, *kernel.shape[1:]))
+        product = ops.einsum("bgd,gedu->bgeu", x, kernel)
+        return ops.reshape(product, (-1, self.experts, kernel.shape[-1]))
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.experts, self.units[-1] if self.units else input_shape[-1])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mtl_models import PLE, HardSharing, MMoE
+from mtl_models import PLE, HardSharing, MMoE, Task
 
 X = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
 
@@ -16,7 +16,7 @@ def softmax(z):
 
 
 def built(architecture, tasks=("a", "b"), seed=3):
-    architecture.bind(tasks, seed)
+    architecture.bind([Task(name, "binary") for name in tasks], seed)
     architecture.build((None, 5))
     return architecture
 
@@ -53,7 +53,7 @@ def test_mmoe_with_one_expert_is_hard_sharing():
 
 def test_ple_of_one_level_without_task_experts_is_mmoe():
     ple, mmoe = built(PLE(levels=1, task_experts=0, shared_experts=3, units=(4,))), built(MMoE(3, (4,)))
-    mmoe.expert_stack.kernels[0].assign(ple.expert_stacks[0].kernels[0])
+    mmoe.expert_stack.kernels[0].assign(ple.shared_stacks[0].kernels[0])
     mmoe.gates.kernel.assign(ple.gates[0].kernel)
     np.testing.assert_allclose(ple(X), mmoe(X), rtol=1e-5, atol=1e-6)
 
@@ -66,11 +66,15 @@ def test_ple_of_two_levels_by_hand(x):
     sees = {"a": [0, 1, 4], "b": [2, 3, 4], "shared": [0, 1, 2, 3, 4]}
     owner = ["a", "a", "b", "b", "shared"]
     for level in range(2):
-        kernel, gate_kernel = layer.expert_stacks[level].kernels[0].numpy(), layer.gates[level].kernel.numpy()
+        stacks = [layer.own_stacks[level], layer.shared_stacks[level]]
+        kernel = np.concatenate([stack.kernels[0].numpy() for stack in stacks])
+        gate_kernels = list(layer.gates[level].kernel.numpy())
+        if level == 0:
+            gate_kernels.append(layer.shared_gates[level].kernel.numpy()[0])
         experts = [relu(inputs[owner[e]] @ kernel[e]) for e in range(5)]
         mixed = {}
         for g, name in enumerate(["a", "b", "shared"][: 2 if level else 3]):
-            weights = softmax((inputs[name] @ gate_kernel[g])[:, sees[name]])
+            weights = softmax(inputs[name] @ gate_kernels[g])
             mixed[name] = sum(weights[:, [i]] * experts[e] for i, e in enumerate(sees[name]))
         inputs = mixed
     outputs = np.asarray(layer(x))
@@ -98,12 +102,12 @@ def test_every_gate_names_the_experts_it_weighs(architecture):
 def test_a_task_gradient_does_not_reach_another_tasks_experts():
     tf = pytest.importorskip("tensorflow")
     layer = built(PLE(levels=1, task_experts=1, shared_experts=1, units=(4,)))
-    kernel = layer.expert_stacks[0].kernels[0]
+    own, shared = layer.own_stacks[0].kernels[0], layer.shared_stacks[0].kernels[0]
     with tf.GradientTape() as tape:
         value = tf.reduce_sum(layer(X)[:, 0])
-    gradient = tape.gradient(value, kernel.value).numpy()
-    assert np.abs(gradient[0]).sum() > 0 and np.abs(gradient[2]).sum() > 0
-    assert (gradient[1] == 0).all()
+    of_own, of_shared = (g.numpy() for g in tape.gradient(value, [own.value, shared.value]))
+    assert np.abs(of_own[0]).sum() > 0 and np.abs(of_shared[0]).sum() > 0
+    assert (of_own[1] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_ple_refuses_what_it_cannot_be(settings, words):
 def test_a_layer_serves_one_model():
     layer = built(MMoE())
     with pytest.raises(ValueError, match="already part of a model"):
-        layer.bind(["a"], 0)
+        layer.bind([Task("a", "binary")], 0)
 
 
 @pytest.mark.parametrize(
