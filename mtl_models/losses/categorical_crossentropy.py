@@ -1,0 +1,18 @@
+from keras import ops
+
+
+def categorical_crossentropy(target, output):
+    """`-log softmax(output)[y]`, [B], in nats.
+
+    Args:
+        target: [B], the class's number, 0 to K - 1.
+        output: [B, K], logits; any size.
+
+    Example:
+        >>> import numpy as np
+        >>> loss = categorical_crossentropy(np.array([2]), np.zeros((1, 4), "float32"))
+        >>> round(float(loss[0]), 4)
+        1.3863
+    """
+    chosen = ops.one_hot(ops.cast(target, "int32"), output.shape[-1], dtype=output.dtype)
+    return -ops.sum(chosen * ops.log_softmax(output, axis=-1), axis=-1)
