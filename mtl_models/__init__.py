@@ -37,7 +37,7 @@ _HOMES = {
     "Task": "tasks",
     "Towers": "towers",
     "EpochRecorder": "training.epoch_recorder",
-    "duration_quantiles": "duration_quantiles",
+    "duration_quantiles": "training.duration_quantiles",
     "smear": "training.smearing",
     "array_batches": "training.array_batches",
     "Equal": "weighting.equal",

@@ -121,7 +121,8 @@ class Task:
             self._refuse(f"loss_weight {self.loss_weight} must be finite and >= 0")
         if self.kind == "binary" and self.offset is not None and not 0 < self.offset < 1:
             self._refuse(
-                f"offset {self.offset} is the base rate of a binary task and must lie strictly between 0 and 1"
+                f"offset {self.offset} is the base rate of a binary task and must lie strictly between "
+                "0 and 1"
             )
         if self.negatives_kept is not None and not 0 < self.negatives_kept <= 1:
             self._refuse(f"negatives_kept {self.negatives_kept} is a share: above 0, at most 1")
@@ -156,8 +157,8 @@ class Task:
         levels = {len(table) for table in tables}
         if len(tables) != len(edges) + 2 or len(levels) != 1 or min(levels) < 2:
             self._refuse(
-                f"{len(edges)} duration_edges part {len(edges) + 1} groups, and watch_quantiles must have a row "
-                f"of at least 2 levels for each and for rows without a duration; it has rows of "
+                f"{len(edges)} duration_edges part {len(edges) + 1} groups, and watch_quantiles must have a "
+                "row of at least 2 levels for each and for rows without a duration; it has rows of "
                 f"{[len(table) for table in tables]}"
             )
         if not all(a <= b for row in (edges, *tables) for a, b in zip(row, row[1:])):

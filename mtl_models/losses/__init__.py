@@ -1,7 +1,7 @@
 """Losses by name: functions of target [B] and output [B] (or [B, units]) that return one loss a row, [B].
 
-What a loss needs beside these it names in two attributes and is given by keyword (`mtl_models.kinds.row_losses`):
-`settings`, fields of `Task`; and `side`, inputs of the batch: `request`, `duration` or the rows' `weight`, [B].
+What a loss needs beside these it names in two attributes, and `mtl_models.kinds.row_losses` gives it by
+keyword: `settings`, fields of `Task`; and `side`, inputs of the batch: `request` or the rows' `weight`, [B].
 """
 
 from mtl_models.losses.binary_crossentropy import binary_crossentropy
