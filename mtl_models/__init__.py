@@ -7,10 +7,21 @@ TensorFlow.
 import importlib
 
 _HOMES = {
+    "AITM": "architectures.aitm",
     "Architecture": "architectures._base",
+    "CGC": "architectures.cgc",
+    "CrossStitch": "architectures.cross_stitch",
+    "ESCM2": "architectures.escm2",
+    "ESMM": "architectures.esmm",
     "HardSharing": "architectures.hard_sharing",
     "MMoE": "architectures.mmoe",
+    "MTAN": "architectures.mtan",
     "PLE": "architectures.ple",
+    "SingleTask": "architectures.single_task",
+    "SoftSharing": "architectures.soft_sharing",
+    "CrossStitchUnit": "layers.cross_stitch_unit",
+    "InformationTransfer": "layers.information_transfer",
+    "TaskAttention": "layers.task_attention",
     "CategoricalSlots": "inputs.layout",
     "FeatureInputs": "inputs.feature_inputs",
     "Layout": "inputs.layout",

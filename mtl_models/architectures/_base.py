@@ -27,6 +27,25 @@ class Architecture(keras.layers.Layer):
     The constructor of a subclass takes only what a recipe sets: annotated keyword arguments with literal
     defaults, described in its `Args:` section; `units` is what each output's width comes from. Which tasks
     there are, and the seed, come from the model through `bind`, before the layer is built.
+
+    Input: [B, D]. Output: [B, T, d].
+
+    Raises:
+        NotImplementedError: where a subclass does not define `separate`.
+
+    Example:
+        >>> import numpy as np
+        >>> from keras import ops
+        >>> from mtl_models import Architecture, Task
+        >>> class InputsAlone(Architecture):
+        ...     units = ()
+        ...
+        ...     def separate(self, z, rest, training=None):
+        ...         return ops.repeat(z[:, None], len(self.tasks), axis=1), {}
+        >>> layer = InputsAlone()
+        >>> layer.bind([Task("click", "binary"), Task("like", "binary")], seed=0)
+        >>> tuple(layer(np.ones((3, 5), "float32")).shape)
+        (3, 2, 5)
     """
 
     def __init__(self, **kwargs):

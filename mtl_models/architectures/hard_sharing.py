@@ -10,9 +10,26 @@ from mtl_models.layers.experts import Experts
 class HardSharing(Architecture):
     """One perceptron that every task shares (Caruana 1997), also called shared bottom.
 
+    Every task receives the same `f(x)`; towers alone tell tasks apart. Use it for closely related tasks, for
+    the least latency, and as the baseline that other architectures have to beat.
+
     Args:
         units: width of each shared layer.
         dropout: share of each layer's outputs that training sets to 0.
+
+    Input: [B, D]. Output: [B, T, units[-1]].
+
+    Raises:
+        ValueError: if a setting is out of its bounds.
+
+    Example:
+        >>> import numpy as np
+        >>> from mtl_models import HardSharing, Task
+        >>> layer = HardSharing(units=(16, 8))
+        >>> layer.bind([Task("click", "binary"), Task("like", "binary")], seed=0)
+        >>> layer.build((None, 5))
+        >>> tuple(layer(np.ones((3, 5), "float32")).shape)
+        (3, 2, 8)
     """
 
     BOUNDS = {"units": (1, 100_000), "dropout": (0.0, 0.99)}

@@ -12,12 +12,28 @@ from mtl_models.seeds import derive_seed
 class MMoE(Architecture):
     """Multi-gate mixture of experts (Ma et al. 2018): shared experts, one softmax gate a task.
 
-    Task `k` receives `Σ_i g_k(x)_i f_i(x)` (eq. 6).
+    Task `k` receives `Σ_i g_k(x)_i f_i(x)` (eq. 6) with the gate `g_k(x) = softmax(W_k x)` (eq. 7). With one
+    expert it is `HardSharing`. Use it where tasks are related but not alike; watch the gates for experts
+    that no task uses.
 
     Args:
         experts: how many experts.
         units: width of each layer of an expert.
         dropout: share of each layer's outputs that training sets to 0.
+
+    Input: [B, D]. Output: [B, T, units[-1]]. A gate has its task's name.
+
+    Raises:
+        ValueError: if a setting is out of its bounds.
+
+    Example:
+        >>> import numpy as np
+        >>> from mtl_models import MMoE, Task
+        >>> layer = MMoE(experts=4, units=(8,))
+        >>> layer.bind([Task("click", "binary"), Task("like", "binary")], seed=0)
+        >>> layer.build((None, 5))
+        >>> tuple(layer(np.ones((3, 5), "float32")).shape)
+        (3, 2, 8)
     """
 
     BOUNDS = {"experts": (1, 1024), "units": (1, 100_000), "dropout": (0.0, 0.99)}

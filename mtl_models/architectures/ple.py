@@ -14,7 +14,8 @@ class PLE(Architecture):
 
     At each level a task's gate mixes its own experts with the shared ones (eq. 1-4); below the last level
     a shared gate mixes all of them (eq. 7), and the mixtures are the next level's inputs. One level is
-    the paper's CGC.
+    the paper's CGC; one level without own experts is `MMoE`. Use it where tasks conflict: what is a task's
+    own cannot be pulled by another. What the tasks share is the shared experts' outputs of the last level.
 
     Args:
         levels: how many levels of experts.
@@ -23,10 +24,21 @@ class PLE(Architecture):
         units: width of each layer of an expert.
         dropout: share of each layer's outputs that training sets to 0.
 
-    Gates are named `level_<n>/<task>` and `level_<n>/shared`.
+    Input: [B, D]. Output: [B, T, units[-1]]. Gates are named `level_<n>/<task>` and `level_<n>/shared`.
 
     Raises:
-        ValueError: if there would be no level or no expert.
+        ValueError: if there would be no level or no expert, or a setting is out of its bounds.
+
+    Example:
+        >>> import numpy as np
+        >>> from mtl_models import PLE, Task
+        >>> layer = PLE(levels=2, task_experts=1, shared_experts=2, units=(8,))
+        >>> layer.bind([Task("click", "binary"), Task("like", "binary")], seed=0)
+        >>> layer.build((None, 5))
+        >>> tuple(layer(np.ones((3, 5), "float32")).shape)
+        (3, 2, 8)
+        >>> layer.gate_experts()["level_2/like"]
+        ['like_0', 'shared_0', 'shared_1']
     """
 
     BOUNDS = {

@@ -23,6 +23,12 @@ class Experts(keras.layers.Layer):
 
     Raises:
         ValueError: if the number of inputs does not divide the number of experts.
+
+    Example:
+        >>> import numpy as np
+        >>> from mtl_models import Experts
+        >>> tuple(Experts(experts=4, units=(8, 2))(np.ones((3, 5), "float32")).shape)
+        (3, 4, 2)
     """
 
     def __init__(self, experts: int, units: tuple[int, ...], dropout: float = 0.0, seed: int = 0, **kwargs):

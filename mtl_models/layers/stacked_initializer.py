@@ -14,6 +14,13 @@ class StackedInitializer(keras.initializers.Initializer):
     Args:
         method: "glorot_uniform" (Glorot & Bengio 2010) or "he_normal" (He et al. 2015).
         seed: member `i` draws with a seed derived from this and `i`.
+
+    Example:
+        >>> import numpy as np
+        >>> from mtl_models.layers.stacked_initializer import StackedInitializer
+        >>> kernels = np.asarray(StackedInitializer("he_normal", seed=0)((2, 300, 10)))
+        >>> bool(np.allclose(kernels.std((1, 2)), np.sqrt(2 / 300), rtol=0.1))
+        True
     """
 
     def __init__(self, method: str, seed: int):
