@@ -117,7 +117,7 @@ def _tables(task: Task, side: Mapping | None):
     duration = ops.reshape(ops.cast(needed(side, "duration", task), "float32"), (-1, 1))
     edges = ops.convert_to_tensor([task.duration_edges], "float32")
     known = ops.logical_not(ops.isnan(duration[:, 0]))
-    group = ops.sum(ops.cast(duration >= edges, "int32"), axis=-1)
+    group = ops.sum(ops.cast(duration > edges, "int32"), axis=-1)
     group = ops.where(known, group, len(task.duration_edges) + 1)
     return ops.take(ops.convert_to_tensor(task.watch_quantiles, "float32"), group, axis=0)
 

@@ -8,7 +8,7 @@ def duration_quantiles(
 
     Zhan et al., "Deconfounding duration bias in watch-time prediction for video recommendation" (KDD 2022),
     section 4.2: durations are cut at their own quantiles into `groups` of equal weight (fewer where durations
-    repeat too often to be cut), and in each group the watch times at `levels` evenly spaced levels from 0 to
+    repeat too often to be cut; an edge belongs to the group below), and in each group the watch times at `levels` evenly spaced levels from 0 to
     1 are kept. One more row of the table holds the quantiles of all rows, for rows without a duration.
     Quantiles are those of `numpy.quantile(method="inverted_cdf")`: values that occur.
 
@@ -28,7 +28,7 @@ def duration_quantiles(
     Example:
         >>> found = duration_quantiles([10, 10, 60, 60], [1, 9, 5, 50], groups=2, levels=2)
         >>> found["duration_edges"], found["watch_quantiles"]
-        ((60.0,), ((1.0, 9.0), (5.0, 50.0), (1.0, 50.0)))
+        ((10.0,), ((1.0, 9.0), (5.0, 50.0), (1.0, 50.0)))
     """
     # as the model reads them
     durations, watch_times = (np.asarray(v, np.float32).reshape(-1) for v in (durations, watch_times))
@@ -42,8 +42,8 @@ def duration_quantiles(
     if known.any():
         cuts = np.arange(1, groups) / groups
         edges = np.unique(_quantile(durations[known], cuts, weights[known]))
-        edges = edges[edges > durations[known].min()]  # else no row is below the first
-    at = np.searchsorted(edges, durations, side="right")
+        edges = edges[edges < durations[known].max()]  # else no row is above the last
+    at = np.searchsorted(edges, durations)
     at[~known] = len(edges) + 1
     spaced = np.linspace(0.0, 1.0, levels)
     everyone = np.ones(len(at), bool)
