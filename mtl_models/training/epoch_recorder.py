@@ -4,8 +4,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from mtl_models.training import metrics
-from mtl_models.training.objective import Objective
+from mtl_models.training.objective import Objective, measure
 
 
 class EpochRecorder(keras.callbacks.Callback):
@@ -135,18 +134,7 @@ class EpochRecorder(keras.callbacks.Callback):
         for task in self.model.tasks:
             labels, scores = np.asarray(self.y[task.name]), predictions[task.name]
             weights = (self.sample_weight or {}).get(task.name)
-            if task.kind == "binary":
-                values = {
-                    "auc": metrics.auc(labels, scores, weights),
-                    "logloss": metrics.logloss(labels, scores, weights),
-                }
-                if self.groups is not None:
-                    values["gauc"] = metrics.gauc(labels, scores, self.groups, weights)
-            else:
-                values = {
-                    "mae": metrics.mae(labels, scores, weights),
-                    "rmse": metrics.rmse(labels, scores, weights),
-                }
+            values = measure(task, labels, scores, weights, self.groups)
             measured[task.name] = values
             gains[task.name] = self.objective.gain(task, values, labels, weights)
         return measured, gains

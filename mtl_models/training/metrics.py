@@ -61,12 +61,74 @@ def rmse(labels, values, weights=None) -> float | None:
     return None if mean is None else float(np.sqrt(mean))
 
 
+def class_logloss(labels, probabilities, weights=None) -> float | None:
+    """Mean cross-entropy of classes in nats, probabilities clipped to [1e-7, 1 - 1e-7]; None without rows.
+
+    Args:
+        labels: [N], classes 0 to K - 1.
+        probabilities: [N, K].
+        weights: [N]; None: all 1.
+    """
+    labels, probabilities, weights = _known_classes(labels, probabilities, weights)
+    p = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+    return _mean(-np.log(np.clip(p, 1e-7, 1 - 1e-7)), weights)
+
+
+def accuracy(labels, probabilities, weights=None) -> float | None:
+    """Share of rows whose most probable class [N, K] is the label [N]; None without rows."""
+    labels, probabilities, weights = _known_classes(labels, probabilities, weights)
+    return _mean(probabilities.argmax(axis=1) == labels, weights)
+
+
+def macro_f1(labels, probabilities, weights=None) -> float | None:
+    """Mean of the classes' F1, of those that occur as label or as most probable class; None without rows."""
+    confusion = _confusion(labels, probabilities, weights)
+    both = confusion.sum(axis=0) + confusion.sum(axis=1)
+    f1 = 2 * np.diagonal(confusion)[both > 0] / both[both > 0]
+    return float(f1.mean()) if len(f1) else None
+
+
+def quadratic_kappa(labels, probabilities, weights=None) -> float | None:
+    """Agreement of the most probable class with the label beyond chance, weighted by (i - j)² (Cohen 1968).
+
+    1 is perfect, 0 is chance. None where labels and predictions are all of one class, or without rows.
+    """
+    confusion = _confusion(labels, probabilities, weights)
+    cost = np.subtract.outer(np.arange(len(confusion)), np.arange(len(confusion))) ** 2
+    by_chance = confusion.sum(axis=1) @ cost @ confusion.sum(axis=0)
+    if not by_chance > 0:
+        return None
+    return float(1 - (confusion * cost).sum() * confusion.sum() / by_chance)
+
+
+def expected_class_mae(labels, probabilities, weights=None) -> float | None:
+    """Mean absolute difference of `Σ k p_k` and the label, in classes; None without rows."""
+    labels, probabilities, weights = _known_classes(labels, probabilities, weights)
+    return _mean(np.abs(probabilities @ np.arange(probabilities.shape[1]) - labels), weights)
+
+
 def weighted_median(values, weights=None) -> float:
     """The least value with half of the weight at or below it."""
     values, _, weights = _known(values, values, weights)
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
+
+
+def _confusion(labels, probabilities, weights) -> np.ndarray:
+    """Weights by label and most probable class, [K, K]."""
+    labels, probabilities, weights = _known_classes(labels, probabilities, weights)
+    classes = probabilities.shape[1]
+    cells = labels * classes + probabilities.argmax(axis=1)
+    return np.bincount(cells, weights, classes**2).reshape(classes, classes)
+
+
+def _known_classes(labels, probabilities, weights):
+    """Labels [N] as integers, float64 probabilities [N, K] and weights [N] of the rows with weight."""
+    labels = np.asarray(labels, np.int64).reshape(-1)
+    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
+    known = weights > 0
+    return labels[known], np.asarray(probabilities, np.float64)[known], weights[known]
 
 
 def _mean(values, weights) -> float | None:

@@ -6,8 +6,43 @@ import numpy as np
 from mtl_models.tasks import Task
 from mtl_models.training import metrics
 
-METRICS_BY_KIND = {"binary": ("auc", "logloss", "gauc"), "regression": ("mae", "rmse")}
-"""The validation metrics of each kind of task; the first is what the objective reads by default."""
+METRICS_BY_KIND = {
+    "binary": ("auc", "logloss", "gauc"),
+    "regression": ("mae", "rmse"),
+    "multiclass": ("logloss", "accuracy", "macro_f1"),
+    "ordinal": ("quadratic_kappa", "accuracy", "mae", "logloss"),
+}
+"""The validation metrics of each kind of task; the first is what the objective reads by default, but of a
+regression with one of `_OF_MEANS`."""
+_OF_MEANS = ("weighted_logistic", "ziln")  # predict means of skewed labels, which no absolute error rewards
+_OF_CLASSES = {
+    "logloss": metrics.class_logloss,
+    "accuracy": metrics.accuracy,
+    "macro_f1": metrics.macro_f1,
+    "quadratic_kappa": metrics.quadratic_kappa,
+    "mae": metrics.expected_class_mae,
+}
+
+
+def measure(task: Task, labels, predictions, weights=None, groups=None) -> dict[str, float | None]:
+    """A task's validation metrics by name; None where one is undefined.
+
+    Args:
+        task: the task.
+        labels: [N].
+        predictions: [N], or [N, K] of classes.
+        weights: [N]; rows of weight 0 are left out. None: all 1.
+        groups: [N] of, say, users: adds `gauc` to those of a binary task.
+    """
+    names = [name for name in METRICS_BY_KIND[task.kind] if name != "gauc"]
+    measured = {name: _metric(task, name)(labels, predictions, weights) for name in names}
+    if task.kind == "binary" and groups is not None:
+        measured["gauc"] = metrics.gauc(labels, predictions, groups, weights)
+    return measured
+
+
+def _metric(task: Task, name: str):
+    return _OF_CLASSES[name] if task.kind in ("multiclass", "ordinal") else getattr(metrics, name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,14 +50,16 @@ class Objective:
     """One number from the validation metrics of tasks of different kinds; more is better.
 
     It is `Σ_k a_k gain_k / Σ_k a_k`, where a task's gain is how far its metric has come from the best
-    constant prediction (0) to a perfect one (1): `2 AUC - 1` for `auc` and `gauc`, and
-    `1 - error / error of the constant` for `logloss` (constant: the base rate), `mae` (the median) and
-    `rmse` (the mean), all on the validation rows. A task whose metric is undefined (no labels, one class)
-    is left out.
+    constant prediction (0) to a perfect one (1): `2 AUC - 1` for `auc` and `gauc`, `quadratic_kappa` itself,
+    `1 - error / error of the constant` for `logloss` (constant: the labels' shares), `mae` (the median) and
+    `rmse` (the mean), and for `accuracy` and `macro_f1` the same of what they lack to 1 (constant: the most
+    frequent class), all on the validation rows. A task whose metric is undefined (no labels, one class) is
+    left out.
 
     Args:
         weights: `a_k` of each task that counts; the others only share the checkpoint.
-        metrics: which metric a task's gain reads, where not the first of `METRICS_BY_KIND`.
+        metrics: which metric a task's gain reads, where not the default: the first of `METRICS_BY_KIND`, and
+            `rmse` for the losses weighted_logistic and ziln.
     """
 
     weights: Mapping[str, float]
@@ -46,7 +83,8 @@ class Objective:
             )
 
     def metric(self, task: Task) -> str:
-        return self.metrics.get(task.name, METRICS_BY_KIND[task.kind][0])
+        default = "rmse" if task.loss in _OF_MEANS else METRICS_BY_KIND[task.kind][0]
+        return self.metrics.get(task.name, default)
 
     def gain(self, task: Task, measured: Mapping[str, float | None], labels, weights) -> float | None:
         """A task's gain from its metrics and the validation labels and row weights [N]."""
@@ -56,14 +94,11 @@ class Objective:
             return None
         if metric in ("auc", "gauc"):
             return 2 * value - 1
-        labels = np.asarray(labels, np.float64).reshape(-1)
-        constant = (
-            metrics.weighted_median(labels, weights)
-            if metric == "mae"
-            else np.average(labels, weights=weights)
-        )
-        error = getattr(metrics, metric)(labels, np.full(len(labels), constant), weights)
-        return 1 - value / error if error > 0 else None
+        if metric == "quadratic_kappa":
+            return value
+        perfect = 1.0 if metric in ("accuracy", "macro_f1") else 0.0
+        constant = _metric(task, metric)(labels, _best_constant(task, metric, labels, weights), weights)
+        return 1 - (perfect - value) / (perfect - constant) if constant != perfect else None
 
     def combine(self, gains: Mapping[str, float | None]) -> float:
         """Raises ValueError if no task that counts has a gain."""
@@ -74,3 +109,19 @@ class Objective:
                 f"{', '.join(self.weights)}"
             )
         return sum(w * gains[name] for name, w in known.items()) / sum(known.values())
+
+
+def _best_constant(task: Task, metric: str, labels, weights) -> np.ndarray:
+    """The best prediction that is the same for every row, [N] or [N, K]."""
+    labels = np.asarray(labels, np.float64).reshape(-1)
+    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
+    if task.kind in ("multiclass", "ordinal"):
+        known = weights > 0
+        shares = np.bincount(labels[known].astype(np.int64), weights[known], task.classes) / weights.sum()
+        if metric == "mae":
+            shares = np.eye(task.classes)[int(metrics.weighted_median(labels, weights))]
+        return np.broadcast_to(shares, (len(labels), task.classes))
+    constant = (
+        metrics.weighted_median(labels, weights) if metric == "mae" else np.average(labels, weights=weights)
+    )
+    return np.full(len(labels), constant)

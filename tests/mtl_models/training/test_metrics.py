@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, log_loss, roc_auc_score
 
 from mtl_models.training import metrics
 
@@ -48,3 +48,30 @@ def test_undefined_is_none():
 def test_weighted_median():
     assert metrics.weighted_median([5, 1, 3]) == 3
     assert metrics.weighted_median([5, 1, 3], [5, 1, 1]) == 5
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("classes, occurring", [(2, 2), (5, 5), (6, 3)])
+def test_metrics_of_classes_equal_sklearns(classes, occurring, weighted):
+    rng = np.random.default_rng(classes)
+    labels = rng.integers(0, occurring, 400)
+    p = rng.dirichlet(np.full(classes, 0.5), 400)
+    weights = rng.integers(0, 4, 400) * 0.5 if weighted else np.ones(400)
+    chosen, given = p.argmax(axis=1), {"sample_weight": weights}
+    expected = {
+        "accuracy": accuracy_score(labels, chosen, **given),
+        "macro_f1": f1_score(labels, chosen, average="macro", **given),
+        "quadratic_kappa": cohen_kappa_score(labels, chosen, weights="quadratic", **given),
+        "class_logloss": log_loss(labels, np.clip(p, 1e-7, 1), labels=range(classes), **given),
+        "expected_class_mae": np.average(np.abs(p @ np.arange(classes) - labels), weights=weights),
+    }
+    for name, value in expected.items():
+        assert getattr(metrics, name)(labels, p, weights) == pytest.approx(value, abs=1e-6), name
+
+
+def test_metrics_of_classes_without_rows_or_of_one_class():
+    nobody = (np.zeros(3), np.eye(3), np.zeros(3))
+    names = ("accuracy", "macro_f1", "quadratic_kappa", "class_logloss", "expected_class_mae")
+    assert [getattr(metrics, name)(*nobody) for name in names] == [None] * 5
+    alike = (np.ones(3), np.tile([0.2, 0.8], (3, 1)))
+    assert metrics.quadratic_kappa(*alike) is None and metrics.accuracy(*alike) == 1

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from mtl_models import Objective, Task
+from mtl_models.training import metrics
+from mtl_models.training.objective import measure
 
 CLICK, WATCH = Task("click", "binary"), Task("watch", "regression")
 
@@ -17,6 +19,48 @@ def test_gain_is_zero_for_the_best_constant_and_one_for_a_perfect_prediction():
     objective = Objective({"click": 1}, {"click": "logloss"})
     assert objective.gain(CLICK, {"logloss": entropy}, binary, None) == pytest.approx(0)
     assert Objective({"click": 1}).gain(CLICK, {"auc": 0.75}, binary, None) == 0.5
+
+
+def test_gains_of_classes():
+    action, rating = Task("action", "multiclass", classes=3), Task("rating", "ordinal", classes=3)
+    labels, weights = np.array([0, 1, 1, 2, 1, 0.0]), np.array([1, 1, 2, 0, 1, 1.0])
+    shares = np.tile([2 / 6, 4 / 6, 0], (6, 1))
+    for task, metric in (
+        (action, "logloss"),
+        (action, "accuracy"),
+        (action, "macro_f1"),
+        (rating, "accuracy"),
+    ):
+        objective = Objective({task.name: 1}, {task.name: metric})
+        assert objective.gain(task, measure(task, labels, shares, weights), labels, weights) == (
+            pytest.approx(0)
+        )
+        perfect = measure(task, labels, np.eye(3)[labels.astype(int)], weights)
+        assert objective.gain(task, perfect, labels, weights) == pytest.approx(1, abs=1e-6)
+    objective = Objective({"rating": 1}, {"rating": "mae"})
+    median = np.tile([0, 1.0, 0], (6, 1))
+    assert objective.gain(rating, measure(rating, labels, median, weights), labels, weights) == 0
+    assert Objective({"rating": 1}).gain(rating, {"quadratic_kappa": 0.4}, labels, weights) == 0.4
+
+
+def test_what_is_read_by_default():
+    objective = Objective({"t": 1})
+    assert [
+        objective.metric(Task("t", kind, loss, classes=classes))
+        for kind, loss, classes in (
+            ("binary", "focal", None),
+            ("regression", "log_mse", None),
+            ("regression", "ziln", None),
+            ("multiclass", None, 3),
+            ("ordinal", None, 3),
+        )
+    ] == ["auc", "mae", "rmse", "logloss", "quadratic_kappa"]
+    click, labels, scores = Task("click", "binary"), np.array([0, 1, 1]), np.array([0.2, 0.4, 0.1])
+    assert measure(click, labels, scores) == {
+        "auc": metrics.auc(labels, scores),
+        "logloss": metrics.logloss(labels, scores),
+    }
+    assert measure(click, labels, scores, groups=[1, 1, 2])["gauc"] == 1
 
 
 def test_combines_by_weight_and_leaves_out_the_undefined():
