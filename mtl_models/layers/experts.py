@@ -38,7 +38,7 @@ class Experts(keras.layers.Layer):
         self.dropout_rate = dropout
         self.seed = seed
         self.dropouts = [
-            keras.layers.Dropout(dropout, seed=derive_seed(seed, "dropout", i))
+            keras.layers.Dropout(dropout, seed=derive_seed(seed, "dropout", i), dtype=self.dtype_policy)
             for i in range(len(self.units))
         ]
 
