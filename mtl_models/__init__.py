@@ -23,6 +23,7 @@ _HOMES = {
     "InformationTransfer": "layers.information_transfer",
     "TaskAttention": "layers.task_attention",
     "CategoricalSlots": "inputs.layout",
+    "quantile_bins": "inputs.bins",
     "FeatureInputs": "inputs.feature_inputs",
     "Layout": "inputs.layout",
     "VectorInput": "inputs.layout",

@@ -2,9 +2,19 @@ import itertools
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
+from mtl_models.bounds import check_bounds
+from mtl_models.inputs.categorical_embeddings import CategoricalEmbeddings
+from mtl_models.inputs.feature_names import attention_targets, interaction_pairs, single_valued
 from mtl_models.inputs.layout import Layout
+from mtl_models.inputs.numeric_embeddings import NumericEmbeddings
+from mtl_models.layers.absent_vector import AbsentVector
+from mtl_models.layers.cross_network import CrossNetwork
+from mtl_models.layers.epnet_gate import EPNetGate
+from mtl_models.layers.id_dropout import IdDropout
+from mtl_models.layers.position_bias import PositionBias
 from mtl_models.rows import gather_rows
 from mtl_models.seeds import derive_seed
 
@@ -14,9 +24,14 @@ class FeatureInputs(keras.layers.Layer):
     """Features to one dense vector: [B, D].
 
     One embedding table holds every categorical feature's rows. A single-valued feature contributes its
-    row, a multi-valued one the mean of its rows (zeros where it has none), numbers stand as they are,
-    vectors as they are or projected, and each interaction is the dot product of two features'
-    embeddings (the second-order term of factorization machines, Rendle 2010).
+    row, a list its pooled rows (zeros where it is empty), numbers stand as they are or embedded, vectors as
+    they are or projected, and each interaction is the dot product of two features' embeddings (the
+    second-order term of factorization machines, Rendle 2010). Then, where asked for, a scenario's gate
+    scales the vector (`EPNetGate`), a cross network crosses it (`CrossNetwork`, stacked below the
+    architecture), and dropout thins it out.
+
+    The table is read by `lookup` alone; everything else takes the rows looked up, so that a step costs what
+    its batch reads. In training call `drop_ids` before it.
 
     Args:
         layout: the packed inputs' layout.
@@ -25,11 +40,59 @@ class FeatureInputs(keras.layers.Layer):
         vector_units: length that vectors are projected to; None leaves them as they are.
         dropout: share of the dense vector's entries that training sets to 0.
         embedding_scale: standard deviation of the table's first values.
-        seed: of the table, the projections and dropout.
+        id_dropout: share of ids that training replaces by their feature's unknown row, of features that
+            have one: see `IdDropout`.
+        pooling: how the rows of a list become one: "mean", "sum" or "sqrtn" (see `MaskedPooling`).
+        attention: pairs of a list and a single-valued feature, such as the items of a history and the item;
+            the list is then pooled by target attention (DIN): see `TargetAttention`.
+        attention_units: width of the attention's activation unit.
+        cross_layers: layers of the cross network (DCN-v2); 0 for none.
+        cross_rank: rank of its kernels; None for full ones.
+        numeric_embedding: None leaves numbers as they are; "piecewise_linear" or "periodic" makes a vector
+            of each.
+        numeric_units: length of a number's vector.
+        numeric_bins: piecewise_linear: the edges of each number's bins, as `quantile_bins` makes them.
+        numeric_frequencies: periodic: how many frequencies a number has.
+        numeric_scale: periodic: standard deviation of the frequencies' first values, to be tuned.
+        learned_absent: whether a learned vector stands for an absent one, and not zeros.
+        vector_dropout: share of a projected vector's entries that training sets to 0.
+        position: the single-valued feature that says where an item stood; it then feeds a tower of its own
+            and nothing else, and counts nothing at serving: see `PositionBias`.
+        position_tasks: names of the tasks whose outputs the position's tower adds to.
+        position_dropout: share of training's rows whose position is left out.
+        scenario: single-valued features, such as the page, whose gate scales the dense vector (EPNet).
+        personal: single-valued features, such as user, item and author, whose gates scale the towers
+            (PPNet): see `gates_input`.
+        gate_units: width of the hidden layer of the scenario's gate.
+        seed: of every weight and draw.
 
     Raises:
-        ValueError: if an interaction names a feature that is not categorical.
+        ValueError: if a setting names a feature that is not of the kind it needs, or is out of bounds.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from mtl_models import FeatureInputs, Layout
+    >>> layout = Layout.of({"item": 50, "last_items": ("item", 3)}, ["age"])
+    >>> inputs = FeatureInputs(layout, embedding_dim=4, attention=[("last_items", "item")])
+    >>> inputs.build()
+    >>> x = {"ids": np.array([[7, 1, 7, -1]]), "numbers": np.array([[0.5]], "float32")}
+    >>> tuple(inputs(x).shape), inputs.width
+    ((1, 9), 9)
     """
+
+    BOUNDS = {
+        "id_dropout": (0.0, 0.99),
+        "attention_units": (1, 4096),
+        "cross_layers": (0, 64),
+        "cross_rank": (1, 100_000),
+        "numeric_units": (1, 4096),
+        "numeric_frequencies": (1, 4096),
+        "numeric_scale": (0.0, 1000.0),
+        "vector_dropout": (0.0, 0.99),
+        "position_dropout": (0.0, 0.99),
+        "gate_units": (1, 100_000),
+    }
 
     def __init__(
         self,
@@ -39,6 +102,25 @@ class FeatureInputs(keras.layers.Layer):
         vector_units: int | None = None,
         dropout: float = 0.0,
         embedding_scale: float = 0.01,
+        id_dropout: float = 0.0,
+        pooling: str = "mean",
+        attention: Sequence[Sequence[str]] | None = None,
+        attention_units: int = 36,
+        cross_layers: int = 0,
+        cross_rank: int | None = None,
+        numeric_embedding: str | None = None,
+        numeric_units: int = 16,
+        numeric_bins: Sequence[Sequence[float]] | None = None,
+        numeric_frequencies: int = 48,
+        numeric_scale: float = 0.01,
+        learned_absent: bool = False,
+        vector_dropout: float = 0.0,
+        position: str | None = None,
+        position_tasks: Sequence[str] = (),
+        position_dropout: float = 0.1,
+        scenario: Sequence[str] = (),
+        personal: Sequence[str] = (),
+        gate_units: int = 32,
         seed: int = 0,
         **kwargs,
     ):
@@ -49,35 +131,146 @@ class FeatureInputs(keras.layers.Layer):
         self.vector_units = vector_units
         self.dropout_rate = dropout
         self.embedding_scale = embedding_scale
+        self.id_dropout = id_dropout
+        self.pooling = pooling
+        self.attention = [list(pair) for pair in attention or ()]
+        self.attention_units = attention_units
+        self.cross_layers = cross_layers
+        self.cross_rank = cross_rank
+        self.numeric_embedding = numeric_embedding
+        self.numeric_units = numeric_units
+        self.numeric_bins = None if numeric_bins is None else [list(edges) for edges in numeric_bins]
+        self.numeric_frequencies = numeric_frequencies
+        self.numeric_scale = numeric_scale
+        self.learned_absent = learned_absent
+        self.vector_dropout = vector_dropout
+        self.position = position
+        self.position_tasks = tuple(position_tasks)
+        self.position_dropout = position_dropout
+        self.scenario = tuple(scenario)
+        self.personal = tuple(personal)
+        self.gate_units = gate_units
         self.seed = seed
-        self.pairs = interaction_pairs(layout, interactions)
+        check_bounds(self)
+        self._find_features()
+        self._make_layers()
+
+    def _find_features(self):
+        named = [("attention", self.attention), ("scenario", self.scenario), ("personal", self.personal)]
+        for setting, entries in named:
+            for name in itertools.chain.from_iterable([e] if isinstance(e, str) else e for e in entries):
+                if name == self.position:
+                    raise ValueError(f"{setting}: '{name}' is the position, which feeds its own tower alone")
+        if self.position is not None and not self.position_tasks:
+            raise ValueError("position: position_tasks must name the tasks whose outputs it adds to")
+        self.position_slots = (
+            [] if self.position is None else single_valued(self.layout, "position", [self.position])
+        )
+        self.scenario_slots = single_valued(self.layout, "scenario", self.scenario)
+        self.personal_slots = single_valued(self.layout, "personal", self.personal)
+        self.features = [f for f in self.layout.categorical if f.name != self.position]
+        self.pairs = interaction_pairs([f.name for f in self.features], self.interactions)
+        self.targets = attention_targets(self.layout, self.attention)
+
+    def _make_layers(self):
+        """Layers without weights of their own are always there, others where they are asked for."""
+        policy, vectors = {"dtype": self.dtype_policy}, self.layout.vectors
         self.table = None
-        self.dropout = keras.layers.Dropout(dropout, seed=derive_seed(seed, "dropout"))
-        self.projections = (
-            {}
-            if vector_units is None
-            else {
-                vector.name: keras.layers.Dense(
-                    vector_units,
-                    name=f"project_{vector.name}",
-                    kernel_initializer=keras.initializers.GlorotUniform(derive_seed(seed, vector.name)),
-                )
-                for vector in layout.vectors
-            }
+        self.dropout = keras.layers.Dropout(
+            self.dropout_rate, seed=derive_seed(self.seed, "dropout"), **policy
+        )
+        self.embeddings = CategoricalEmbeddings(
+            self.features,
+            self.layout.id_slots,
+            self.pooling,
+            self.targets,
+            self.attention_units,
+            derive_seed(self.seed, "attention"),
+            **policy,
+        )
+        self.absent = {
+            vector.name: AbsentVector(self.learned_absent, name=f"absent_{vector.name}", **policy)
+            for vector in vectors
+        }
+        self.projections = {
+            vector.name: keras.layers.Dense(
+                self.vector_units,
+                name=f"project_{vector.name}",
+                kernel_initializer=keras.initializers.GlorotUniform(derive_seed(self.seed, vector.name)),
+                **policy,
+            )
+            for vector in (vectors if self.vector_units is not None else ())
+        }
+        self.vector_drop = self.id_drop = self.numeric = self.epnet = self.cross = self.position_bias = None
+        if self.vector_dropout:
+            self.vector_drop = keras.layers.Dropout(
+                self.vector_dropout, seed=derive_seed(self.seed, "vector_dropout"), **policy
+            )
+        if self.id_dropout:
+            self.id_drop = self._make_id_dropout()
+        if self.numeric_embedding is not None and self.layout.numbers:
+            self.numeric = NumericEmbeddings(
+                self.layout.numbers,
+                self.numeric_embedding,
+                self.numeric_units,
+                self.numeric_bins,
+                self.numeric_frequencies,
+                self.numeric_scale,
+                derive_seed(self.seed, "numeric"),
+                **policy,
+            )
+        if self.scenario:
+            self.epnet = EPNetGate(self.gate_units, derive_seed(self.seed, "epnet"), **policy)
+        if self.cross_layers:
+            self.cross = CrossNetwork(
+                self.cross_layers, self.cross_rank, derive_seed(self.seed, "cross"), **policy
+            )
+        if self.position is not None:
+            self.position_bias = PositionBias(
+                len(self.position_tasks),
+                self.position_dropout,
+                seed=derive_seed(self.seed, "position"),
+                **policy,
+            )
+
+    def _make_id_dropout(self) -> IdDropout:
+        unknown = np.full(self.layout.id_slots, -1)
+        missing = np.full(self.layout.id_slots, -1)
+        for feature in self.features:
+            columns = slice(feature.first_slot, feature.first_slot + feature.length)
+            if feature.unknown_row is not None:
+                unknown[columns] = feature.first_row + feature.unknown_row
+            if feature.missing_row is not None:
+                missing[columns] = feature.first_row + feature.missing_row
+        if (unknown < 0).all():
+            raise ValueError("id_dropout: no categorical feature has an unknown row; leave id_dropout at 0")
+        return IdDropout(
+            self.id_dropout, unknown.tolist(), missing.tolist(), derive_seed(self.seed, "id_dropout")
         )
 
     def build(self, input_shape=None):
+        dim = self.embedding_dim
         if self.layout.categorical:
             self.table = self.add_weight(
-                (self.layout.table_rows, self.embedding_dim),
+                (self.layout.table_rows, dim),
                 name="table",
                 initializer=keras.initializers.RandomNormal(
                     stddev=self.embedding_scale, seed=derive_seed(self.seed, "table")
                 ),
             )
+            self.embeddings.build((None, dim))
         for vector in self.layout.vectors:
+            self.absent[vector.name].build((None, vector.dim))
             if vector.name in self.projections:
                 self.projections[vector.name].build((None, vector.dim))
+        if self.numeric is not None:
+            self.numeric.build()
+        if self.epnet is not None:
+            self.epnet.build((None, self.width), (None, len(self.scenario) * dim))
+        if self.cross is not None:
+            self.cross.build((None, self.width))
+        if self.position_bias is not None:
+            self.position_bias.build((None, dim))
         self.built = True
 
     @property
@@ -85,11 +278,22 @@ class FeatureInputs(keras.layers.Layer):
         """D, the length of the dense vector."""
         vectors = sum(self.vector_units or vector.dim for vector in self.layout.vectors)
         return (
-            len(self.layout.categorical) * self.embedding_dim
-            + len(self.layout.numbers)
+            len(self.features) * self.embedding_dim
+            + len(self.layout.numbers) * (1 if self.numeric is None else self.numeric_units)
             + vectors
             + len(self.pairs)
         )
+
+    @property
+    def prior_width(self) -> int | None:
+        """P, the length of what `gates_input` returns; None where no feature is personal."""
+        return len(self.personal) * self.embedding_dim + self.width if self.personal else None
+
+    def drop_ids(self, packed: dict, training=None) -> dict:
+        """The packed inputs with some ids replaced by unknown rows, where `id_dropout` asks for it."""
+        if self.id_drop is None:
+            return packed
+        return {**packed, "ids": self.id_drop(packed["ids"], training=training)}
 
     def lookup(self, packed: dict):
         """Table rows of `packed["ids"]`: [B, id_slots, embedding_dim], zeros where there is no value."""
@@ -98,51 +302,95 @@ class FeatureInputs(keras.layers.Layer):
     def combine(self, rows, packed: dict, training=None):
         """The dense vector [B, D] from looked-up rows (None without categorical features) and the rest."""
         parts = []
-        if self.layout.categorical:
-            embeddings = self._feature_embeddings(rows, packed["ids"])
-            parts.append(ops.reshape(embeddings, (-1, len(self.layout.categorical) * self.embedding_dim)))
+        if rows is not None:
+            rows = ops.cast(rows, self.compute_dtype)
+        if self.features:
+            embeddings = self.embeddings(rows, packed["ids"])
+            parts.append(ops.reshape(embeddings, (-1, len(self.features) * self.embedding_dim)))
             if self.pairs:
                 left, right = zip(*self.pairs)
                 # every dot product at once, then the pairs asked for
                 dots = ops.einsum("bfd,bgd->bfg", embeddings, embeddings)
-                features = len(self.layout.categorical)
+                features = len(self.features)
                 flat = ops.reshape(dots, (-1, features * features))
                 parts.append(ops.take(flat, [i * features + j for i, j in zip(left, right)], axis=1))
         if self.layout.numbers:
-            parts.append(ops.cast(packed["numbers"], self.compute_dtype))
+            numbers = packed["numbers"]
+            parts.append(
+                ops.cast(numbers, self.compute_dtype) if self.numeric is None else self.numeric(numbers)
+            )
         for vector in self.layout.vectors:
-            values = ops.cast(packed[vector.key], self.compute_dtype)
-            projection = self.projections.get(vector.name)
-            parts.append(projection(values) if projection else values)
-        return self.dropout(ops.concatenate(parts, axis=1), training=training)
+            values = self.absent[vector.name](ops.cast(packed[vector.key], self.compute_dtype))
+            if vector.name in self.projections:
+                values = self.projections[vector.name](values)
+            if self.vector_drop is not None:
+                values = self.vector_drop(values, training=training)
+            parts.append(values)
+        x = ops.concatenate(parts, axis=1)
+        if self.epnet is not None:
+            x = self.epnet(x, _rows_of(rows, self.scenario_slots))
+        if self.cross is not None:
+            x = self.cross(x)
+        return self.dropout(x, training=training)
+
+    def position_logits(self, rows, training=None):
+        """What the position adds to the outputs of `position_tasks`: float32 [B, len(position_tasks)].
+
+        The same number for every row where `training` is false; None without a position."""
+        if self.position_bias is None:
+            return None
+        at = ops.cast(_rows_of(rows, self.position_slots), self.compute_dtype)
+        return self.position_bias(at, training=training)
+
+    def gates_input(self, rows, x):
+        """The prior of PPNet's gates, from looked-up rows and the dense vector: [B, prior_width].
+
+        The personal features' embeddings, and the dense vector behind a stopped gradient (Chang et al. 2023);
+        None where no feature is personal."""
+        if not self.personal:
+            return None
+        own = ops.cast(_rows_of(rows, self.personal_slots), x.dtype)
+        return ops.concatenate([own, ops.stop_gradient(x)], axis=1)
 
     def call(self, packed: dict, training=None):
+        packed = self.drop_ids(packed, training=training)
         return self.combine(self.lookup(packed), packed, training=training)
 
-    def _feature_embeddings(self, rows, ids):
-        """[B, features, embedding_dim]: the row, or the mean of the rows, of each categorical feature."""
-        rows = ops.cast(rows, self.compute_dtype)
-        parts = []
-        # runs of single-valued features are one slice
-        for multivalued, run in itertools.groupby(self.layout.categorical, lambda f: f.length > 1):
-            for first, last in _consecutive(list(run), joined=not multivalued):
-                columns = slice(first.first_slot, last.first_slot + last.length)
-                part = rows[:, columns]
-                if multivalued:
-                    count = ops.sum(ops.cast(ids[:, columns] >= 0, part.dtype), axis=1, keepdims=True)
-                    part = (ops.sum(part, axis=1) / ops.maximum(count, 1.0))[:, None]
-                parts.append(part)
-        return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=1)
-
-    def get_config(self) -> dict:
+    @property
+    def settings(self) -> dict:
+        """The constructor's arguments, without layout and seed."""
         return {
-            **super().get_config(),
-            "layout": self.layout.to_dict(),
             "embedding_dim": self.embedding_dim,
             "interactions": self.interactions,
             "vector_units": self.vector_units,
             "dropout": self.dropout_rate,
             "embedding_scale": self.embedding_scale,
+            "id_dropout": self.id_dropout,
+            "pooling": self.pooling,
+            "attention": self.attention,
+            "attention_units": self.attention_units,
+            "cross_layers": self.cross_layers,
+            "cross_rank": self.cross_rank,
+            "numeric_embedding": self.numeric_embedding,
+            "numeric_units": self.numeric_units,
+            "numeric_bins": self.numeric_bins,
+            "numeric_frequencies": self.numeric_frequencies,
+            "numeric_scale": self.numeric_scale,
+            "learned_absent": self.learned_absent,
+            "vector_dropout": self.vector_dropout,
+            "position": self.position,
+            "position_tasks": self.position_tasks,
+            "position_dropout": self.position_dropout,
+            "scenario": self.scenario,
+            "personal": self.personal,
+            "gate_units": self.gate_units,
+        }
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "layout": self.layout.to_dict(),
+            **self.settings,
             "seed": self.seed,
         }
 
@@ -151,37 +399,6 @@ class FeatureInputs(keras.layers.Layer):
         return cls(**{**config, "layout": Layout.from_dict(config["layout"])})
 
 
-def interaction_pairs(
-    layout: Layout, interactions: str | Sequence[Sequence[str]] | None
-) -> list[tuple[int, int]]:
-    """The interactions as pairs of positions among the categorical features.
-
-    Raises:
-        ValueError: if an interaction is no pair, or names a feature that is not categorical.
-    """
-    positions = {feature.name: i for i, feature in enumerate(layout.categorical)}
-    if interactions == "all":
-        return list(itertools.combinations(range(len(positions)), 2))
-    pairs = []
-    for pair in interactions or ():
-        if isinstance(pair, str) or len(pair) != 2:
-            raise ValueError(f"interaction {pair!r} is not a pair of features, nor is it 'all'")
-        for name in pair:
-            if name not in positions:
-                raise ValueError(
-                    f"interaction {list(pair)}: '{name}' is not a categorical feature; "
-                    f"those are {', '.join(positions)}"
-                )
-        pairs.append((positions[pair[0]], positions[pair[1]]))
-    return pairs
-
-
-def _consecutive(features, joined):
-    """(first, last) of each run of features whose columns follow each other."""
-    runs = []
-    for feature in features:
-        if joined and runs and runs[-1][1].first_slot + 1 == feature.first_slot:
-            runs[-1] = (runs[-1][0], feature)
-        else:
-            runs.append((feature, feature))
-    return runs
+def _rows_of(rows, slots):
+    """The rows of single-valued features, side by side: [B, features · dim]."""
+    return ops.concatenate([rows[:, feature.first_slot] for feature in slots], axis=1)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 PACKED_KEYS = ("ids", "numbers")
+SIDE_INPUTS = ("request", "duration")
 VECTOR_PREFIX = "vector_"
 
 
@@ -17,6 +18,8 @@ class CategoricalSlots:
         rows: how many rows it has, those for unknown values included.
         first_slot: its first column in `ids`.
         length: how many columns it has: 1, or the longest list of a multi-valued feature.
+        unknown_row: which of its rows, counted from 0, stands for unknown values; None: it has none.
+        missing_row: which of its rows stands for a missing value; None: it has none.
     """
 
     name: str
@@ -24,6 +27,8 @@ class CategoricalSlots:
     rows: int
     first_slot: int
     length: int = 1
+    unknown_row: int | None = None
+    missing_row: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,23 +49,35 @@ class Layout:
 
     Packed inputs are a dict of `ids` int64 [B, id_slots] (global rows of the one embedding table, -1
     where there is no value), `numbers` float32 [B, len(numbers)] and, for each vector,
-    `vector_<name>` float32 [B, dim]. A part without features is absent.
+    `vector_<name>` float32 [B, dim], all NaN in a row that has none. A part without features is absent.
+    Features may share table rows, as an item and a history of items do: all of them, or none.
 
     Args:
         categorical: the categorical features, with their table rows and `ids` columns.
         numbers: the numeric features in the order of their columns.
         vectors: the precomputed vectors.
+        side: what some losses and predictions need of a row beside its features, packed where it is given:
+            `request` int64 [B] (rows of one request have the same number), `duration` float32 [B].
 
     Raises:
-        ValueError: if two features overlap or share a name, or a name is taken by a packed input.
+        ValueError: if two features share a name, ids columns or some of their table rows, a name is taken
+            by a packed input, or a side input is unknown.
+
+    Example:
+
+    >>> from mtl_models import Layout
+    >>> layout = Layout.of({"user": 1000, "item": 500, "last_items": ("item", 20)}, ["age"])
+    >>> layout.table_rows, layout.id_slots
+    (1500, 22)
     """
 
     categorical: tuple[CategoricalSlots, ...] = ()
     numbers: tuple[str, ...] = ()
     vectors: tuple[VectorInput, ...] = ()
+    side: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for field in ("categorical", "numbers", "vectors"):
+        for field in ("categorical", "numbers", "vectors", "side"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
         names = self.feature_names
         repeated = sorted({name for name in names if names.count(name) > 1})
@@ -77,30 +94,56 @@ class Layout:
                     f"layout: feature '{feature.name}' needs rows >= 1, length >= 1 and "
                     f"first_row >= 0; it has {feature}"
                 )
-        _refuse_overlap([(f.first_row, f.rows, f.name) for f in self.categorical], "table rows")
+            for name, row in (("unknown_row", feature.unknown_row), ("missing_row", feature.missing_row)):
+                if row is not None and not 0 <= row < feature.rows:
+                    raise ValueError(
+                        f"layout: feature '{feature.name}': {name} {row} is not one of its "
+                        f"{feature.rows} rows"
+                    )
+        unknown = [name for name in self.side if name not in SIDE_INPUTS]
+        if unknown or len(set(self.side)) < len(self.side):
+            raise ValueError(
+                f"layout: side inputs are {', '.join(SIDE_INPUTS)}, each once at most; it has {self.side}"
+            )
+        owners = {}
+        for feature in self.categorical:
+            owner = owners.setdefault((feature.first_row, feature.rows), feature)
+            if (owner.unknown_row, owner.missing_row) != (feature.unknown_row, feature.missing_row):
+                raise ValueError(
+                    f"layout: features '{owner.name}' and '{feature.name}' share table rows and must agree "
+                    "on which are for unknown and for missing values"
+                )
+        _refuse_overlap([(f.first_row, f.rows, f.name) for f in owners.values()], "some of their table rows")
         _refuse_overlap([(f.first_slot, f.length, f.name) for f in self.categorical], "ids columns")
 
     @classmethod
     def of(
         cls,
-        categorical: Mapping[str, int | tuple[int, int]] | None = None,
+        categorical: Mapping[str, int | tuple[int | str, int]] | None = None,
         numbers: Sequence[str] = (),
         vectors: Mapping[str, int] | None = None,
     ) -> "Layout":
         """A layout that gives rows and columns out in order.
 
         Args:
-            categorical: feature to its number of ids, or to (number of ids, max length) if multi-valued.
+            categorical: feature to its number of ids, or to (number of ids, max length) if multi-valued; in
+                place of a number of ids, an earlier feature whose rows it shares.
             numbers: numeric features.
             vectors: vector to its dimension.
         """
-        slots, row, column = [], 0, 0
+        slots, row, column = {}, 0, 0
         for name, size in (categorical or {}).items():
             rows, length = size if isinstance(size, tuple) else (size, 1)
-            slots.append(CategoricalSlots(name, row, rows, column, length))
-            row, column = row + rows, column + length
+            if rows in slots:
+                slots[name] = CategoricalSlots(name, slots[rows].first_row, slots[rows].rows, column, length)
+            elif isinstance(rows, str):
+                raise ValueError(f"layout: '{name}' shares the rows of '{rows}', which is no earlier feature")
+            else:
+                slots[name] = CategoricalSlots(name, row, rows, column, length)
+                row += rows
+            column += length
         return cls(
-            tuple(slots),
+            tuple(slots.values()),
             tuple(numbers),
             tuple(VectorInput(name, dim) for name, dim in (vectors or {}).items()),
         )
@@ -131,6 +174,7 @@ class Layout:
             "categorical": [dataclasses.asdict(f) for f in self.categorical],
             "numbers": list(self.numbers),
             "vectors": [dataclasses.asdict(v) for v in self.vectors],
+            "side": list(self.side),
         }
 
     @classmethod
@@ -139,6 +183,7 @@ class Layout:
             tuple(CategoricalSlots(**f) for f in values["categorical"]),
             tuple(values["numbers"]),
             tuple(VectorInput(**v) for v in values["vectors"]),
+            tuple(values.get("side", ())),
         )
 
     get_config = to_dict

@@ -4,6 +4,8 @@ from keras import ops
 
 from mtl_models.inputs.layout import Layout
 
+SIDE_DTYPES = {"request": "int64", "duration": "float32"}
+
 
 def pack(layout: Layout, columns: dict) -> dict:
     """Packed inputs (see `Layout`) of a batch.
@@ -13,7 +15,8 @@ def pack(layout: Layout, columns: dict) -> dict:
         columns: packed inputs, which are returned as they are, or named columns: a categorical feature
             as integer [B] or [B, 1] of ids counted from 0 within the feature, a multi-valued one as
             [B, L] with L at most its length, a numeric feature as [B] or [B, 1], a vector as [B, dim].
-            Ids outside the feature's range are no value, as -1 is.
+            Ids outside the feature's range are no value, as -1 is; a row of NaN is no vector. Side inputs
+            are [B] or [B, 1], under the same names in both forms.
 
     Raises:
         KeyError: if a feature's column is missing.
@@ -31,6 +34,9 @@ def pack(layout: Layout, columns: dict) -> dict:
     for vector in layout.vectors:
         values = columns[vector.key] if vector.key in columns else _column(columns, vector.name)
         packed[vector.key] = ops.cast(values, "float32")
+    for name in layout.side:
+        if name in columns:  # whoever needs one that is not there says so
+            packed[name] = ops.reshape(ops.cast(columns[name], SIDE_DTYPES[name]), (-1,))
     return packed
 
 

@@ -70,7 +70,7 @@ def test_absent_parts_are_absent():
         (lambda: Layout(), "at least one feature"),
         (
             lambda: Layout((CategoricalSlots("a", 0, 3, 0), CategoricalSlots("b", 2, 2, 1))),
-            "share table rows",
+            "'a' and 'b' share some of their table rows",
         ),
         (
             lambda: Layout((CategoricalSlots("a", 0, 3, 0, 2), CategoricalSlots("b", 3, 2, 1))),
