@@ -7,6 +7,7 @@ import codecs
 import io
 import re
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from pipeline.ingest.values import take_in
 from pipeline.recipe.parts import Column, Source
 
 BLOCK_BYTES = 4 << 20
+# Rows that are parsed again together when one is asked for as the file has it.
+NEIGHBOURS = 32
 
 # A byte that is no UTF-8 becomes this noncharacter, which no proper text holds.
 NOT_TEXT = "\uffff"
@@ -199,10 +202,11 @@ class _Parser:
         except UnicodeDecodeError:
             text = text.decode("utf-8", "not_text").encode()
         table, unreadable = self._read(text, block.broken, first)
-        positions = np.arange(first, first + table.num_rows + len(unreadable))
+        rows = table.num_rows + len(unreadable)
+        positions = np.arange(first, first + rows)
         if unreadable:
             positions = np.setdiff1d(positions, [position for position, _, _ in unreadable])
-        raw = _RawRows(text, self._options(None))
+        raw = _RawRows(text, self._options(None), rows, positions - first)
         batch = Batch({}, positions, raw, unreadable=unreadable)
         for name, column in self._columns.items():
             array = table[column.column or name].combine_chunks()
@@ -304,28 +308,58 @@ class _Parser:
 
 
 class _RawRows:
-    """A block's rows as the file has them: column → text, of all its columns. Parsed when first asked for."""
+    """A block's rows as the file has them: column → text, of all its columns. Parsed when asked for: a few
+    neighbours where each row is a line, and else all.
 
-    def __init__(self, text: bytes, options: dict[str, object]):
-        self._text, self._options = text, options
-        self._table: pa.RecordBatch | None = None
+    Args:
+      text: of the block.
+      options: of `read_csv`, for all columns as texts.
+      rows: how many there are, with those that are unreadable.
+      places: int64 `[readable rows]`, where each is among all rows.
+    """
+
+    def __init__(self, text: bytes, options: dict[str, object], rows: int, places: np.ndarray):
+        self._text, self._options, self._rows, self._places = text, options, rows, places
+        self._tables: dict[int, pa.RecordBatch] = {}
 
     def __call__(self, row: int) -> dict[str, str]:
-        return {name: self._value(place, row) for place, name in enumerate(self._parsed().schema.names)}
+        table, place = self._parsed(row)
+        return {name: _shown(column[place]) for name, column in zip(table.schema.names, table.columns)}
 
     def of(self, name: str) -> Callable[[int], str]:
         """A function from row to text of one column."""
-        return lambda row: self._value(self._parsed().schema.get_field_index(name), row)
 
-    def _value(self, place: int, row: int) -> str:
-        return self._parsed().column(place)[row].as_py().replace(NOT_TEXT, "\ufffd")
+        def value(row: int) -> str:
+            table, place = self._parsed(row)
+            return _shown(table.column(name)[place])
 
-    def _parsed(self) -> pa.RecordBatch:
-        if self._table is None:
-            self._options["read_options"].block_size = len(self._text) + 1
-            table = pa.csv.read_csv(pa.BufferReader(self._text), **self._options)
-            self._table = table.combine_chunks().to_batches()[0]
-        return self._table
+        return value
+
+    @cached_property
+    def _lines(self) -> list[bytes] | None:
+        """The line of each row, if each is one."""
+        lines = self._text.split(b"\n")
+        lines = lines if lines[-1] else lines[:-1]
+        # empty lines and values over several make more lines than rows, and only a lone \r makes fewer
+        single = len(lines) == self._rows and b"\r" not in self._text.replace(b"\r\n", b"")
+        return [lines[i] for i in self._places.tolist()] if single else None
+
+    def _parsed(self, row: int) -> tuple[pa.RecordBatch, int]:
+        """A table that the row is in, and where."""
+        number, place = (0, row) if self._lines is None else divmod(row, NEIGHBOURS)
+        if number not in self._tables:
+            text = self._text
+            if self._lines is not None:
+                start = number * NEIGHBOURS
+                text = b"\n".join(self._lines[start : start + NEIGHBOURS])
+            self._options["read_options"].block_size = len(text) + 1
+            table = pa.csv.read_csv(pa.BufferReader(text), **self._options)
+            self._tables[number] = table.combine_chunks().to_batches()[0]
+        return self._tables[number], place
+
+
+def _shown(value: pa.Scalar) -> str:
+    return value.as_py().replace(NOT_TEXT, "\ufffd")
 
 
 def _typed(array: pa.Array, column: Column) -> tuple[pa.Array, np.ndarray | None]:
