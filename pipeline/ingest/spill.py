@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -18,11 +19,13 @@ import pyarrow as pa
 from pipeline.ingest.hashing import hash_columns
 from pipeline.ingest.places import FILE, POSITION
 
+# Of rows that wait to be written, by bucket: fewer would make many small record batches.
+BUCKET_BYTES = 1 << 19
 SPILL_BYTES = 64 << 20
 
 
 class SpillWriter:
-    """Writes one spill; written again, it is the same.
+    """Writes one spill, beside what its caller does; written again, it is the same.
 
     Args:
       base: path of the spill less its endings.
@@ -32,8 +35,11 @@ class SpillWriter:
 
     def __init__(self, base: Path, key: list[str], buckets: int):
         self._base, self._key, self._buckets = base, key, buckets
+        self._most = min(SPILL_BYTES, buckets * BUCKET_BYTES)
         self._waiting: list[pa.RecordBatch] = []
         self._bytes = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
         self._owners: list[int] = []
         self._sink = pa.OSFile(f"{base}.arrow", "wb")
         self._writer: pa.ipc.RecordBatchFileWriter | None = None
@@ -42,19 +48,27 @@ class SpillWriter:
         """Appends rows; all calls with the same columns."""
         self._waiting.append(rows)
         self._bytes += rows.nbytes
-        if self._bytes >= SPILL_BYTES:
+        if self._bytes >= self._most:
             self._flush()
 
     def _flush(self) -> None:
-        if not self._waiting:
-            return
-        table = pa.Table.from_batches(self._waiting).combine_chunks()
-        self._waiting, self._bytes = [], 0
+        self._settle()
+        if self._waiting:
+            self._writing = self._thread.submit(self._write, self._waiting)
+            self._waiting, self._bytes = [], 0
+
+    def _settle(self) -> None:
+        """Waits for what was written before; raises what went wrong with it."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def _write(self, batches: list[pa.RecordBatch]) -> None:
+        table = pa.Table.from_batches(batches).combine_chunks()
         if self._writer is None:
             options = pa.ipc.IpcWriteOptions(compression="lz4")
             self._writer = pa.ipc.new_file(self._sink, table.schema, options=options)
         bucket = bucket_of(table, self._key, self._buckets)
-        table = table.take(pa.array(np.argsort(bucket, kind="stable")))
+        table = table.take(pa.array(np.argsort(bucket.astype(np.uint16), kind="stable")))
         ends = np.cumsum(np.bincount(bucket, minlength=self._buckets)).tolist()
         for number, (start, end) in enumerate(zip([0, *ends], ends)):
             if end > start:
@@ -68,11 +82,15 @@ class SpillWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
-        self._sink.close()
+        try:
+            if kind is None:
+                self._flush()
+                self._settle()
+        finally:
+            self._thread.shutdown()
+            if self._writer is not None:
+                self._writer.close()
+            self._sink.close()
         Path(f"{self._base}.index").write_text(json.dumps(self._owners))
 
 
