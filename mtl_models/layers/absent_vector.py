@@ -34,7 +34,8 @@ class AbsentVector(keras.layers.Layer):
 
     def call(self, x):
         absent = ops.all(ops.isnan(x), axis=-1, keepdims=True)
-        return ops.where(absent, ops.zeros_like(x) if self.vector is None else self.vector, x)
+        instead = ops.zeros_like(x) if self.vector is None else ops.convert_to_tensor(self.vector)
+        return ops.where(absent, instead, x)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "learned": self.learned}
