@@ -15,8 +15,8 @@ class ESMM(SingleTask):
     calibrated, over all impressions. Perceptrons are each task's own, embeddings shared (figure 2). Use it
     for events that can only follow one another (click, then purchase).
 
-    `couple` computes the product's logit as `−log(e^−a + e^−b + e^−a−b)`, finite with finite gradients for
-    any logits a and b. Where a task was trained on sampled negatives, factors are those of all data.
+    `couple` gives the product's logit, `log pq − log((1 − p) + p (1 − q))` in logarithms throughout: right, as
+    its gradients are, where probabilities round to 0 or 1. Where a task was trained on sampled negatives, factors are those of all data.
 
     Args:
         chain: binary tasks in the order in which they happen; empty: all tasks in their order.
@@ -69,5 +69,7 @@ class ESMM(SingleTask):
 
 
 def _log_odds_of_both(a, b):
-    """The logit of σ(a) σ(b): 1 / (σ(a) σ(b)) − 1 is `e^−a + e^−b + e^−a−b`."""
-    return -ops.logsumexp(ops.stack([-a, -b, -a - b], axis=-1), axis=-1)
+    """The logit of `p q = σ(a) σ(b)`, of which the rest is `(1 − p) + p (1 − q)`."""
+    log_p = ops.log_sigmoid(a)
+    rest = ops.logaddexp(ops.log_sigmoid(-a), log_p + ops.log_sigmoid(-b))
+    return log_p + ops.log_sigmoid(b) - rest

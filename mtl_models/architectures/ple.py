@@ -126,7 +126,7 @@ class PLE(Architecture):
             if level < self.levels - 1:
                 every = shared if own is None else ops.concatenate([own, shared], axis=1)
                 common_weights = self.shared_gates[level](common)
-                uses[f"level_{level + 1}/shared"] = common_weights[:, 0]
+                uses[f"level_{level + 1}/{self._shared_name()}"] = common_weights[:, 0]
                 per_task = self._mix(weights, own, shared)
                 common = ops.einsum("bge,beu->bgu", common_weights, every)[:, 0]
         return shared, (own, weights, uses)
@@ -152,6 +152,13 @@ class PLE(Architecture):
     def _by_name(self, level: int, weights) -> dict:
         return {f"level_{level + 1}/{name}": weights[:, i] for i, name in enumerate(self.task_names)}
 
+    def _shared_name(self) -> str:
+        """What is no task's: "shared", unless a task is called that."""
+        name = "shared"
+        while name in self.task_names:
+            name += "_"
+        return name
+
     def shared_variables(self) -> list:
         """All experts and shared gates below the last level, and the shared experts of the last.
 
@@ -166,14 +173,14 @@ class PLE(Architecture):
         return [v for layer in [*below, *self.shared_stacks] for v in layer.trainable_variables]
 
     def gate_experts(self) -> dict[str, list[str]]:
-        shared = [f"shared_{i}" for i in range(self.shared_experts)]
+        shared = [f"{self._shared_name()}_{i}" for i in range(self.shared_experts)]
         own = {name: [f"{name}_{i}" for i in range(self.task_experts)] for name in self.task_names}
         every_expert = [expert for experts in own.values() for expert in experts] + shared
         names = {}
         for level in range(1, self.levels + 1):
             names |= {f"level_{level}/{name}": own[name] + shared for name in self.task_names}
             if level < self.levels:
-                names[f"level_{level}/shared"] = every_expert
+                names[f"level_{level}/{self._shared_name()}"] = every_expert
         return names
 
     def get_config(self) -> dict:

@@ -1,136 +1,211 @@
+"""What holds for every architecture; each one's numbers are in a file of its own."""
+
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from mtl_models import PLE, HardSharing, MMoE, Task
+import mtl_models
+from mtl_models import (
+    AITM,
+    CGC,
+    ESCM2,
+    ESMM,
+    MTAN,
+    PLE,
+    CrossStitch,
+    HardSharing,
+    MMoE,
+    SingleTask,
+    SoftSharing,
+    Task,
+)
 
+SMALL = {
+    "aitm": (AITM, {"units": (6, 4)}),
+    "cgc": (CGC, {"units": (4,)}),
+    "cross_stitch": (CrossStitch, {"units": (6, 4)}),
+    "escm2": (ESCM2, {"units": (6, 4), "imputation_units": (3,)}),
+    "esmm": (ESMM, {"units": (6, 4)}),
+    "hard_sharing": (HardSharing, {"units": (6, 4)}),
+    "mmoe": (MMoE, {"experts": 3, "units": (6, 4)}),
+    "mtan": (MTAN, {"units": (6, 4)}),
+    "ple": (PLE, {"levels": 3, "units": (4,)}),
+    "single_task": (SingleTask, {"units": (6, 4)}),
+    "soft_sharing": (SoftSharing, {"units": (6, 4)}),
+}
+NAMES = sorted(SMALL)
+TASKS = ("first", "second")
 X = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
 
 
-def relu(z):
-    return np.maximum(z, 0)
+def make(name, **settings):
+    architecture, small = SMALL[name]
+    return architecture(**{**small, **settings})
 
 
-def softmax(z):
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+def everything(layer, x):
+    """All that the model asks of an architecture, in the order in which it asks."""
+    z, rest = layer.share(x, training=False)
+    features, gates = layer.separate(z, rest, training=False)
+    towers = [ops.cast(ops.sum(features[:, i], axis=-1), "float32") for i in range(len(layer.tasks))]
+    labels = [ops.cast(t > 0, "float32") for t in towers]
+    weights = [ops.ones_like(t) for t in towers]
+    penalty = ops.convert_to_tensor(layer.penalty(features, towers, labels, weights), "float32")
+    return features, gates, layer.couple(towers, {}), penalty
 
 
-def built(architecture, tasks=("a", "b"), seed=3):
-    architecture.bind([Task(name, "binary") for name in tasks], seed)
-    architecture.build((None, 5))
-    return architecture
+def test_every_architecture_is_here():
+    files = Path(mtl_models.__file__).with_name("architectures").glob("[a-z]*.py")
+    assert NAMES == sorted(file.stem for file in files)
 
 
-@pytest.mark.parametrize("x", [X, X[:1]])
-def test_hard_sharing_by_hand(x):
-    layer = built(HardSharing(units=(4, 3)))
-    h = x
-    for kernel in layer.bottom.kernels:
-        h = relu(h @ kernel.numpy()[0])
-    out = np.asarray(layer(x))
-    assert out.shape == (len(x), 2, 3)
-    for task in range(2):
-        np.testing.assert_allclose(out[:, task], h, rtol=1e-5, atol=1e-6)
-    assert layer.gate_weights(x) == {} and layer.gate_experts() == {}
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_at_any_batch_size(name, built):
+    layer = built(make(name))
+    whole = np.asarray(layer(X))
+    assert whole.shape == (6, 2, 4) == (6, *layer.compute_output_shape((None, 5))[1:])
+    np.testing.assert_allclose(layer(X[2:3]), whole[2:3], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(layer.separate(*layer.share(X))[0], whole)
 
 
-@pytest.mark.parametrize("x", [X, X[:1]])
-def test_mmoe_by_hand(x):
-    layer = built(MMoE(experts=3, units=(4,)))
-    outputs = np.asarray(layer(x))
-    for task in range(2):
-        gate = softmax(x @ layer.gates.kernel.numpy()[task])
-        expected = sum(gate[:, [e]] * relu(x @ layer.expert_stack.kernels[0].numpy()[e]) for e in range(3))
-        np.testing.assert_allclose(outputs[:, task], expected, rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("aitm", "esmm", "escm2")])
+def test_one_task_alone(name, built):
+    assert np.asarray(built(make(name), ("only",))(X)).shape == (6, 1, 4)
 
 
-def test_mmoe_with_one_expert_is_hard_sharing():
-    mmoe, hard = built(MMoE(experts=1, units=(4, 3))), built(HardSharing(units=(4, 3)))
-    for ours, theirs in zip(hard.bottom.kernels, mmoe.expert_stack.kernels):
-        ours.assign(theirs)
-    np.testing.assert_allclose(mmoe(X), hard(X), rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("name", NAMES)
+def test_compiled_equals_eager(name, built, compiled):
+    layer = built(make(name))
+    eager, fast = everything(layer, X), compiled(lambda x: everything(layer, x))(ops.convert_to_tensor(X))
+    for ours, theirs in zip(keras.tree.flatten(eager), keras.tree.flatten(fast)):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1e-6)
 
 
-def test_ple_of_one_level_without_task_experts_is_mmoe():
-    ple, mmoe = built(PLE(levels=1, task_experts=0, shared_experts=3, units=(4,))), built(MMoE(3, (4,)))
-    mmoe.expert_stack.kernels[0].assign(ple.shared_stacks[0].kernels[0])
-    mmoe.gates.kernel.assign(ple.gates[0].kernel)
-    np.testing.assert_allclose(ple(X), mmoe(X), rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("policy, tolerance", [("mixed_float16", 0.02), ("mixed_bfloat16", 0.15)])
+@pytest.mark.parametrize("name", NAMES)
+def test_mixed_precision_follows_float32(name, policy, tolerance, built):
+    full, mixed = built(make(name)), built(make(name, dtype=policy))
+    for ours, theirs in zip(full.weights, mixed.weights):
+        assert keras.backend.standardize_dtype(theirs.dtype) == "float32"
+        np.testing.assert_array_equal(ours, theirs)
+    features, gates, _, penalty = everything(mixed, X)
+    assert keras.backend.standardize_dtype(features.dtype) == policy.removeprefix("mixed_")
+    expected, of_gates, _, of_penalty = everything(full, X)
+    np.testing.assert_allclose(ops.cast(features, "float32"), expected, atol=tolerance, rtol=tolerance)
+    np.testing.assert_allclose(penalty, of_penalty, atol=tolerance, rtol=tolerance)
+    for gate, values in gates.items():
+        np.testing.assert_allclose(ops.cast(values, "float32"), of_gates[gate], atol=tolerance)
 
 
-@pytest.mark.parametrize("x", [X, X[:1]])
-def test_ple_of_two_levels_by_hand(x):
-    layer = built(PLE(levels=2, task_experts=2, shared_experts=1, units=(4,)))
-    # experts: a_0 a_1 b_0 b_1 shared_0
-    inputs = {"a": x, "b": x, "shared": x}
-    sees = {"a": [0, 1, 4], "b": [2, 3, 4], "shared": [0, 1, 2, 3, 4]}
-    owner = ["a", "a", "b", "b", "shared"]
-    for level in range(2):
-        stacks = [layer.own_stacks[level], layer.shared_stacks[level]]
-        kernel = np.concatenate([stack.kernels[0].numpy() for stack in stacks])
-        gate_kernels = list(layer.gates[level].kernel.numpy())
-        if level == 0:
-            gate_kernels.append(layer.shared_gates[level].kernel.numpy()[0])
-        experts = [relu(inputs[owner[e]] @ kernel[e]) for e in range(5)]
-        mixed = {}
-        for g, name in enumerate(["a", "b", "shared"][: 2 if level else 3]):
-            weights = softmax(inputs[name] @ gate_kernels[g])
-            mixed[name] = sum(weights[:, [i]] * experts[e] for i, e in enumerate(sees[name]))
-        inputs = mixed
-    outputs = np.asarray(layer(x))
-    np.testing.assert_allclose(outputs[:, 0], inputs["a"], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(outputs[:, 1], inputs["b"], rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize("name", NAMES)
+def test_shared_variables_are_those_that_every_task_trains(name, built, gradients):
+    """Of each variable: is there an element that every task's features move?"""
+    tasks = ("a", "b", "c") if name != "escm2" else TASKS
+    layer = built(make(name), tasks)
+    x = np.random.default_rng(1).normal(size=(64, 5)).astype("float32")
+    variables = layer.trainable_variables
+    moved = [np.ones(v.shape, bool) for v in variables]
+    for task in range(len(tasks)):
+        found = gradients(lambda: ops.sum(ops.square(layer(x)[:, task])), variables)
+        moved = [m & (g != 0) for m, g in zip(moved, found)]
+    by_all = {v.path for v, m in zip(variables, moved) if m.any()}
+    shared = {v.path for v in layer.shared_variables()}
+    if name == "aitm":
+        # the perceptrons are one variable; of it the first task's part alone is moved by all
+        by_all -= {v.path for v in layer.stack.trainable_variables}
+    assert shared == by_all
+    if shared and name != "aitm":
+        # where a variable is shared, no task has a part of it to itself that the rest never move
+        assert all(m.mean() > 0.3 for v, m in zip(variables, moved) if v.path in shared)
 
 
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        MMoE(experts=3, units=(4,)),
-        PLE(levels=3, units=(4,)),
-        PLE(levels=1, task_experts=1, shared_experts=0, units=(4,)),
-    ],
-)
-def test_every_gate_names_the_experts_it_weighs(architecture):
-    layer = built(architecture, ("a", "shared", "b"))
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_without_rows_is_in_no_penalty(name, built, gradients):
+    """Whatever its labels, outputs and features are: exactly 0, and exactly no gradient."""
+    layer = built(make(name), ("a", "b"))
+    rng = np.random.default_rng(2)
+    outputs = [rng.normal(size=6).astype("float32") for _ in range(2)]
+    labels = [(rng.uniform(size=6) > 0.5).astype("float32") for _ in range(2)]
+    for absent in range(2):
+        weights = [np.full(6, float(i != absent), "float32") for i in range(2)]
+
+        def penalty(outputs=outputs):
+            return ops.convert_to_tensor(layer.penalty(layer(X), outputs, labels, weights), "float32")
+
+        assert float(penalty()) == 0.0
+        wild = [np.full(6, 1e4, "float32") if i == absent else o for i, o in enumerate(outputs)]
+        assert float(penalty(wild)) == 0.0
+        for gradient in gradients(penalty, layer.trainable_variables):
+            assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_finite_far_out(name, built, gradients):
+    layer = built(make(name))
+
+    def total():
+        features, _, outputs, penalty = everything(layer, X * 1e5)
+        return ops.sum(features) * 1e-5 + sum(ops.sum(o) for o in outputs) * 1e-5 + penalty
+
+    assert np.isfinite(float(total()))
+    for gradient in gradients(total, layer.trainable_variables):
+        assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_gate_names_the_experts_it_weighs(name, built):
+    tasks = ("a", "shared", "b") if name != "escm2" else TASKS
+    layer = built(make(name), tasks)
     weights, names = layer.gate_weights(X), layer.gate_experts()
-    assert list(weights) == list(names)
+    assert sorted(weights) == sorted(names)
     for gate, values in weights.items():
         assert np.asarray(values).shape == (6, len(names[gate]))
+        assert len(set(names[gate])) == len(names[gate])
         np.testing.assert_allclose(np.sum(values, 1), 1, rtol=1e-5)
 
 
-def test_a_task_gradient_does_not_reach_another_tasks_experts():
-    tf = pytest.importorskip("tensorflow")
-    layer = built(PLE(levels=1, task_experts=1, shared_experts=1, units=(4,)))
-    own, shared = layer.own_stacks[0].kernels[0], layer.shared_stacks[0].kernels[0]
-    with tf.GradientTape() as tape:
-        value = tf.reduce_sum(layer(X)[:, 0])
-    of_own, of_shared = (g.numpy() for g in tape.gradient(value, [own.value, shared.value]))
-    assert np.abs(of_own[0]).sum() > 0 and np.abs(of_shared[0]).sum() > 0
-    assert (of_own[1] == 0).all()
+@pytest.mark.parametrize("name", NAMES)
+def test_config_round_trip(name, built):
+    layer = make(name)
+    config = layer.get_config()
+    copy = type(layer).from_config(config)
+    assert copy.get_config() == config
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    np.testing.assert_array_equal(built(again)(X), built(layer)(X))
 
 
-@pytest.mark.parametrize(
-    "settings, words",
-    [
-        ({"levels": 0}, "at least one level"),
-        ({"levels": 1, "task_experts": 0, "shared_experts": 0}, "one expert"),
-        ({"levels": 2, "shared_experts": 0}, "shared expert"),
-    ],
-)
-def test_ple_refuses_what_it_cannot_be(settings, words):
-    with pytest.raises(ValueError, match=words):
-        PLE(**settings)
+@pytest.mark.parametrize("name", NAMES)
+def test_dropout_is_of_training_alone(name, built):
+    layer = built(make(name, dropout=0.5))
+    np.testing.assert_array_equal(layer(X), layer(X, training=False))
+    assert not np.allclose(layer(X), layer(X, training=True))
 
 
-def test_a_layer_serves_one_model():
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_a_seed(name, built):
+    first, same, other = (built(make(name), seed=s)(X) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_a_layer_serves_one_model(built):
     layer = built(MMoE())
     with pytest.raises(ValueError, match="already part of a model"):
         layer.bind([Task("a", "binary")], 0)
 
 
+def test_no_task():
+    with pytest.raises(ValueError, match="at least one task"):
+        MMoE().bind([], 0)
+
+
 @pytest.mark.parametrize(
-    "architecture", [HardSharing(units=(3,), dropout=0.5), MMoE(experts=2), PLE(levels=3, task_experts=1)]
+    "architecture, setting",
+    [(HardSharing, {"dropout": 1.0}), (MMoE, {"experts": 0}), (PLE, {"units": (0,)})],
 )
-def test_config_round_trip(architecture):
-    assert type(architecture).from_config(architecture.get_config()).get_config() == architecture.get_config()
+def test_bounds(architecture, setting):
+    with pytest.raises(ValueError, match=f"{architecture.__name__}: {next(iter(setting))} must be between"):
+        architecture(**setting)
