@@ -13,6 +13,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders import example_coder
 
 from pipeline.feature_types import FEATURE_TYPES
+from pipeline.ingest.ahead import ahead
+from pipeline.ingest.tfrecords import read_records
 
 _THREADS = 2
 _DTYPES = {pa.int64(): tf.int64, pa.float32(): tf.float32, pa.large_binary(): tf.string}
@@ -23,19 +25,28 @@ def shards(folder: str | Path, split: str) -> list[str]:
     return sorted(str(p) for p in Path(folder, f"Split-{split}").glob("*") if p.is_file())
 
 
-def serialized_examples(paths: Sequence[str], batch_size: int) -> tf.data.Dataset:
+def serialized_examples(paths: Sequence[str], batch_size: int) -> Iterator[tuple[int, tf.Tensor]]:
     """TFRecord files in order, each in batches: the file's place in `paths`, and serialized tf.Examples, a
-    string tensor of shape `[batch_size]` or less. `.gz` says that a file is compressed."""
-    compressions = ["GZIP" if path.endswith(".gz") else "" for path in paths]
-    files = tf.data.Dataset.from_tensor_slices(
-        (tf.range(len(paths)), tf.constant(paths, tf.string), tf.constant(compressions, tf.string))
-    )
+    string tensor of shape `[batch_size]` or less. `.gz` says that a file is compressed.
 
-    def read(place: tf.Tensor, path: tf.Tensor, compression: tf.Tensor) -> tf.data.Dataset:
-        records = tf.data.TFRecordDataset(path, compression, buffer_size=1 << 20)
-        return records.batch(batch_size).map(lambda batch: (place, batch))
+    Raises:
+      ValueError: a file is truncated or corrupted, or no TFRecord file.
+    """
+    return ahead(_batched(paths, batch_size))
 
-    return files.flat_map(read).prefetch(2)
+
+def _batched(paths: Sequence[str], batch_size: int) -> Iterator[tuple[int, tf.Tensor]]:
+    for place, path in enumerate(paths):
+        waiting: list[bytes] = []
+        with tf.io.gfile.GFile(path, "rb") as file:
+            for records in read_records(file, path):
+                waiting += records
+                whole = len(waiting) // batch_size * batch_size
+                for start in range(0, whole, batch_size):
+                    yield place, tf.constant(waiting[start : start + batch_size])
+                waiting = waiting[whole:]
+        if waiting:
+            yield place, tf.constant(waiting)
 
 
 def serialized_batches(folder: str | Path, split: str, batch_size: int = 4096) -> Iterator[tf.Tensor]:
@@ -82,19 +93,18 @@ class ExampleParser:
         """What `serialized_examples` gives, and with each batch its columns.
 
         Raises:
-          tf.errors.DataLossError: a file is no TFRecord file, or cut off.
+          ValueError: see `serialized_examples`.
           tf.errors.InvalidArgumentError: see `__call__`.
         """
-        ahead: deque[tuple[int, tf.Tensor, Future[pa.RecordBatch]]] = deque()
-        # beside what the caller does: TensorFlow lets go of Python's lock. A `map` of the data set would do
-        # the same, but takes longer to compile than a small file to read.
+        waiting: deque[tuple[int, tf.Tensor, Future[pa.RecordBatch]]] = deque()
+        # beside what the caller does: TensorFlow lets go of Python's lock
         with ThreadPoolExecutor(_THREADS) as threads:
             for place, serialized in serialized_examples(paths, batch_size):
-                ahead.append((int(place), serialized, threads.submit(self, serialized)))
-                if len(ahead) > _THREADS:
-                    *read, batch = ahead.popleft()
+                waiting.append((place, serialized, threads.submit(self, serialized)))
+                if len(waiting) > _THREADS:
+                    *read, batch = waiting.popleft()
                     yield *read, batch.result()
-            for *read, batch in ahead:
+            for *read, batch in waiting:
                 yield *read, batch.result()
 
 
