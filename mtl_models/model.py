@@ -1,24 +1,28 @@
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from mtl_models.architectures._base import Architecture
 from mtl_models.inputs.feature_inputs import FeatureInputs
 from mtl_models.inputs.layout import Layout
-from mtl_models.kinds import KINDS
-from mtl_models.losses import LOSSES, weighted_mean
+from mtl_models.kinds import KINDS, side_inputs
 from mtl_models.optimizers._base import RowOptimizer
 from mtl_models.optimizers.adagrad import RowAdagrad
-from mtl_models.rows import sum_row_gradients
 from mtl_models.seeds import derive_seed
 from mtl_models.step_log import StepLog
 from mtl_models.tasks import Task
 from mtl_models.towers import Towers
+from mtl_models.training.forward import forward, outputs_of
+from mtl_models.training.gates import gate_statistics
+from mtl_models.training.step import TrainStep
 from mtl_models.weighting._base import Weighting
 from mtl_models.weighting.equal import Equal
+
+
+GRAM_OVER = ("representation", "parameters")
 
 
 @keras.saving.register_keras_serializable("mtl_models")
@@ -44,10 +48,53 @@ class MultiTaskModel(keras.Model):
         embedding_l2: λ of the penalty `λ/B Σ ‖row‖²` over the rows a batch of B reads, so that a row is
             drawn to 0 as often as it is used.
         embedding_scale: standard deviation of the embeddings' first values.
+        id_dropout: share of ids that training replaces by their feature's unknown row, so that values not
+            seen in training have an embedding that was.
+        pooling: how the rows of a list become one: "mean", "sum" or "sqrtn".
+        attention: pairs of a list and a single-valued feature, such as the items of a history and the item;
+            the list is then pooled by target attention (DIN).
+        attention_units: width of the attention's activation unit.
+        cross_layers: layers of a cross network (DCN-v2) below the architecture; 0 for none.
+        cross_rank: rank of its kernels; None for full ones.
+        numeric_embedding: None leaves numbers as they are; "piecewise_linear" or "periodic" makes a vector
+            of each.
+        numeric_units: length of a number's vector.
+        numeric_bins: piecewise_linear: the edges of each number's bins, as `quantile_bins` makes them.
+        numeric_frequencies: periodic: how many frequencies a number has.
+        numeric_scale: periodic: standard deviation of the frequencies' first values, to be tuned.
+        learned_absent: whether a learned vector stands for an absent one, and not zeros.
+        vector_dropout: share of a projected vector's entries that training sets to 0.
+        position: the single-valued feature that says where an item stood; it then feeds a tower of its own
+            and nothing else, and counts nothing at serving.
+        position_tasks: names of the tasks whose outputs the position's tower adds to.
+        position_dropout: share of training's rows whose position is left out.
+        scenario: single-valued features, such as the page, whose gate scales the dense vector (EPNet).
+        personal: single-valued features, such as user, item and author, whose gates scale the towers
+            (PPNet).
+        gate_units: width of the hidden layers of the scenario's gate and of the towers' gates.
+        gram_over: what a weighting that needs gradients sees them with respect to: "representation", what
+            the architecture's tasks read in common, or "parameters", the shared variables and the embedding
+            rows of the batch, which costs a whole backward pass a task.
         seed: of every weight and of dropout.
 
+    Under a mixed precision policy (`dtype="mixed_float16"` or "mixed_bfloat16") layers compute in 16 bits;
+    variables, the embedding table, losses and the Gram matrix stay float32. With float16, `compile` scales
+    losses (`keras.optimizers.LossScaleOptimizer`), and a step whose gradients overflow changes nothing.
+
     Raises:
-        ValueError: if tasks are missing or share a name.
+        ValueError: if tasks are missing or share a name, a task needs a side input that the layout lacks,
+            position_tasks names no task, or gram_over is unknown.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from mtl_models import Layout, MMoE, MultiTaskModel, Task
+    >>> model = MultiTaskModel(Layout.of({"item": 50}, ["age"]), [Task("click", "binary")], MMoE(experts=2))
+    >>> model.compile("adam")
+    >>> x = {"item": np.array([3, 7]), "age": np.array([0.5, -1.0], "float32")}
+    >>> logs = model.fit(x, {"click": np.array([0.0, 1.0])}, verbose=0)
+    >>> model.predict(x, verbose=0)["click"].shape
+    (2,)
     """
 
     BOUNDS = {
@@ -58,6 +105,16 @@ class MultiTaskModel(keras.Model):
         "dropout": (0.0, 0.99),
         "embedding_l2": (0.0, None),
         "embedding_scale": (0.0, 10.0),
+        "id_dropout": (0.0, 0.99),
+        "attention_units": (1, 4096),
+        "cross_layers": (0, 64),
+        "cross_rank": (1, 100_000),
+        "numeric_units": (1, 4096),
+        "numeric_frequencies": (1, 4096),
+        "numeric_scale": (0.0, 1000.0),
+        "vector_dropout": (0.0, 0.99),
+        "position_dropout": (0.0, 0.99),
+        "gate_units": (1, 100_000),
     }
 
     def __init__(
@@ -74,6 +131,26 @@ class MultiTaskModel(keras.Model):
         dropout: float = 0.0,
         embedding_l2: float = 0.0,
         embedding_scale: float = 0.01,
+        id_dropout: float = 0.0,
+        pooling: str = "mean",
+        attention: Sequence[Sequence[str]] | None = None,
+        attention_units: int = 36,
+        cross_layers: int = 0,
+        cross_rank: int | None = None,
+        numeric_embedding: str | None = None,
+        numeric_units: int = 16,
+        numeric_bins: Sequence[Sequence[float]] | None = None,
+        numeric_frequencies: int = 48,
+        numeric_scale: float = 0.01,
+        learned_absent: bool = False,
+        vector_dropout: float = 0.0,
+        position: str | None = None,
+        position_tasks: Sequence[str] = (),
+        position_dropout: float = 0.1,
+        scenario: Sequence[str] = (),
+        personal: Sequence[str] = (),
+        gate_units: int = 32,
+        gram_over: str = "representation",
         seed: int = 0,
         **kwargs,
     ):
@@ -81,52 +158,87 @@ class MultiTaskModel(keras.Model):
         names = [task.name for task in tasks]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"a model needs tasks with distinct names; it was given {names}")
+        if gram_over not in GRAM_OVER:
+            raise ValueError(f"gram_over '{gram_over}' is not one of {', '.join(GRAM_OVER)}")
+        lacking = [name for name in side_inputs(tasks) if name not in layout.side]
+        if lacking:
+            raise ValueError(
+                f"the tasks need the side inputs {', '.join(lacking)}; give the layout side={lacking}"
+            )
+        unknown = [name for name in position_tasks if name not in names]
+        if unknown:
+            raise ValueError(f"position_tasks: '{unknown[0]}' is not a task; those are {', '.join(names)}")
         self.layout = layout
         self.tasks = tuple(tasks)
+        self.gram_over = gram_over
         self.embedding_l2 = embedding_l2
         self.seed = seed
         self.embedding_optimizer = None
-        self.feature_inputs = FeatureInputs(
-            layout,
-            embedding_dim,
-            interactions,
-            vector_units,
-            dropout,
-            embedding_scale,
-            seed=derive_seed(seed, "inputs"),
-            name="inputs",
-        )
-        self.architecture = architecture
-        self.towers = Towers(
-            self.tasks, tower_units, tower_dropout, seed=derive_seed(seed, "towers"), name="towers"
-        )
-        self.weighting = weighting or Equal()
-        architecture.bind(self.tasks, derive_seed(seed, "architecture"))
-        self.weighting.bind(self.tasks)
-        self.step_log = StepLog(names, name="step_log")
-        # every shape is known from the layout, so that weights exist before the first batch
-        self.feature_inputs.build()
-        architecture.build((None, self.feature_inputs.width))
-        self.towers.build(architecture.compute_output_shape((None, self.feature_inputs.width)))
-        self.weighting.build()
+        with _policy(self.dtype_policy):
+            self.feature_inputs = FeatureInputs(
+                layout,
+                embedding_dim,
+                interactions,
+                vector_units,
+                dropout,
+                embedding_scale,
+                id_dropout=id_dropout,
+                pooling=pooling,
+                attention=attention,
+                attention_units=attention_units,
+                cross_layers=cross_layers,
+                cross_rank=cross_rank,
+                numeric_embedding=numeric_embedding,
+                numeric_units=numeric_units,
+                numeric_bins=numeric_bins,
+                numeric_frequencies=numeric_frequencies,
+                numeric_scale=numeric_scale,
+                learned_absent=learned_absent,
+                vector_dropout=vector_dropout,
+                position=position,
+                position_tasks=position_tasks,
+                position_dropout=position_dropout,
+                scenario=scenario,
+                personal=personal,
+                gate_units=gate_units,
+                seed=derive_seed(seed, "inputs"),
+                name="inputs",
+            )
+            self.architecture = architecture
+            architecture.dtype_policy = self.dtype_policy
+            self.towers = Towers(
+                self.tasks,
+                tower_units,
+                tower_dropout,
+                seed=derive_seed(seed, "towers"),
+                prior_width=self.feature_inputs.prior_width,
+                prior_units=gate_units,
+                name="towers",
+            )
+            architecture.bind(self.tasks, derive_seed(seed, "architecture"))
+            # every shape is known from the layout, so that weights exist before the first batch
+            self.feature_inputs.build()
+            architecture.build((None, self.feature_inputs.width))
+            self.towers.build(architecture.compute_output_shape((None, self.feature_inputs.width)))
+        with _policy("float32"):
+            self.weighting = weighting or Equal()
+            self.weighting.dtype_policy = "float32"
+            self.weighting.bind(self.tasks)
+            self.weighting.build()
+            self.step_log = StepLog(names, name="step_log")
         self.built = True
 
     def call(self, inputs, training=None) -> dict:
         packed = self.layout.pack(inputs)
-        return self._predictions(self._outputs(self.feature_inputs.lookup(packed), packed, training))
+        outputs = outputs_of(self, self.feature_inputs.lookup(packed), packed, training)[0]
+        return {
+            task.name: KINDS[task.kind].prediction(task, output, packed)
+            for task, output in zip(self.tasks, outputs)
+        }
 
     def gate_use(self, inputs, batch_size: int = 8192) -> dict[str, dict[str, float]]:
         """For each gate, the mean weight it gives each expert over a dict of input arrays."""
-        experts = self.architecture.gate_experts()
-        rows = len(next(iter(inputs.values())))
-        if not experts or not rows:
-            return {}
-        sums = {gate: np.zeros(len(names)) for gate, names in experts.items()}
-        for start in range(0, rows, batch_size):
-            packed = self.layout.pack({k: v[start : start + batch_size] for k, v in inputs.items()})
-            for gate, weights in self.architecture.gate_weights(self.feature_inputs(packed)).items():
-                sums[gate] += np.sum(ops.convert_to_numpy(weights), axis=0, dtype=np.float64)
-        return {gate: dict(zip(experts[gate], (sums[gate] / rows).tolist())) for gate in experts}
+        return {gate: of["mean"] for gate, of in gate_statistics(self, inputs, batch_size).items()}
 
     def compile(
         self,
@@ -156,10 +268,21 @@ class MultiTaskModel(keras.Model):
         )
         self.clip_norm = clip_norm
         self._jit_dense = jit_compile
-        self.optimizer.build(self._dense_variables())
+        self.optimizer.build(self.dense_variables())
         if self.layout.categorical:
             self.embedding_optimizer = embedding_optimizer or RowAdagrad()
             self.embedding_optimizer.build([self.feature_inputs.table])
+        self._step = TrainStep(self, clip_norm, jit_compile)
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """As in Keras; the weighting is also told when an epoch ends."""
+        told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.weighting.end_epoch())
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(told)
+        else:
+            given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
+            callbacks = [told, *given]
+        return super().fit(*args, callbacks=callbacks, **kwargs)
 
     def get_compile_config(self) -> dict:
         return {
@@ -179,69 +302,46 @@ class MultiTaskModel(keras.Model):
         return [self.step_log]
 
     def train_step(self, data):
-        packed, labels, weights = self._unpack(data)
-        rows = self.feature_inputs.lookup(packed)
-        gradients = tf.function(self._gradients, jit_compile=True) if self._jit_dense else self._gradients
-        row_gradients, dense_gradients, log = gradients(rows, packed, labels, weights)
-        if rows is not None:
-            ids, row_gradients = sum_row_gradients(packed["ids"], row_gradients)
-        if self.clip_norm is not None:
-            clipped, _ = tf.clip_by_global_norm([row_gradients, *dense_gradients], self.clip_norm)
-            row_gradients, dense_gradients = clipped[0], clipped[1:]
-        if rows is not None:
-            self.embedding_optimizer.apply_rows(ids, row_gradients)
-        self.optimizer.apply(dense_gradients, self._dense_variables())
-        self.step_log.update_state(*log)
+        self.step_log.update_state(*self._step(*self._unpack(data)))
         return self.step_log.result()
 
     def test_step(self, data):
         packed, labels, weights = self._unpack(data)
         rows = self.feature_inputs.lookup(packed)
-        self.step_log.update_state(*self._loss(rows, packed, labels, weights, training=False))
+        found = forward(self, rows, packed, labels, weights, training=False)
+        losses = ops.stack(found.losses)
+        present = found.weight_sums > 0
+        # a weighting of gradients has nothing to say where there are none
+        if self.weighting.needs_gram:
+            task_weights, terms = ops.ones_like(losses), losses
+        else:
+            task_weights = self.weighting(losses, present=present, training=False)
+            terms = task_weights * losses + self.weighting.regularization()
+        factors = ops.convert_to_tensor([task.loss_weight for task in self.tasks], "float32")
+        total = ops.sum(factors * ops.cast(present, "float32") * terms)
+        if found.extra is not None:
+            total += ops.cast(found.extra, "float32")
+        self.step_log.update_state(total, losses, task_weights, found.weight_sums)
         return self.step_log.result()
 
-    def _gradients(self, rows, packed, labels, weights):
-        """Gradients with respect to the looked-up rows and to the dense weights, and what to log."""
-        variables = self._dense_variables()
-        with tf.GradientTape() as tape:
-            if rows is not None:
-                tape.watch(rows)
-            log = self._loss(rows, packed, labels, weights, training=True)
-        gradients = tape.gradient(
-            log[0],
-            [*([] if rows is None else [rows]), *[v.value for v in variables]],
-            unconnected_gradients="zero",
-        )
-        return (None, gradients, log) if rows is None else (gradients[0], gradients[1:], log)
+    def gradient_gram(self, inputs, labels: dict, sample_weight: dict | None = None) -> np.ndarray:
+        """Inner products of the task losses' gradients over a batch, without dropout: [T, T], float32.
 
-    def _loss(self, rows, packed, labels, weights, training):
-        """`(total, losses [T], task weights [T], sums of row weights [T])` of a batch."""
-        outputs = self._outputs(rows, packed, training)
-        losses = ops.stack(
-            [
-                weighted_mean(LOSSES[task.loss](KINDS[task.kind].target(task, label), output), weight)
-                for task, label, weight, output in zip(self.tasks, labels, weights, outputs)
-            ]
-        )
-        weight_sums = ops.stack([ops.sum(weight) for weight in weights])
-        present = ops.cast(weight_sums > 0, "float32")
-        task_weights = self.weighting(losses, training=training)
-        terms = task_weights * losses + self.weighting.regularization()
-        total = ops.sum(ops.convert_to_tensor([t.loss_weight for t in self.tasks]) * present * terms)
-        if self.embedding_l2 and rows is not None:
-            # of a mean over rows, so that the penalty's weight does not depend on the batch size
-            total += self.embedding_l2 * ops.sum(ops.square(rows)) / ops.cast(ops.shape(rows)[0], rows.dtype)
-        return total, losses, task_weights, weight_sums
+        Entry (i, j) is `∇c_i L_i · ∇c_j L_j` with respect to what `gram_over` names; a task without weight in
+        the batch has a row and column of 0. The model must be compiled.
+        """
+        gram, _, _ = self._step.gram(*self._unpack((inputs, labels, sample_weight)))
+        return ops.convert_to_numpy(gram)
 
-    def _outputs(self, rows, packed, training) -> list:
-        dense = self.feature_inputs.combine(rows, packed, training=training)
-        outputs = self.towers(self.architecture(dense, training=training), training=training)
-        return [ops.cast(output, "float32") for output in outputs]
+    def shared_variables(self) -> list:
+        """The variables, the embedding table apart, that every task's loss may reach."""
+        table = self.feature_inputs.table
+        inputs = [v for v in self.feature_inputs.trainable_variables if v is not table]
+        return [*inputs, *self.architecture.shared_variables()]
 
-    def _predictions(self, outputs) -> dict:
-        return {
-            task.name: KINDS[task.kind].prediction(task, output) for task, output in zip(self.tasks, outputs)
-        }
+    def dense_variables(self) -> list:
+        """All trainable variables but the embedding table."""
+        return [v for v in self.trainable_variables if v is not self.feature_inputs.table]
 
     def _unpack(self, data):
         """Packed inputs, and labels and weights as lists in the tasks' order."""
@@ -262,9 +362,6 @@ class MultiTaskModel(keras.Model):
         ]
         return self.layout.pack(x), labels, weights
 
-    def _dense_variables(self) -> list:
-        return [v for v in self.trainable_variables if v is not self.feature_inputs.table]
-
     def get_config(self) -> dict:
         return {
             **super().get_config(),
@@ -273,13 +370,10 @@ class MultiTaskModel(keras.Model):
             "architecture": keras.saving.serialize_keras_object(self.architecture),
             "tower_units": self.towers.units,
             "tower_dropout": self.towers.dropout_rate,
-            "embedding_dim": self.feature_inputs.embedding_dim,
-            "interactions": self.feature_inputs.interactions,
-            "vector_units": self.feature_inputs.vector_units,
             "weighting": keras.saving.serialize_keras_object(self.weighting),
-            "dropout": self.feature_inputs.dropout_rate,
+            **self.feature_inputs.settings,
             "embedding_l2": self.embedding_l2,
-            "embedding_scale": self.feature_inputs.embedding_scale,
+            "gram_over": self.gram_over,
             "seed": self.seed,
         }
 
@@ -297,3 +391,14 @@ class MultiTaskModel(keras.Model):
 
     def get_build_config(self) -> None:
         """None: the constructor builds."""
+
+
+@contextlib.contextmanager
+def _policy(policy) -> Iterator[None]:
+    """Keras' global dtype policy while layers are made that make layers of their own."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

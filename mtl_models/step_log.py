@@ -7,8 +7,8 @@ from keras import ops
 class StepLog(keras.metrics.Metric):
     """What an epoch's steps showed: `loss`, and for each task `<task>_loss` and `<task>_weight`.
 
-    The total and the task weights are means over steps; a task's loss is its mean over the epoch's rows,
-    each row with its weight. One vector holds them all, since a metric each would cost more than a small
+    The total is a mean over steps, a task's weight one over the steps with any row of it; a task's loss is its
+    mean over the epoch's rows, each row with its weight. One vector holds them all, since a metric each would cost more than a small
     model's step.
     """
 
@@ -21,11 +21,11 @@ class StepLog(keras.metrics.Metric):
 
     def update_state(self, total, losses, task_weights, weight_sums):
         """Adds a step: the total loss (scalar), and losses, task weights, and sums of row weights, [T]."""
-        one = ops.ones((1,))
+        present = ops.cast(weight_sums > 0, "float32")
         self.totals.assign_add(
-            ops.concatenate([ops.reshape(total, (1,)), losses * weight_sums, task_weights])
+            ops.concatenate([ops.reshape(total, (1,)), losses * weight_sums, present * task_weights])
         )
-        self.counts.assign_add(ops.concatenate([one, weight_sums, ops.ones_like(task_weights)]))
+        self.counts.assign_add(ops.concatenate([ops.ones((1,)), weight_sums, present]))
 
     def result(self) -> dict:
         means = self.totals / ops.maximum(self.counts, 1e-12)

@@ -1,29 +1,91 @@
+import numpy as np
 import tensorflow as tf
 
 
-def array_batches(data, batch_size: int, seed: int = 0, shuffle: bool = True) -> tf.data.Dataset:
+def array_batches(
+    data, batch_size: int, seed: int = 0, shuffle: bool = True, groups=None, skip_epochs: int = 0
+) -> tf.data.Dataset:
     """Batches of arrays in memory, each one gather, so that no row is handled alone.
 
     Args:
         data: a nest of arrays of equal length, such as `(x, y, sample_weight)` of dicts.
         batch_size: rows a batch; the last one is what is left.
         seed: of the order; every epoch has another, and a run with the same seed the same ones.
-        shuffle: False keeps the rows' order.
+        shuffle: False keeps the rows' order (of groups: the order of their ids).
+        groups: [N] ids of, say, requests: a group's rows then stand together in one batch, as listwise
+            losses need it. Batches have about `batch_size` rows, fewer or more by less than a group, and the
+            last up to twice as many; under XLA every new size compiles anew.
+        skip_epochs: how many epochs' orders to pass over, to go on where an earlier run ended.
+
+    Raises:
+        ValueError: if a group has more rows than a batch.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from mtl_models import array_batches
+    >>> batches = array_batches(np.arange(5), 2, shuffle=False)
+    >>> [batch.numpy().tolist() for batch in batches]
+    [[0, 1], [2, 3], [4]]
+    >>> batches = array_batches(np.arange(5), 3, shuffle=False, groups=np.array([1, 0, 1, 0, 1]))
+    >>> [batch.numpy().tolist() for batch in batches]
+    [[1, 3, 0, 2, 4]]
     """
     data = tf.nest.map_structure(tf.constant, data)
     rows = tf.nest.flatten(data)[0].shape[0]
-    batches = -(-rows // batch_size)
+    if groups is None:
+        count, ordered = _rows_ordered(rows, batch_size)
+    else:
+        count, ordered = _groups_ordered(np.asarray(groups), batch_size)
 
     def epoch(number):
-        order = tf.range(rows)
-        if shuffle:
-            order = tf.random.experimental.stateless_shuffle(order, seed=tf.stack([number, seed]))
+        def shuffled(units):
+            if not shuffle:
+                return tf.range(units)
+            return tf.random.experimental.stateless_shuffle(tf.range(units), seed=tf.stack([number, seed]))
+
+        order, cuts = ordered(shuffled)
 
         def batch(i):
-            taken = order[i * batch_size : (i + 1) * batch_size]
+            taken = order[cuts[i] : cuts[i + 1]]
             return tf.nest.map_structure(lambda values: tf.gather(values, taken), data)
 
-        return tf.data.Dataset.range(batches, output_type=tf.int32).map(batch)
+        return tf.data.Dataset.range(count, output_type=tf.int32).map(batch)
 
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
-    return numbers.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+    for _ in range(skip_epochs):
+        next(iter(numbers))
+    return numbers.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+
+
+def _rows_ordered(rows: int, batch_size: int):
+    """How many batches, and a function of a shuffle: `(order of rows [N], where batches begin)`."""
+    count = -(-rows // batch_size)
+
+    def ordered(shuffled):
+        return shuffled(rows), tf.minimum(tf.range(count + 1) * batch_size, rows)
+
+    return count, ordered
+
+
+def _groups_ordered(groups: np.ndarray, batch_size: int):
+    """The same for whole groups: a group belongs to the batch in whose span of rows it begins."""
+    by_group = np.argsort(groups, kind="stable").astype(np.int32)
+    _, starts, lengths = np.unique(groups[by_group], return_index=True, return_counts=True)
+    if len(lengths) and lengths.max() > batch_size:
+        raise ValueError(
+            f"a group has {lengths.max()} rows, more than a batch of {batch_size}; raise batch_size"
+        )
+    count = max(1, len(groups) // batch_size)
+    starts, lengths = starts.astype(np.int32), lengths.astype(np.int32)
+
+    def ordered(shuffled):
+        order = shuffled(len(lengths))
+        begin, length = tf.gather(starts, order), tf.gather(lengths, order)
+        ends = tf.cumsum(length)
+        batch = tf.minimum((ends - length) // batch_size, count - 1)
+        first = tf.searchsorted(batch, tf.range(count + 1))
+        cuts = tf.gather(tf.concat([[0], ends], 0), first)
+        return tf.gather(by_group, tf.ragged.range(begin, begin + length).flat_values), cuts
+
+    return count, ordered

@@ -4,6 +4,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from mtl_models.training.alarms import alarms
+from mtl_models.training.gates import gate_statistics
+from mtl_models.training.gradients import gradient_statistics
 from mtl_models.training.objective import Objective, measure
 
 
@@ -14,8 +17,11 @@ class EpochRecorder(keras.callbacks.Callback):
     training. `history` is a list of one dict an epoch, of plain JSON values:
     `epoch` (from 1), `losses` {"total": …, task: …} and `task_weights` {task: …} of training,
     `validation` {task: {metric: …}}, `gains` {task: …}, `objective`, `best` (whether it was the best so
-    far), `gate_use` {gate: {expert: mean weight}}, `learning_rate`, `seconds` of training and
-    `validation_seconds`.
+    far), `gate_use` {gate: {expert: mean weight}}, `gates` {gate: {"mean", "load", "entropy"}} (see
+    `gate_statistics`), `gradients` {"norms", "cosines"} (see `gradient_statistics`) on validation rows,
+    `alarms` [sentence], `learning_rate`, `seconds` of training and `validation_seconds`.
+
+    What is measured also joins the epoch's logs, so that callbacks after this one (TensorBoard) have it.
 
     Raises FloatingPointError at the end of an epoch in which a loss or task weight was not finite.
 
@@ -30,6 +36,19 @@ class EpochRecorder(keras.callbacks.Callback):
             `progress_steps` batches, each time with a dict of "epoch" (from 1), "step" and "steps" (None
             if unknown), "loss".
         progress_steps: batches between calls within an epoch; 0 calls at ends of epochs only.
+        gradient_rows: validation rows that gradients are measured on; 0 leaves that out.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from mtl_models import EpochRecorder, HardSharing, Layout, MultiTaskModel, Task
+    >>> x, y = {"item": np.arange(20)}, {"click": np.arange(20.0) % 2}
+    >>> model = MultiTaskModel(Layout.of({"item": 20}), [Task("click", "binary")], HardSharing(units=(4,)))
+    >>> model.compile("adam")
+    >>> recorder = EpochRecorder((x, y), patience=2)
+    >>> history = model.fit(x, y, epochs=2, verbose=0, callbacks=[recorder])
+    >>> sorted(recorder.history[0]["validation"]["click"]), recorder.history[1]["alarms"]
+    (['auc', 'logloss'], [])
     """
 
     def __init__(
@@ -41,6 +60,7 @@ class EpochRecorder(keras.callbacks.Callback):
         batch_size: int = 8192,
         on_progress: Callable[[dict], None] | None = None,
         progress_steps: int = 0,
+        gradient_rows: int = 4096,
     ):
         super().__init__()
         self.x, self.y, self.sample_weight = keras.utils.unpack_x_y_sample_weight(validation_data)
@@ -50,6 +70,7 @@ class EpochRecorder(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.on_progress = on_progress
         self.progress_steps = progress_steps
+        self.gradient_rows = gradient_rows
         self.history: list[dict] = []
         self.best_epoch: int | None = None
         self._best_weights = None
@@ -101,12 +122,14 @@ class EpochRecorder(keras.callbacks.Callback):
             "gains": gains,
             "objective": objective,
             "best": best,
-            "gate_use": self.model.gate_use(self.x, self.batch_size),
+            **self._inside(),
             "learning_rate": float(keras.ops.convert_to_numpy(rate)),
             "seconds": trained - self._started,
             "validation_seconds": time.perf_counter() - trained,
         }
+        entry["alarms"] = alarms(entry, self._at_bounds())
         self.history.append(entry)
+        logs.update(scalars(entry))
         if best:
             self.best_epoch = len(self.history)
             self._best_weights = [keras.ops.convert_to_numpy(v) for v in self.model.weights]
@@ -128,6 +151,20 @@ class EpochRecorder(keras.callbacks.Callback):
             for variable, value in zip(self.model.weights, self._best_weights):
                 variable.assign(value)
 
+    def _inside(self) -> dict:
+        """What gates and gradients do on validation rows."""
+        gates = gate_statistics(self.model, self.x, self.batch_size)
+        inside = {"gate_use": {gate: of["mean"] for gate, of in gates.items()}, "gates": gates}
+        if self.gradient_rows:
+            inside["gradients"] = gradient_statistics(
+                self.model, self.x, self.y, self.sample_weight, self.gradient_rows
+            )
+        return inside
+
+    def _at_bounds(self) -> dict[str, str]:
+        weighting = self.model.weighting
+        return weighting.at_bounds() if hasattr(weighting, "at_bounds") else {}
+
     def _measure(self) -> tuple[dict, dict]:
         predictions = self.model.predict(self.x, batch_size=self.batch_size, verbose=0)
         measured, gains = {}, {}
@@ -138,3 +175,18 @@ class EpochRecorder(keras.callbacks.Callback):
             measured[task.name] = values
             gains[task.name] = self.objective.gain(task, values, labels, weights)
         return measured, gains
+
+
+def scalars(entry: dict) -> dict[str, float]:
+    """What is measured at the end of an epoch, flat, for TensorBoard."""
+    found = {"objective": entry["objective"]}
+    for task, values in entry["validation"].items():
+        found |= {f"validation/{task}_{metric}": value for metric, value in values.items()}
+    gradients = entry.get("gradients") or {"norms": {}, "cosines": {}}
+    found |= {f"gradient_norm/{task}": value for task, value in gradients["norms"].items()}
+    found |= {f"gradient_cosine/{pair}": value for pair, value in gradients["cosines"].items()}
+    for gate, of in entry["gates"].items():
+        found[f"gate_entropy/{gate}"] = of["entropy"]
+        for what in ("mean", "load"):
+            found |= {f"gate_{what}/{gate}/{expert}": value for expert, value in of[what].items()}
+    return {name: float(value) for name, value in found.items() if value is not None}

@@ -1,0 +1,61 @@
+"""From looked-up rows to task losses: what training, evaluation and the gradient monitor share."""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from mtl_models.kinds import row_losses
+from mtl_models.losses import weighted_mean
+
+
+class Forward(NamedTuple):
+    """What a batch of B rows came to.
+
+    Attributes:
+        losses: T scalars, float32: `L_k = Σ w l / Σ w`, exactly 0 for a task without weight.
+        weight_sums: [T], `Σ w` of each task.
+        extra: scalar, what the architecture and the embeddings' penalty add to the total; None for nothing.
+        z: the shared representation.
+    """
+
+    losses: list
+    weight_sums: Any
+    extra: Any
+    z: Any
+
+
+def outputs_of(model, rows, packed: dict, training=None) -> tuple:
+    """`(outputs, features, tower outputs, z)` of looked-up rows, outputs in float32."""
+    inputs = model.feature_inputs
+    dense = inputs.combine(rows, packed, training=training)
+    z, rest = model.architecture.share(dense, training=training)
+    features, _ = model.architecture.separate(z, rest, training=training)
+    prior = inputs.gates_input(rows, dense)
+    towers = [ops.cast(output, "float32") for output in model.towers(features, prior, training=training)]
+    at_position = inputs.position_logits(rows, training=training)
+    if at_position is not None:
+        names = [task.name for task in model.tasks]
+        for column, name in enumerate(inputs.position_tasks):
+            place = names.index(name)
+            shape = (-1,) + (1,) * (len(towers[place].shape) - 1)
+            towers[place] += ops.reshape(at_position[:, column], shape)
+    return model.architecture.couple(towers, packed), features, towers, z
+
+
+def forward(model, rows, packed: dict, labels: list, weights: list, training: bool) -> Forward:
+    """The losses of a batch: rows as `FeatureInputs.lookup` gives them; labels and weights T times [B]."""
+    outputs, features, towers, z = outputs_of(model, rows, packed, training)
+    losses = [
+        weighted_mean(row_losses(task, label, output, weight, packed), weight)
+        for task, label, weight, output in zip(model.tasks, labels, weights, outputs)
+    ]
+    extra = model.architecture.penalty(features, towers, labels, weights)
+    if model.embedding_l2 and rows is not None:
+        # of a mean over rows, so that the penalty's weight does not depend on the batch size
+        extra += model.embedding_l2 * ops.sum(ops.square(rows)) / ops.cast(ops.shape(rows)[0], rows.dtype)
+    return Forward(
+        losses,
+        ops.stack([ops.sum(weight) for weight in weights]),
+        None if isinstance(extra, float) and extra == 0.0 else extra,
+        z,
+    )
