@@ -21,7 +21,6 @@ from mtl_models.training.step import TrainStep
 from mtl_models.weighting._base import Weighting
 from mtl_models.weighting.equal import Equal
 
-
 GRAM_OVER = ("representation", "parameters")
 
 
@@ -145,10 +144,10 @@ class MultiTaskModel(keras.Model):
         learned_absent: bool = False,
         vector_dropout: float = 0.0,
         position: str | None = None,
-        position_tasks: Sequence[str] = (),
+        position_tasks: tuple[str, ...] = (),
         position_dropout: float = 0.1,
-        scenario: Sequence[str] = (),
-        personal: Sequence[str] = (),
+        scenario: tuple[str, ...] = (),
+        personal: tuple[str, ...] = (),
         gate_units: int = 32,
         gram_over: str = "representation",
         seed: int = 0,
