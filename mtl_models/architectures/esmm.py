@@ -15,8 +15,9 @@ class ESMM(SingleTask):
     calibrated, over all impressions. Perceptrons are each task's own, embeddings shared (figure 2). Use it
     for events that can only follow one another (click, then purchase).
 
-    `couple` gives the product's logit, `log pq − log((1 − p) + p (1 − q))` in logarithms throughout: right, as
-    its gradients are, where probabilities round to 0 or 1. Where a task was trained on sampled negatives, factors are those of all data.
+    `couple` gives the product's logit, `log pq − log((1 − p) + p (1 − q))`, in logarithms throughout:
+    right, as its gradients are, where probabilities round to 0 or 1. Where a task was trained on sampled
+    negatives, factors are those of all data.
 
     Args:
         chain: binary tasks in the order in which they happen; empty: all tasks in their order.
@@ -71,5 +72,6 @@ class ESMM(SingleTask):
 def _log_odds_of_both(a, b):
     """The logit of `p q = σ(a) σ(b)`, of which the rest is `(1 − p) + p (1 − q)`."""
     log_p = ops.log_sigmoid(a)
-    rest = ops.logaddexp(ops.log_sigmoid(-a), log_p + ops.log_sigmoid(-b))
+    # not logaddexp, whose gradient in TensorFlow is wrong where both are equal
+    rest = ops.logsumexp(ops.stack([ops.log_sigmoid(-a), log_p + ops.log_sigmoid(-b)]), axis=0)
     return log_p + ops.log_sigmoid(b) - rest

@@ -1,0 +1,30 @@
+"""Every architecture of `mtl_models` is one that a recipe can name."""
+
+import pytest
+
+from pipeline.recipe import RecipeError, constructors, loads
+
+
+def recipe(root, architecture):
+    text = (root / "data/demo/recipe.yaml").read_text()
+    [line] = [line for line in text.splitlines() if line.startswith("  architecture:")]
+    return text.replace(line, f"  architecture: {architecture}")
+
+
+@pytest.mark.parametrize("name", constructors.part_names("architectures"))
+def test_it_loads_with_defaults(name, root):
+    architecture = loads(recipe(root, f"{{name: {name}}}")).model.architecture
+    assert architecture.name == name
+    settings = constructors.part_settings("architectures", name)
+    assert settings().model_dump() == architecture.model_dump(exclude={"name"})
+    assert all(field.description for field in settings.model_fields.values())
+
+
+def test_a_chain_of_tasks_and_what_a_setting_may_not_be(root):
+    given = "{name: escm2, chain: [click, purchase], estimator: ips, min_propensity: 0.01}"
+    architecture = loads(recipe(root, given)).model.architecture
+    assert architecture.chain == ("click", "purchase") and architecture.estimator == "ips"
+    with pytest.raises(RecipeError, match="min_propensity"):
+        loads(recipe(root, "{name: escm2, min_propensity: 2}"))
+    with pytest.raises(RecipeError, match="chain"):
+        loads(recipe(root, "{name: esmm, chain: click}"))
