@@ -41,10 +41,22 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
     for vector in layout.vectors:
         column = recipe.features[vector.name].column or vector.name
         outputs[vector.key] = _vector(inputs[column], vector.dim)
+    if "duration" in recipe.side:
+        outputs["duration"] = tf.cast(values[recipe.duration], tf.float32)
+    if "request" in recipe.side:
+        column = recipe.roles.request
+        outputs["request"] = _request(_dense(inputs[column], recipe.columns[column].type))
     for task in recipe.tasks:
         for part in TASK_PARTS:
             outputs[f"{task}/{part}"] = tf.reshape(_dense(inputs[f"{task}/{part}"], "float"), [-1])
     return outputs
+
+
+def _request(x: tf.Tensor) -> tf.Tensor:
+    """int64 `[rows]`, the same for rows of one request (a hash of 63 bits); -1 where missing."""
+    text = _text(x)
+    hashed = tf.strings.to_hash_bucket_fast(text, tf.int64.max)
+    return tf.where(tf.equal(text, ""), tf.constant(-1, tf.int64), hashed)
 
 
 def _dense(x: Any, kind: str) -> Any:
@@ -84,12 +96,12 @@ def _ids(
         return slots.first_row + rows[:, None]
     x = columns[column]
     if isinstance(x, tf.SparseTensor):  # a request's may have gaps where the client sent no value
-        rows = slots.first_row + _rows(_text(x.values), feature, name, folder)
+        rows = slots.first_row + _rows(_text(x.values), recipe, name, folder)
         lists = tf.RaggedTensor.from_value_rowids(rows, x.indices[:, 0], x.dense_shape[0], validate=False)
         if recipe.keeps_last(name):
             lists = lists[:, -slots.length :]
         return lists.to_tensor(-1, shape=[None, slots.length])
-    return slots.first_row + _rows(_text(x), feature, name, folder)[:, None]
+    return slots.first_row + _rows(_text(x), recipe, name, folder)[:, None]
 
 
 def _text(x: tf.Tensor) -> tf.Tensor:
@@ -98,8 +110,10 @@ def _text(x: tf.Tensor) -> tf.Tensor:
     return TensorOperations.text(x)
 
 
-def _rows(text: tf.Tensor, feature: Any, name: str, folder: str) -> tf.Tensor:
-    """Texts of any shape to a feature's own rows."""
+def _rows(text: tf.Tensor, recipe: Recipe, name: str, folder: str) -> tf.Tensor:
+    """Texts of any shape to a feature's own rows, or those it shares."""
+    name = vocabulary.rows_of(recipe, name)
+    feature = recipe.features[name]
     missing = tf.equal(text, "")
     if feature.hash_buckets is not None:
         found = vocabulary.FIRST_BUCKET + tf.strings.to_hash_bucket_fast(text, feature.hash_buckets)
@@ -155,7 +169,10 @@ def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping) -> tf.
 
 
 def _vector(x: Any, dimension: int) -> tf.Tensor:
-    """float32 `[rows, dimension]`; zeros where a row has no vector."""
+    """float32 `[rows, dimension]`; NaN throughout where a row has no vector, which tells the model so."""
     if isinstance(x, tf.SparseTensor):
-        x = tf.sparse.to_dense(tf.sparse.reset_shape(x, [x.dense_shape[0], dimension]))
-    return tf.where(tf.math.is_finite(x), tf.reshape(x, [-1, dimension]), 0.0)
+        x = tf.sparse.to_dense(tf.sparse.reset_shape(x, [x.dense_shape[0], dimension]), math.nan)
+    x = tf.reshape(x, [-1, dimension])
+    known = tf.math.is_finite(x)
+    there = tf.reduce_any(known, axis=1, keepdims=True)
+    return tf.where(there, tf.where(known, x, 0.0), math.nan)

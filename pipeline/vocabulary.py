@@ -2,7 +2,8 @@
 
 A categorical feature's rows: the first is for a missing value, the second (of vocabularies) for an
 unknown one, then one for each value, the most frequent first. Buckets and hashes have one row for a
-missing value and one for each bucket.
+missing value and one for each bucket. A feature that shares another's rows has that one's, and no
+vocabulary of its own.
 """
 
 import json
@@ -30,31 +31,45 @@ def read_layout(folder: str | Path) -> Layout:
     return Layout.from_dict(json.loads(Path(folder, "layout.json").read_text()))
 
 
+def rows_of(recipe: Recipe, name: str) -> str:
+    """The feature whose rows and vocabulary a categorical or bucketed one uses: itself, or that it shares."""
+    return getattr(recipe.features[name], "shares", None) or name
+
+
 def write_vocabularies(recipe: Recipe, examples: str | Path, folder: str | Path) -> Layout:
     """Counts the values of training and writes `<feature>.txt` and `layout.json` into `folder`.
 
     Of a list only those values count that the feature takes."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     counted = _count(recipe, examples)
-    slots, row, slot = [], 0, 0
+    rows, first_row = {}, 0
     for name, feature in recipe.features.items():
+        if feature.kind == "categorical" and feature.shares is not None:
+            continue
         if feature.kind == "categorical" and feature.hash_buckets is None:
             values = _ordered(counted[name], feature.min_count, feature.max_size)
             Path(vocabulary_file(folder, name)).write_bytes(b"".join(v + b"\n" for v in values))
-            rows = FIRST_VALUE + len(values)
+            size, unknown = FIRST_VALUE + len(values), UNKNOWN
         elif feature.kind == "categorical":
-            rows = FIRST_BUCKET + feature.hash_buckets
+            size, unknown = FIRST_BUCKET + feature.hash_buckets, None
         elif feature.kind == "buckets":
-            rows = FIRST_BUCKET + feature.count
+            size, unknown = FIRST_BUCKET + feature.count, None
         else:
             continue
-        length = recipe.list_length(name)
-        slots.append(CategoricalSlots(name, row, rows, slot, length))
-        row, slot = row + rows, slot + length
+        rows[name] = {"first_row": first_row, "rows": size, "unknown_row": unknown, "missing_row": MISSING}
+        first_row += size
+    slots, first_slot = [], 0
+    for name, feature in recipe.features.items():
+        if feature.kind in ("categorical", "buckets"):
+            length = recipe.list_length(name)
+            own = rows[rows_of(recipe, name)]
+            slots.append(CategoricalSlots(name, first_slot=first_slot, length=length, **own))
+            first_slot += length
     layout = Layout(
         tuple(slots),
         tuple(n for n, f in recipe.features.items() if f.kind in ("numeric", "custom")),
         tuple(VectorInput(n, f.dimension) for n, f in recipe.features.items() if f.kind == "vector"),
+        recipe.side,
     )
     Path(folder, "layout.json").write_text(json.dumps(layout.to_dict(), indent=1))
     return layout
@@ -71,7 +86,7 @@ def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:
     features = {
         n: f.column or n
         for n, f in recipe.features.items()
-        if f.kind == "categorical" and f.hash_buckets is None
+        if f.kind == "categorical" and f.hash_buckets is None and f.shares is None
     }
     counts: dict[str, dict[bytes, int]] = {name: {} for name in features}
     columns = {n: c.type for n, c in recipe.input_columns.items()}

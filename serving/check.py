@@ -31,7 +31,7 @@ def check(
     Args:
       model: the folder as TensorFlow Serving would load it.
       rows: raw inputs by name, `[rows]` or `[rows, length]`; texts as bytes.
-      expected: offline predictions by output, `[rows]`.
+      expected: offline predictions by output, `[rows]` or `[rows, classes]`.
       tolerance: largest allowed difference, relative to max(1, |expected|).
     """
     count = len(next(iter(expected.values())))
@@ -73,10 +73,12 @@ def _compare(
         if got.shape != want.shape:
             return f"{name} has shape {got.shape} where {want.shape} was expected", float("nan")
         difference = np.abs(got - want) / np.maximum(1.0, np.abs(want))
-        worst = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
+        ranked = np.where(np.isnan(difference), np.inf, difference)
+        worst = np.unravel_index(int(np.argmax(ranked)), difference.shape)
         if not difference[worst] <= tolerance:  # also where it is NaN
+            of = f"row {worst[0]}" + (f", class {worst[1]}," if len(worst) > 1 else "")
             error = error or (
-                f"{name} answered {got[worst]:.8g} for row {worst} where offline prediction gave "
+                f"{name} answered {got[worst]:.8g} for {of} where offline prediction gave "
                 f"{want[worst]:.8g}; the tolerance is {tolerance:g}"
             )
         largest = max(largest, float(difference[worst]))

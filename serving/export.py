@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from pipeline.recipe import Recipe
+from pipeline.recipe.tasks import CLASS_KINDS
 from serving import inputs as raw
 
 CARD = "model_card.json"
@@ -17,7 +18,8 @@ _UNITS = {"time": "milliseconds since 1970-01-01 UTC", "date": "days since 1970-
 class Servable(tf.Module):
     """Holds what the signatures use, so that variables and vocabularies are saved with them.
 
-    Signatures (each returns one output a task, float32 `[rows]`, and `score`):
+    Signatures (each returns one output a task, float32 `[rows]`, or `[rows, classes]` of probabilities in the
+    order of the recipe's `classes`, and `score` where a task has a single number for it):
       serving_default: the recipe's input columns by name, as a web client sends them.
       serve_examples: `examples`, serialized tf.Examples of the same columns.
       transform_features: `examples` to the packed inputs of the model.
@@ -39,6 +41,8 @@ class Servable(tf.Module):
 
     def _answer(self, packed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         predictions = {n: tf.cast(p, tf.float32) for n, p in self.model(packed, training=False).items()}
+        if not self._recipe.score_weights:
+            return predictions
         return {**predictions, "score": _score(predictions, self._recipe)}
 
     def _serving_default(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -52,12 +56,20 @@ class Servable(tf.Module):
 
 
 def _score(predictions: dict[str, tf.Tensor], recipe: Recipe) -> tf.Tensor:
-    weights = recipe.serving.score or {name: 1.0 for name in recipe.tasks}
+    weights = recipe.score_weights
+    predictions = {n: _number(predictions[n]) for n in weights}
     if recipe.serving.fusion == "product":
         return tf.exp(
             tf.add_n([w * tf.math.log(tf.maximum(predictions[n], 1e-12)) for n, w in weights.items()])
         )
     return tf.add_n([w * predictions[n] for n, w in weights.items()])
+
+
+def _number(prediction: tf.Tensor) -> tf.Tensor:
+    """`[rows]`: of an ordinal task's probabilities the expected class."""
+    if prediction.shape.rank == 1:
+        return prediction
+    return tf.reduce_sum(prediction * tf.range(prediction.shape[1], dtype=prediction.dtype), axis=1)
 
 
 def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path) -> None:
@@ -74,6 +86,7 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
     card = {
         "recipe": recipe.name,
         "tasks": {n: t.kind for n, t in recipe.tasks.items()},
+        "classes": {n: t.classes for n, t in recipe.tasks.items() if t.kind in CLASS_KINDS},
         "inputs": {n: {"type": c.type, "unit": _UNITS.get(c.type)} for n, c in recipe.input_columns.items()},
         "keras": type(model).__name__,
         "downsampling": recipe.downsampling and recipe.downsampling.model_dump(),

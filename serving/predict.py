@@ -71,7 +71,7 @@ def predict(model: Path, source: Path, target: str) -> int:
                 f"{error.message.splitlines()[0]}"
             ) from None
     names = sorted(answers[0]) if answers else []
-    _write(pa.table({n: np.concatenate([a[n] for a in answers]) for n in names}), target)
+    _write(_table({n: np.concatenate([a[n] for a in answers]) for n in names}, target), target)
     return table.num_rows
 
 
@@ -152,6 +152,19 @@ def _value(value: Any, dtype: Any, missing: Any) -> Any:
             raise ValueError(f"{value!r} is not a whole number")
         return int(value)
     return float(value)
+
+
+def _table(columns: dict[str, np.ndarray], target: str) -> pa.Table:
+    """One column an output; probabilities of classes are a list in each row, in a CSV a column a class."""
+    found: dict[str, Any] = {}
+    for name, values in columns.items():
+        if values.ndim == 1:
+            found[name] = values
+        elif target.endswith(".csv"):
+            found |= {f"{name}.{k}": values[:, k] for k in range(values.shape[1])}
+        else:
+            found[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+    return pa.table(found)
 
 
 def _write(table: pa.Table, target: str) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -42,3 +43,35 @@ def smear(task: Task, labels, predictions, weights=None) -> Task:
         return task
     medians = (1.0 + predictions) / (task.smearing or 1.0)
     return dataclasses.replace(task, smearing=float(weights @ (1.0 + labels) / (weights @ medians)))
+
+
+def make_means(
+    model, inputs: Mapping, labels: Mapping, weights: Mapping | None = None, batch_size: int = 8192
+) -> None:
+    """Gives every task of loss log_mse of a trained model its factor (see `smear`), from these rows.
+
+    Args:
+        model: a `MultiTaskModel`; saved and exported with the factors from then on.
+        inputs: arrays as the model takes them.
+        labels, weights: task to [N]; weights None: all 1.
+        batch_size: rows a prediction batch.
+
+    Example:
+        >>> from mtl_models import HardSharing, Layout, MultiTaskModel
+        >>> tasks = [Task("spend", "regression", "log_mse")]
+        >>> model = MultiTaskModel(Layout.of(numbers=["age"]), tasks, HardSharing((4,)))
+        >>> x, spent = {"age": np.zeros(4, "float32")}, np.array([0, 0, 0, 40.0])
+        >>> make_means(model, x, {"spend": spent})
+        >>> round(float(model.predict(x, verbose=0)["spend"].mean()), 3)
+        10.0
+    """
+    if not any(task.loss == "log_mse" for task in model.tasks):
+        return
+    predictions = model.predict(dict(inputs), batch_size=batch_size, verbose=0)
+    model.tasks = tuple(
+        smear(task, labels[task.name], predictions[task.name], (weights or {}).get(task.name))
+        if task.loss == "log_mse"
+        else task
+        for task in model.tasks
+    )
+    model.make_predict_function(force=True)  # it holds the tasks as they were

@@ -16,6 +16,7 @@ from pipeline.evaluation.bootstrap import (
     bootstrap,
     percentile_interval,
 )
+from pipeline.evaluation.class_metrics import METRICS_OF, class_rows
 from pipeline.evaluation.gauc import grouped_auc
 from pipeline.evaluation.scores import Scores, TaskScores, read_scores, rows_by_value
 from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
@@ -38,7 +39,7 @@ def _slices(scores: Scores, task: TaskScores) -> Iterator[tuple[str, np.ndarray]
 
 
 def _not_finite(what: str, values: np.ndarray) -> str | None:
-    bad = np.count_nonzero(~np.isfinite(values))
+    bad = np.count_nonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1)) if len(values) else 0
     return f"{bad:,} of {len(values):,} {what} are not finite numbers" if bad else None
 
 
@@ -177,7 +178,8 @@ def _additive_rows(
 
 def _faulty_rows(name: str, kind: str, task: TaskScores, users: bool, fault: str) -> Iterator[MetricRow]:
     rank = (("auc", "gauc") if users else ("auc",)) if kind == "binary" else ()
-    for metric in (*rank, *METRICS_BY_KIND[kind]):
+    additive = METRICS_BY_KIND[kind] if kind in METRICS_BY_KIND else ("examples", *METRICS_OF[kind])
+    for metric in (*rank, *additive):
         value = float(len(task.rows)) if metric == "examples" else None
         note = None if metric == "examples" else fault
         yield MetricRow(name, OVERALL, metric, value, examples=len(task.rows), note=note)
@@ -200,13 +202,14 @@ def evaluate_scores(
 
     Binary tasks get auc, gauc (with a user role; and how many users and which share of the
     impressions it rests on), logloss and calibration; regression tasks mae, rmse and
-    calibration; all of them examples, mean label and mean prediction. auc and gauc carry
+    calibration; all of those examples, mean label and mean prediction. Multiclass tasks get accuracy,
+    macro_f1 and logloss, ordinal ones also quadratic_kappa and mae. auc and gauc carry
     intervals by a bootstrap of users (of rows without a user role). A metric that cannot be
     computed has value None and a note that says why.
 
     Args:
       paths: a Parquet file of scores, a folder of them or a list of either (see `scores`).
-      tasks: (name, kind), kind "binary" or "regression".
+      tasks: (name, kind).
       slices: features that have a `slice/<feature>` column.
       output: folder for TFMA's result files.
       max_slice_values: of a feature, its so many most frequent values are slices.
@@ -224,7 +227,7 @@ def evaluate_scores(
     kinds = dict(tasks)
     scores = read_scores(paths, list(kinds), slices, max_slice_values, user_role, use_weight)
     faults = {name: _faults(task) for name, task in scores.tasks.items()}
-    sound = {name: kind for name, kind in kinds.items() if not faults[name]}
+    sound = {name: kind for name, kind in kinds.items() if not faults[name] and kind not in METRICS_OF}
 
     intervals = _Intervals()
     rank_rows = {
@@ -253,6 +256,9 @@ def evaluate_scores(
         task = scores.tasks[name]
         if faults[name]:
             rows += _faulty_rows(name, kind, task, user_role, faults[name])
+            continue
+        if kind in METRICS_OF:
+            rows += class_rows(name, kind, task, dict(_slices(scores, task)))
             continue
         for make in rank_rows.get(name, ()):
             rows += make()

@@ -14,7 +14,17 @@ from typing import Literal
 from pipeline.evaluation.table import OVERALL, MetricsTable
 
 # Which way is better: +1 higher, -1 lower, 0 closest to 1.
-DIRECTIONS = {"auc": 1, "gauc": 1, "logloss": -1, "mae": -1, "rmse": -1, "calibration": 0}
+DIRECTIONS = {
+    "auc": 1,
+    "gauc": 1,
+    "logloss": -1,
+    "mae": -1,
+    "rmse": -1,
+    "accuracy": 1,
+    "macro_f1": 1,
+    "quadratic_kappa": 1,
+    "calibration": 0,
+}
 
 Status = Literal["passed", "failed", "skipped"]
 Round = Callable[[Decimal], Decimal]

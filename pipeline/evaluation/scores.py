@@ -2,8 +2,9 @@
 
 Columns of the scores file: `role/<role>` (int or string), `slice/<feature>`, and for each task
 `<task>/label`, `<task>/mask` (1 where the label is known), `<task>/weight`,
-`<task>/prediction`, and optionally `<task>/baseline` (the serving model's prediction) and
-`<task>/reference/<name>` (another system's score of the same rows).
+`<task>/prediction` (of a task of several classes a list of their probabilities), and optionally
+`<task>/baseline` (the serving model's prediction) and `<task>/reference/<name>` (another system's
+score of the same rows).
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ class TaskScores:
 
     Attributes:
       rows: (m,) int64, indices into the split.
-      labels, predictions, weights: (m,) float64; weights are 1 where the mask alone decides.
-      baseline: (m,) float64, or None where the serving model has no such task.
+      labels, weights: (m,) float64; weights are 1 where the mask alone decides.
+      predictions: (m,) float64, or (m, classes).
+      baseline: as `predictions`, or None where the serving model has no such task.
       references: name -> (m,) float64.
     """
 
@@ -97,7 +99,12 @@ class Scores:
 
 
 def _floats(table: pa.Table, name: str) -> np.ndarray:
-    return pc.cast(table[name], pa.float64()).to_numpy()
+    column = table[name]
+    if pa.types.is_fixed_size_list(column.type):
+        return _floats(pa.table({name: column.combine_chunks().flatten()}), name).reshape(
+            len(column), column.type.list_size
+        )
+    return pc.cast(column, pa.float64()).to_numpy()
 
 
 def _units(column: pa.ChunkedArray | None, rows: int) -> Units:

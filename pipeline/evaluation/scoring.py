@@ -20,7 +20,8 @@ def write_scores(
       recipe: names roles, tasks, slices and references.
       examples: folder of raw examples.
       model: SavedModel of the candidate.
-      baseline: SavedModel that serves now, or None. A task it does not have gets no baseline column.
+      baseline: SavedModel that serves now, or None. A task that it does not have, or has with other classes,
+        gets no baseline column.
       path: the file to write.
       split: the split to score.
     """
@@ -37,16 +38,24 @@ def write_scores(
         table |= {n: arrays[n] for n in columns if "/" in n}
         predictions = candidate.signatures["serve_examples"](examples=batch)
         before = serving.signatures["serve_examples"](examples=batch) if serving else {}
-        table |= {"score": predictions["score"].numpy()}
+        table |= {"score": predictions["score"].numpy()} if "score" in predictions else {}
         for task in recipe.tasks:
-            table[f"{task}/prediction"] = predictions[task].numpy().astype(np.float64)
-            if task in before:
-                table[f"{task}/baseline"] = before[task].numpy().astype(np.float64)
+            table[f"{task}/prediction"] = _column(predictions[task])
+            if task in before and before[task].shape[1:] == predictions[task].shape[1:]:
+                table[f"{task}/baseline"] = _column(before[task])
         table = pa.table({n: _text(v) for n, v in table.items()})
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer is not None:
         writer.close()
+
+
+def _column(predictions: tf.Tensor) -> np.ndarray | pa.Array:
+    """float64 `[rows]`, or a list of the classes' probabilities in each row."""
+    values = predictions.numpy().astype(np.float64)
+    if values.ndim == 1:
+        return values
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
 
 
 def _columns(recipe: Recipe) -> dict[str, str]:

@@ -12,7 +12,8 @@ from pipeline.ingest.event_matching import Matches, elapsed, match, times
 from pipeline.ingest.places import FILE, POSITION
 from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.expressions import Expression, parse
-from pipeline.recipe.parts import Events, Task
+from pipeline.recipe.parts import Events
+from pipeline.recipe.tasks import Task
 
 SOURCE = "\0source"  # beside the tasks in what is counted; \0 keeps it apart from any task of a recipe
 KINDS = ("matched", "open_window", "after_window", "before_impression", "without_impression")

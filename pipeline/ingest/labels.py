@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.ingest import numpy_operations
 from pipeline.ingest.batch import Batch, Problem
 from pipeline.recipe.expressions import Expression, parse
-from pipeline.recipe.parts import Task
+from pipeline.recipe.tasks import CLASS_KINDS, Task
 
 
 class Labels:
     """Evaluates the tasks' expressions on batches.
 
     A label exists (mask 1) where its expression is not missing and `where` is true. The label of a task that
-    is made from events is the column `event/<task>`. Elsewhere label and
-    weight are 0. A label whose value is beyond float32 counts as missing. The weight is mask × `weight`, or
-    the mask; where it is missing because the label of another task that it reads is not known yet, neither is
-    this task's.
+    is made from events is the column `event/<task>`; that of a multiclass or ordinal task is the place of its
+    value in `classes`. Elsewhere label and weight are 0. A label whose value is beyond float32 counts as
+    missing. The weight is mask × `weight`, or the mask; where it is missing because the label of another task
+    that it reads is not known yet, neither is this task's.
     """
 
     def __init__(
@@ -62,16 +63,16 @@ class Labels:
         """Adds `<task>/label`, `/mask`, `/weight` and `/reference/<name>`, float32 `[rows]`, to the batch's
         columns.
 
-        A binary label other than 0 and 1 makes a row dead, and so does a weight that is missing, infinite or
-        negative.
+        A binary label other than 0 and 1 makes a row dead, and so does a label that is no class of its task,
+        one below 0 where the loss takes none, and a weight that is missing, infinite or negative.
         """
         values = {n: numpy_operations.column_values(batch.columns[n]) for n in self.columns}
         values |= {n: numpy_operations.column_values(batch.columns[event_column(n)]) for n in self.events}
         rows = len(batch.positions)
         for name, task in self._tasks.items():
-            label = (
-                self._evaluate(name, "label", values, rows) if task.events is None else values[name]
-            ).astype(np.float64)
+            label = self._evaluate(name, "label", values, rows) if task.events is None else values[name]
+            given = label
+            label = class_codes(label, task.classes) if task.kind in CLASS_KINDS else label.astype(np.float64)
             with np.errstate(over="ignore"):
                 mask = np.isfinite(label.astype(np.float32))
             if task.where is not None:
@@ -83,6 +84,22 @@ class Labels:
                     mask & (label != 0) & (label != 1),
                     label,
                     f"the label of {name} is {{}}, neither 0 nor 1",
+                )
+            if task.kind in CLASS_KINDS:
+                batch.flag(
+                    np.flatnonzero(mask & (label < 0)),
+                    lambda row, name=name, given=given: Problem(
+                        f"{name}: label is not one of its classes",
+                        f"the label of {name} is {_shown(given[row])}, not one of its classes",
+                    ),
+                )
+            if task.kind == "regression" and task.from_zero:
+                self._flag(
+                    batch,
+                    f"{name}: label is below 0",
+                    mask & (label < 0),
+                    label,
+                    f"the label of {name} is {{}}; with loss {task.loss} it must be a number from 0",
                 )
             weight = mask.astype(np.float64)
             if task.weight is not None:
@@ -117,6 +134,20 @@ class Labels:
                 kind, reason.format("missing" if np.isnan(values[row]) else f"{values[row]:g}")
             ),
         )
+
+
+def class_codes(label: np.ndarray, classes: Sequence[int] | Sequence[str]) -> np.ndarray:
+    """Labels as places in `classes`: float64, NaN where the label is missing, -1 where it is none of them."""
+    texts = isinstance(classes[0], str)
+    missing = label == "" if texts else np.isnan(label.astype(np.float64))
+    kind = pa.string() if texts else pa.float64()
+    codes = pc.index_in(pa.array(label, kind, from_pandas=False), value_set=pa.array(classes, kind))
+    codes = codes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.float64)
+    return np.where(missing, np.nan, codes)
+
+
+def _shown(value: str | float) -> str:
+    return repr(value) if isinstance(value, str) else f"{value:g}"
 
 
 def event_column(task: str) -> str:

@@ -27,8 +27,8 @@ from pipeline.recipe.parts import (
     Roles,
     Source,
     Splits,
-    Task,
 )
+from pipeline.recipe.tasks import Task
 
 # Rows of one partition are in memory together, with all that was joined to them and a sorted copy; of a
 # catalog joined by key, and of events, the few columns needed are.

@@ -10,6 +10,7 @@ from pipeline.feature_types import FEATURE_TYPES
 from pipeline.ingest.plan import ROW_ID
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Column
+from pipeline.recipe.tasks import CLASS_KINDS
 
 
 def schema_proto(recipe: Recipe) -> schema_pb2.Schema:
@@ -37,6 +38,8 @@ def schema_proto(recipe: Recipe) -> schema_pb2.Schema:
         label = _number(schema, f"{task}/label", schema_pb2.FLOAT)
         if spec.kind == "binary":
             label.float_domain.min, label.float_domain.max = 0.0, 1.0
+        elif spec.kind in CLASS_KINDS:
+            label.float_domain.min, label.float_domain.max = 0.0, len(spec.classes) - 1.0
         mask = _number(schema, f"{task}/mask", schema_pb2.FLOAT)
         mask.float_domain.min, mask.float_domain.max = 0.0, 1.0
         _number(schema, f"{task}/weight", schema_pb2.FLOAT).float_domain.min = 0.0

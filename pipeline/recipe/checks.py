@@ -7,11 +7,13 @@ from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import ExpressionError, near, parse
 from pipeline.recipe.model import Recipe
-from pipeline.recipe.parts import Task
+from pipeline.recipe.tasks import CLASS_KINDS, Task
 
 METRICS = {
     "binary": ("auc", "gauc", "logloss", "calibration"),
     "regression": ("mae", "rmse", "calibration"),
+    "multiclass": ("accuracy", "macro_f1", "logloss"),
+    "ordinal": ("quadratic_kappa", "accuracy", "macro_f1", "mae", "logloss"),
 }
 RESERVED_TASKS = ("score", "absent", "row", "total")
 _IDENTIFYING = ("int", "string", "time", "date")
@@ -249,6 +251,13 @@ def _downsampling(recipe: Recipe) -> Iterator[Problem]:
             f"{name} is a {recipe.tasks[name].kind}; only binary tasks have negatives",
             value=name,
         )
+    elif recipe.downsampling.correction == "logit" and recipe.tasks[name].loss != "binary_crossentropy":
+        yield Problem(
+            "downsampling.correction",
+            f"logit corrects probabilities of binary_crossentropy; the loss of {name} is "
+            f"{recipe.tasks[name].loss}, which takes weight",
+            value="logit",
+        )
     if recipe.downsampling.keep < LEAST_KEPT:
         yield Problem(
             "downsampling.keep",
@@ -316,6 +325,8 @@ def _features(recipe: Recipe) -> Iterator[Problem]:
         if column in recipe.columns and recipe.columns[column].known == "after":
             yield Problem(path, f"{column} is known only after the impression and so can never be a feature")
         kind = recipe.columns[column].type if column in recipe.columns else types[column]
+        if feature.kind == "categorical" and feature.shares is not None:
+            yield from _shares(path, feature.shares, name, kind, recipe, types)
         if kind not in _FITTING[feature.kind]:
             fits = [k for k, t in _FITTING.items() if kind in t]
             yield Problem(
@@ -342,6 +353,36 @@ def _features(recipe: Recipe) -> Iterator[Problem]:
             )
 
 
+def _shares(
+    path: str, owner: str, name: str, kind: str, recipe: Recipe, types: dict[str, str]
+) -> Iterator[Problem]:
+    """`name`, whose column is of type `kind`, uses the rows of `owner`."""
+    path = f"{path}.shares"
+    categorical = {n: f for n, f in recipe.features.items() if f.kind == "categorical" and n != name}
+    if owner not in categorical:
+        yield Problem(path, f"is no other categorical feature{near(owner, categorical)}", value=owner)
+        return
+    other = categorical[owner]
+    if other.shares is not None:
+        yield Problem(path, f"{owner} itself shares the rows of {other.shares}; name that one", value=owner)
+    column = other.column or owner
+    if column not in types:
+        return
+    theirs = recipe.columns[column].type if column in recipe.columns else types[column]
+    if _one_value(kind) != _one_value(theirs):
+        yield Problem(
+            path,
+            f"has values of type {_one_value(theirs)}, and {name} of type {_one_value(kind)}; they would "
+            "never be the same",
+            value=owner,
+        )
+
+
+def _one_value(kind: str) -> str:
+    """The type of a single value of a column."""
+    return kind.removeprefix("list[").removesuffix("]")
+
+
 def _tasks(recipe: Recipe) -> Iterator[Problem]:
     for name, task in recipe.tasks.items():
         path = f"tasks.{name}"
@@ -360,19 +401,45 @@ def _tasks(recipe: Recipe) -> Iterator[Problem]:
             yield from _expression(
                 f"{path}.weight", task.weight, recipe.condition_types, ("int", "float"), "a number is needed"
             )
+        if task.loss == "listwise" and recipe.roles.request is None:
+            yield Problem(
+                f"{path}.loss", "listwise ranks within a request and needs roles.request", value="listwise"
+            )
+    yield from _durations(recipe)
+
+
+def _durations(recipe: Recipe) -> Iterator[Problem]:
+    types = recipe.column_types | {n: e.type for n, e in recipe.derived_columns.items()}
+    for name, task in recipe.tasks.items():
+        column, path = getattr(task, "duration", None), f"tasks.{name}.duration"
+        if column is None:
+            continue
+        if column not in types:
+            yield Problem(
+                path, f"no source or derived column has this name{near(column, types)}", value=column
+            )
+        elif types[column] not in ("int", "float"):
+            yield Problem(path, f"must be a number; {column} is {types[column]}", value=column)
+        elif column in recipe.columns and recipe.columns[column].known == "after":
+            yield Problem(
+                path,
+                f"{column} is known only after the impression, and predictions need it before",
+                value=column,
+            )
+        elif column != recipe.duration:
+            yield Problem(path, f"all tasks share one duration; another's is {recipe.duration}", value=column)
 
 
 def _label(path: str, task: Task, recipe: Recipe) -> Iterator[Problem]:
-    binary = task.kind == "binary"
-    wrong = list(
-        _expression(
-            f"{path}.label",
-            task.label,
-            recipe.column_types,
-            ("int", "float", "bool") if binary else ("int", "float"),
-            "a condition, or a column of 0 and 1, is needed" if binary else "a number is needed",
-        )
-    )
+    kinds, need = ("int", "float"), "a number is needed"
+    if task.kind == "binary":
+        kinds, need = ("int", "float", "bool"), "a condition, or a column of 0 and 1, is needed"
+    elif task.kind in CLASS_KINDS:
+        if isinstance(task.classes[0], str):
+            kinds, need = ("string",), f"a text is needed, as classes are ({', '.join(task.classes[:3])}, …)"
+        else:
+            need = "a number is needed, as classes are; classes that are texts are listed in `classes:`"
+    wrong = list(_expression(f"{path}.label", task.label, recipe.column_types, kinds, need))
     yield from wrong
     if wrong:
         return
@@ -456,6 +523,11 @@ def _model(recipe: Recipe) -> Iterator[Problem]:
     if objective is not None and not sum(objective.values()) > 0:
         yield Problem("training.stopping.objective", "one task at least must count: a weight above 0")
     yield from _known_tasks(recipe, "serving.score", recipe.serving.score)
+    for name in recipe.serving.score or ():
+        if name in recipe.tasks and recipe.tasks[name].kind == "multiclass":
+            yield Problem(
+                f"serving.score.{name}", "is a multiclass task, whose probabilities are no single number"
+            )
     embedded = [n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets")]
     pairs = getattr(recipe.model, "interactions", None)
     if isinstance(pairs, str) and pairs != "all":
@@ -471,7 +543,7 @@ def _model(recipe: Recipe) -> Iterator[Problem]:
                     value=list(pair),
                 )
     if recipe.serving.fusion == "product":
-        for name in recipe.serving.score or recipe.tasks:
+        for name in recipe.score_weights:
             if name in recipe.tasks and recipe.tasks[name].kind != "binary":
                 yield Problem(
                     "serving.fusion",
@@ -526,6 +598,12 @@ def _evaluation(recipe: Recipe) -> Iterator[Problem]:
     for task, references in recipe.evaluation.references.items():
         if task not in recipe.tasks:
             yield Problem(f"evaluation.references.{task}", f"is not a task{near(task, recipe.tasks)}")
+        elif recipe.tasks[task].kind in CLASS_KINDS:
+            yield Problem(
+                f"evaluation.references.{task}",
+                f"is {recipe.tasks[task].kind}; a reference is one number, to put beside a binary task or a "
+                "regression",
+            )
         for name, text in references.items():
             yield from _expression(
                 f"evaluation.references.{task}.{name}",

@@ -25,8 +25,8 @@ from pipeline.recipe.parts import (
     Sources,
     Splits,
     Stopping,
-    Task,
 )
+from pipeline.recipe.tasks import SIDE_INPUTS, Task
 
 
 class Outside(Part):
@@ -55,7 +55,7 @@ def _union(folder: str, exclude: tuple[str, ...] = (), outside: bool = True) -> 
     return Annotated[reduce(lambda a, b: Union[a, b], choices), Discriminator(_tag)]
 
 
-_STRUCTURAL = ("layout", "tasks", "architecture", "weighting", "seed")
+_STRUCTURAL = ("layout", "tasks", "architecture", "weighting", "numeric_bins", "seed")
 _ModelSettings = constructors.class_settings("model.py", "MultiTaskModel", _STRUCTURAL)
 
 
@@ -108,6 +108,12 @@ class Training(Part):
     stopping: Stopping = Stopping()
     steps_per_execution: int = Field(16, ge=1, description="training steps run in one call of TensorFlow")
     jit_compile: bool = Field(False, description="compile the training step with XLA")
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32",
+        description="what layers compute in while training on a GPU; weights and the embedding table stay "
+        "float32, and so does what is measured and served. Without a GPU training is in float32, as 16 bits "
+        "would only be slower there",
+    )
 
 
 _Weighting = _union("weighting")
@@ -188,6 +194,7 @@ class Recipe(Part):
         """The columns that features and derived columns read: what the exported model takes."""
         derived = self.derived_columns
         wanted = [f.column or n for n, f in self.features.items() if f.kind != "custom"]
+        wanted += [self.duration] if self.duration is not None else []
         if any(f.kind == "custom" for f in self.features.values()):
             wanted += [n for n, c in self.columns.items() if c.known == "before"]
         needed: set[str] = set()
@@ -205,10 +212,27 @@ class Recipe(Part):
         features is decided later, so that editing features does not ingest again."""
         return {n: c for n, c in self.columns.items() if c.known == "before"}
 
+    @cached_property
+    def side(self) -> tuple[str, ...]:
+        """What the tasks' losses need of a row beside features and labels: `duration`, `request`."""
+        return tuple(sorted({SIDE_INPUTS[t.loss] for t in self.tasks.values() if t.loss in SIDE_INPUTS}))
+
+    @cached_property
+    def score_weights(self) -> dict[str, float]:
+        """Task → its weight in `score`; empty where no task has a single number for it."""
+        found = {name: 1.0 for name, task in self.tasks.items() if task.kind != "multiclass"}
+        return self.serving.score or found
+
+    @property
+    def duration(self) -> str | None:
+        """The column that losses of watch time read."""
+        return next((d for t in self.tasks.values() if (d := getattr(t, "duration", None))), None)
+
     def part(self, *sections: str) -> "Recipe":
         """The recipe with only these sections as written and the rest neutral: what one step depends on.
 
-        Sources, roles, splits and the tasks' labels are always kept; `tasks` keeps their losses too.
+        Sources, roles, splits, the tasks' labels and what examples hold for their losses are always kept;
+        `tasks` keeps their losses too.
         """
         neutral: dict[str, Any] = {
             "description": "",
@@ -222,10 +246,7 @@ class Recipe(Part):
             "evaluation": Evaluation(),
             "serving": Serving(),
             "beam": Beam(),
-            "tasks": {
-                n: t.model_copy(update={f: type(t).model_fields[f].default for f in ("loss", "loss_weight")})
-                for n, t in self.tasks.items()
-            },
+            "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
         }
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return Recipe.model_construct(**fields | {k: v for k, v in neutral.items() if k not in sections})
@@ -256,3 +277,15 @@ class Recipe(Part):
         """Whether a categorical feature takes the last values of a longer list, not the first."""
         column = self.columns.get(self.features[feature].column or feature)
         return column is not None and column.longer == "keep_last"
+
+
+_OF_LOSSES = ("loss", "loss_weight", "gamma", "list_share", "duration_groups")
+
+
+def _without_loss(task: Task) -> Task:
+    """A task as it is to steps before training: a loss is kept only where examples hold an input for it."""
+    fields = type(task).model_fields
+    neutral = {n: fields[n].default for n in _OF_LOSSES if n in fields}
+    if task.loss in SIDE_INPUTS:
+        del neutral["loss"]
+    return task.model_copy(update=neutral)

@@ -202,7 +202,8 @@ class Roles(Part):
 
 
 class Categorical(Part):
-    """Ids or words; each gets a row of the embedding table. Lists are pooled by their mean."""
+    """Ids or words; each gets a row of the embedding table. Lists are pooled: see `model.pooling` and
+    `model.attention`."""
 
     kind: Literal["categorical"]
     column: Name | None = Field(None, description="the column read, where it is named otherwise")
@@ -217,9 +218,20 @@ class Categorical(Part):
         description="of a list: how many values are kept, of those that the column keeps; the column's own "
         "max_length where left out",
     )
+    shares: Name | None = Field(
+        None,
+        description="another categorical feature whose vocabulary and embeddings this one uses, as a history "
+        "of items uses the item's; values count as that feature's own column has them",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> "Categorical":
+        if self.shares is not None and (
+            self.hash_buckets is not None or self.max_size is not None or self.min_count != 1
+        ):
+            raise ValueError(
+                f"shares takes the rows of {self.shares}; leave out hash_buckets, min_count and max_size"
+            )
         if self.hash_buckets is not None and (self.max_size is not None or self.min_count != 1):
             raise ValueError("hash_buckets replaces the vocabulary; leave out min_count and max_size")
         return self
@@ -249,7 +261,8 @@ class Numeric(Part):
 
 
 class Vector(Part):
-    """A precomputed vector, such as an image's or a text's."""
+    """A precomputed vector, such as an image's or a text's. Numbers in it that are not finite become 0; a row
+    without any has no vector: zeros stand for it, or what `model.learned_absent` learns."""
 
     kind: Literal["vector"]
     column: Name | None = Field(None, description="the column read, where it is named otherwise")
@@ -304,79 +317,6 @@ Earlier = Annotated[LastItems | EarlierCount | EarlierRate, Field(discriminator=
 
 
 Feature = Annotated[Categorical | Buckets | Numeric | Vector | Custom, Field(discriminator="kind")]
-
-
-class FromEvents(Part):
-    """A label made from rows of an event log. An event belongs to the newest impression with its keys that is
-    not later than itself and not older than the window."""
-
-    source: Name = Field(description="one of `sources.events`")
-    where: str | None = Field(None, description="which events count: a condition over the event's columns")
-    window: Window = Field(description="how long after the impression an event counts, such as 36h or 7d")
-    open: Literal["mask", "negative"] = Field(
-        "mask",
-        description="what a row is whose window was not over when the events were collected: without a "
-        "label for this task, or as if nothing more will follow (which makes the model expect too little)",
-    )
-
-
-class SumOfEvents(FromEvents):
-    """The same for a quantity: the sum over the impression's events."""
-
-    value: str | None = Field(
-        None, description="a number of each event, missing as 0; their count where left out"
-    )
-
-
-class _AnyTask(Part):
-    label: str | None = Field(
-        None,
-        description="a column or an expression, missing where unknown; of a binary task true or 1 "
-        "where it happened",
-    )
-    where: str | None = Field(
-        None,
-        description="the condition under which the label exists; it may also name a binary task whose label "
-        "is made from events",
-    )
-    weight: str | None = Field(None, description="a column or an expression: the row's weight in the loss")
-    loss_weight: float = Field(1.0, ge=0, description="multiplies the task's loss")
-
-
-def _one_label(task: Any) -> Any:
-    if (task.label is None) == (task.events is None):
-        raise ValueError(
-            "needs `label:` (a column or an expression) or `events:` (rows of an event log)"
-            + (", not both" if task.label is not None else "")
-        )
-    return task
-
-
-class BinaryTask(_AnyTask):
-    """Something happens or not: predicts its probability."""
-
-    kind: Literal["binary"]
-    events: FromEvents | None = Field(None, description="in place of `label`: rows of an event log")
-    loss: Literal["binary_crossentropy"] = "binary_crossentropy"
-
-    @model_validator(mode="after")
-    def _one_label(self) -> "BinaryTask":
-        return _one_label(self)
-
-
-class RegressionTask(_AnyTask):
-    """A quantity: predicts its value."""
-
-    kind: Literal["regression"]
-    events: SumOfEvents | None = Field(None, description="in place of `label`: rows of an event log")
-    loss: Literal["mse", "mae", "huber"] = "mse"
-
-    @model_validator(mode="after")
-    def _one_label(self) -> "RegressionTask":
-        return _one_label(self)
-
-
-Task = Annotated[BinaryTask | RegressionTask, Field(discriminator="kind")]
 
 
 class TimeSplit(Part):
@@ -459,7 +399,9 @@ class Stopping(Part):
         None,
         description="task → weight in the mean of gains over the best constant prediction: 2·AUC − "
         "1 of a binary task, "
-        "1 − MAE / MAE of the median of a regression; all tasks alike where left out",
+        "1 − MAE / MAE of the median of a regression (RMSE and the mean with losses weighted_logistic and "
+        "ziln), 1 − log loss / entropy of the labels of a multiclass task, quadratic kappa of an ordinal "
+        "task; all tasks alike where left out",
     )
     patience: int = Field(2, ge=1, description="epochs without a better mean before training ends")
 
@@ -468,7 +410,17 @@ class Gate(Part):
     """A bound that the new model must keep to replace the serving one. All are judged on test."""
 
     task: Name
-    metric: Literal["auc", "gauc", "logloss", "calibration", "mae", "rmse"]
+    metric: Literal[
+        "auc",
+        "gauc",
+        "logloss",
+        "calibration",
+        "mae",
+        "rmse",
+        "accuracy",
+        "macro_f1",
+        "quadratic_kappa",
+    ]
     slice: str | None = Field(None, description="`feature=value`; everything where left out")
     lower: float | None = Field(None, description="smallest value allowed")
     upper: float | None = Field(None, description="largest value allowed")
@@ -502,7 +454,10 @@ class Serving(Part):
     """What the pushed model answers beside its tasks."""
 
     score: dict[Name, float] | None = Field(
-        None, min_length=1, description="task → weight in `score`; equal where left out"
+        None,
+        min_length=1,
+        description="task → weight in `score`; equal where left out. An ordinal task counts with its "
+        "expected class, a multiclass task has no place in it",
     )
     fusion: Literal["sum", "product"] = Field("sum", description="Σ w·p, or Π p^w")
     check_rows: int = Field(

@@ -6,7 +6,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-_SHOWN = {"binary": ("auc", "gauc"), "regression": ("mae", "rmse")}
+_SHOWN = {
+    "binary": ("auc", "gauc"),
+    "regression": ("mae", "rmse"),
+    "multiclass": ("accuracy", "macro_f1"),
+    "ordinal": ("quadratic_kappa", "mae"),
+}
 _STYLE = {"pushed": "bold green", "unchanged": "bold green", "refused": "bold red", "failed": "bold red"}
 
 

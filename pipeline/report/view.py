@@ -15,7 +15,17 @@ HEADLINES = {
     "unchanged": "Unchanged, nothing to push",
 }
 # Metrics that say how good a model is, in the order shown; the others are counts and means.
-_QUALITY = ("auc", "gauc", "logloss", "mae", "rmse", "calibration")
+_QUALITY = (
+    "auc",
+    "gauc",
+    "quadratic_kappa",
+    "accuracy",
+    "macro_f1",
+    "logloss",
+    "mae",
+    "rmse",
+    "calibration",
+)
 
 
 def compare(
@@ -136,7 +146,7 @@ def training_view(training: Mapping[str, Any] | None) -> dict[str, Any] | None:
     validation = []
     for task in _names(epochs, "validation"):
         metrics = dict.fromkeys(m for e in epochs for m in (e.get("validation") or {}).get(task) or {})
-        shown = [m for m in ("auc", "gauc", "mae") if m in metrics] or list(metrics)[:1]
+        shown = [m for m in ("auc", "gauc", "quadratic_kappa", "mae") if m in metrics] or list(metrics)[:1]
         for metric in shown:
             values = _over_epochs(epochs, "validation", task, metric)
             drawn = line_chart(f"{task}: validation {metric}", numbers, {task: values}, best, colors)
@@ -158,7 +168,23 @@ def training_view(training: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "validation": [c for c in validation if c],
         "gates": _gate_tables(chosen.get("gate_use") or chosen.get("gates") or {}),
         "gates_epoch": chosen.get("epoch"),
+        "alarms": chosen.get("alarms") or [],
+        "inside": _inside(epochs, chart),
     }
+
+
+def _inside(epochs: Sequence[Mapping], chart: Any) -> list[LineChart]:
+    """Charts of what gradients and gates do: a line a task, pair of tasks, or gate."""
+    gradients = [epoch.get("gradients") or {} for epoch in epochs]
+    norms = {t: _over_epochs(gradients, "norms", t) for t in _names(gradients, "norms")}
+    cosines = {p: _over_epochs(gradients, "cosines", p) for p in _names(gradients, "cosines")}
+    entropies = {g: _over_epochs(epochs, "gates", g, "entropy") for g in _names(epochs, "gates")}
+    drawn = [
+        chart("Gradient norms", norms),
+        chart("Gradient cosines (below 0: tasks in conflict)", cosines),
+        chart("Gate entropy (1: all experts alike, 0: one a row)", entropies),
+    ]
+    return [c for c in drawn if c]
 
 
 def _gate_tables(gate_use: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:

@@ -164,8 +164,8 @@ def test_no_rows_at_all(tmp_path, write_scores):
 
 def test_unknown_kind_is_refused(tmp_path, write_scores):
     write_scores(tmp_path / "scores")
-    with pytest.raises(ValueError, match="multiclass"):
+    with pytest.raises(ValueError, match="survival"):
         evaluate_scores(
-            tmp_path / "scores", [("click", "multiclass")], [], tmp_path / "tfma",
+            tmp_path / "scores", [("click", "survival")], [], tmp_path / "tfma",
             max_slice_values=9, replicates=0,
         )  # fmt: skip

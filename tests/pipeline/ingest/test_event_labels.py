@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.ingest.event_labels import SOURCE, EventLabels
 from pipeline.ingest.places import FILE, POSITION
-from pipeline.recipe.parts import BinaryTask, Events, RegressionTask
+from pipeline.recipe.parts import Events
+from pipeline.recipe.tasks import BinaryTask, RegressionTask
 
 HOUR = 3_600_000
 SALES = Events(

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline.ingest.event_labels import KINDS, SOURCE, EventLabels
 from pipeline.ingest.places import FILE, POSITION
-from pipeline.recipe.parts import BinaryTask, Events, RegressionTask
+from pipeline.recipe.parts import Events
+from pipeline.recipe.tasks import BinaryTask, RegressionTask
 
 SOURCE_PART = {
     "files": "x.csv",

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from pipeline.ingest.batch import Batch
 from pipeline.ingest.labels import Labels
-from pipeline.recipe.parts import BinaryTask, RegressionTask
+from pipeline.recipe.tasks import BinaryTask, MulticlassTask, OrdinalTask, RegressionTask
 
 TYPES = {"clicked": "int", "paid": "float", "w": "float", "p": "float", "kind": "string"}
 
@@ -60,3 +60,46 @@ def test_conditions_as_labels_and_references():
     assert not problems and got["big/label"] == [1, 0, 0] and got["big/mask"] == [1, 1, 1]
     np.testing.assert_equal(got["big/reference/truth"], [0.5, np.nan, 1.0])
     assert got["big/reference/constant"] == [1, 1, 1]
+
+
+def test_classes_are_places_in_their_list():
+    got, problems = run(
+        {
+            "reaction": MulticlassTask(kind="multiclass", label="kind", classes=["none", "like", "share"]),
+            "stars": OrdinalTask(kind="ordinal", label="clicked", classes=[1, 3, 5]),
+            "count": OrdinalTask(kind="ordinal", label="paid", classes=3, where="clicked == 1", weight="w"),
+        },
+        kind=["like", "none", "", None, "share"],
+        clicked=[5, 1, None, 3, 1],
+        paid=[7.0, 2.0, 1.0, 0.5, 0.0],
+        w=[1.0, 2.0, 1.0, 1.0, 3.0],
+    )
+    assert not problems  # what is no class is not looked at where there is no label
+    assert got["reaction/label"] == [1, 0, 0, 0, 2] and got["reaction/mask"] == [1, 1, 0, 0, 1]
+    assert got["stars/label"] == [2, 0, 0, 1, 0] and got["stars/mask"] == [1, 1, 0, 1, 1]
+    assert got["count/label"] == [0, 2, 0, 0, 0] and got["count/weight"] == [0, 2, 0, 0, 3]
+
+
+def test_labels_that_are_no_class_or_below_0_are_dead():
+    _, problems = run(
+        {
+            "reaction": MulticlassTask(kind="multiclass", label="kind", classes=["none", "like"]),
+            "stars": OrdinalTask(kind="ordinal", label="paid", classes=3),
+            "spend": RegressionTask(kind="regression", label="p", loss="ziln"),
+            "change": RegressionTask(kind="regression", label="p"),
+        },
+        kind=["like", "share", "none", "none"],
+        paid=[2.0, 1.0, 2.5, 0.0],
+        p=[0.0, 1.0, 2.0, -3.0],
+    )
+    assert {row: (p.kind, p.reason) for row, p in problems.items()} == {
+        1: (
+            "reaction: label is not one of its classes",
+            "the label of reaction is 'share', not one of its classes",
+        ),
+        2: ("stars: label is not one of its classes", "the label of stars is 2.5, not one of its classes"),
+        3: (
+            "spend: label is below 0",
+            "the label of spend is -3; with loss ziln it must be a number from 0",
+        ),
+    }
