@@ -7,9 +7,9 @@ from keras import ops
 class StepLog(keras.metrics.Metric):
     """What an epoch's steps showed: `loss`, and for each task `<task>_loss` and `<task>_weight`.
 
-    The total is a mean over steps, a task's weight one over the steps with any row of it; a task's loss is its
-    mean over the epoch's rows, each row with its weight. One vector holds them all, since a metric each would cost more than a small
-    model's step.
+    The total is a mean over steps, a task's weight one over the steps with any row of it; a task's loss is
+    its mean over the epoch's rows, each row with its weight. One vector holds them all, since a metric each
+    would cost more than a small model's step.
     """
 
     def __init__(self, tasks: Sequence[str], **kwargs):

@@ -20,6 +20,11 @@ class CategoricalSlots:
         length: how many columns it has: 1, or the longest list of a multi-valued feature.
         unknown_row: which of its rows, counted from 0, stands for unknown values; None: it has none.
         missing_row: which of its rows stands for a missing value; None: it has none.
+
+    Example:
+
+    >>> CategoricalSlots("item", first_row=100, rows=50, first_slot=1).length
+    1
     """
 
     name: str
@@ -33,7 +38,13 @@ class CategoricalSlots:
 
 @dataclasses.dataclass(frozen=True)
 class VectorInput:
-    """A precomputed vector: a feature `name` of `dim` floats, packed under `vector_<name>`."""
+    """A precomputed vector: a feature `name` of `dim` floats, packed under `vector_<name>`.
+
+    Example:
+
+    >>> VectorInput("title", 384).key
+    'vector_title'
+    """
 
     name: str
     dim: int

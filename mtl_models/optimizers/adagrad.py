@@ -15,6 +15,17 @@ class RowAdagrad(RowOptimizer):
         learning_rate: η.
         initial_accumulator: what every accumulator starts from.
         epsilon: ε, which keeps a zero accumulator from dividing by zero.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from mtl_models import RowAdagrad
+    >>> table = keras.Variable(np.zeros((3, 2), "float32"))
+    >>> optimizer = RowAdagrad(0.1, initial_accumulator=0.0)
+    >>> optimizer.build([table])
+    >>> optimizer.apply_rows(np.array([2]), np.array([[1.0, -3.0]], "float32"))
+    >>> table.numpy().round(4).tolist()  # a row's first step is η, whatever the gradient's size
+    [[0.0, 0.0], [0.0, 0.0], [-0.1, 0.1]]
     """
 
     BOUNDS = {"learning_rate": (1e-9, 100.0), "initial_accumulator": (0.0, None), "epsilon": (0.0, 1.0)}

@@ -16,6 +16,17 @@ class RowAdam(RowOptimizer):
         beta_1: decay of the first moment.
         beta_2: decay of the second moment.
         epsilon: added to the root of the second moment.
+
+    Example:
+
+    >>> import keras, numpy as np
+    >>> from mtl_models import RowAdam
+    >>> table = keras.Variable(np.zeros((3, 2), "float32"))
+    >>> optimizer = RowAdam(0.1)
+    >>> optimizer.build([table])
+    >>> optimizer.apply_rows(np.array([2]), np.array([[1.0, -3.0]], "float32"))
+    >>> table.numpy().round(4).tolist()  # the bias-corrected first step is η
+    [[0.0, 0.0], [0.0, 0.0], [-0.1, 0.1]]
     """
 
     BOUNDS = {

@@ -17,15 +17,15 @@ def alarms(entry: Mapping, bounds: Mapping[str, str] | None = None) -> list[str]
 
     Args:
         entry: of `EpochRecorder.history`; `gates`, `gradients` and `task_weights` are read.
-        bounds: task → "least" or "greatest", of tasks whose weight is held at a bound of the weighting's range.
+        bounds: task → "least" or "greatest", of tasks whose weight is at a bound of the weighting's range.
     """
     return [
         *_experts(entry.get("gates") or {}),
         *_gates(entry.get("gates") or {}),
         *_gradients(entry.get("gradients") or {}, entry["task_weights"]),
         *(
-            f"the weight of task {task} is held at the {bound} value of its range: widen the weighting's range, "
-            "or set the task's loss_weight and use equal weighting"
+            f"the weight of task {task} is held at the {bound} value of its range: widen the weighting's "
+            "range, or set the task's loss_weight and use equal weighting"
             for task, bound in (bounds or {}).items()
         ),
     ]
@@ -60,8 +60,8 @@ def _gates(gates: Mapping) -> list[str]:
             )
         elif of["entropy"] > UNIFORM:
             found.append(
-                f"gate {gate} weighs its experts alike (entropy {of['entropy']:.1%} of the greatest): it does "
-                "not choose; try a higher learning rate, more epochs, or hard sharing, which costs less"
+                f"gate {gate} weighs its experts alike (entropy {of['entropy']:.1%} of the greatest): it "
+                "does not choose; try a higher learning rate, more epochs, or hard sharing, which costs less"
             )
     return found
 
@@ -75,6 +75,7 @@ def _gradients(gradients: Mapping, task_weights: Mapping[str, float]) -> list[st
     if norms[task] / total <= DOMINATING:
         return []
     return [
-        f"task {task} dominates: its weighted gradient norm is {norms[task] / total:.0%} of all tasks'; lower "
-        "its loss_weight, check its label's scale, or try a weighting that balances gradients (gradnorm, imtl)"
+        f"task {task} dominates: its weighted gradient norm is {norms[task] / total:.0%} of all tasks'; "
+        "lower its loss_weight, check its label's scale, or try a weighting that balances gradients "
+        "(gradnorm, imtl)"
     ]

@@ -8,6 +8,7 @@ from mtl_models.training.alarms import alarms
 from mtl_models.training.gates import gate_statistics
 from mtl_models.training.gradients import gradient_statistics
 from mtl_models.training.objective import Objective, measure
+from mtl_models.weighting.uncertainty import Uncertainty
 
 
 class EpochRecorder(keras.callbacks.Callback):
@@ -73,7 +74,7 @@ class EpochRecorder(keras.callbacks.Callback):
         self.gradient_rows = gradient_rows
         self.history: list[dict] = []
         self.best_epoch: int | None = None
-        self._best_weights = None
+        self.best_weights = None
 
     def on_train_begin(self, logs=None):
         tasks = self.model.tasks
@@ -132,7 +133,7 @@ class EpochRecorder(keras.callbacks.Callback):
         logs.update(scalars(entry))
         if best:
             self.best_epoch = len(self.history)
-            self._best_weights = [keras.ops.convert_to_numpy(v) for v in self.model.weights]
+            self.best_weights = [keras.ops.convert_to_numpy(v) for v in self.model.weights]
         elif self.patience is not None and len(self.history) - self.best_epoch >= self.patience:
             self.model.stop_training = True
         if self.on_progress:
@@ -147,8 +148,8 @@ class EpochRecorder(keras.callbacks.Callback):
             )
 
     def on_train_end(self, logs=None):
-        if self._best_weights is not None:
-            for variable, value in zip(self.model.weights, self._best_weights):
+        if self.best_weights is not None:
+            for variable, value in zip(self.model.weights, self.best_weights):
                 variable.assign(value)
 
     def _inside(self) -> dict:
@@ -162,8 +163,16 @@ class EpochRecorder(keras.callbacks.Callback):
         return inside
 
     def _at_bounds(self) -> dict[str, str]:
+        """Tasks whose learned weight is held at its range's least or greatest value."""
         weighting = self.model.weighting
-        return weighting.at_bounds() if hasattr(weighting, "at_bounds") else {}
+        if not isinstance(weighting, Uncertainty):
+            return {}
+        found = keras.ops.convert_to_numpy(weighting.log_variances)
+        at = {
+            task.name: "greatest" if s <= weighting.minimum else "least" if s >= weighting.maximum else None
+            for task, s in zip(self.model.tasks, found)
+        }
+        return {task: bound for task, bound in at.items() if bound}
 
     def _measure(self) -> tuple[dict, dict]:
         predictions = self.model.predict(self.x, batch_size=self.batch_size, verbose=0)

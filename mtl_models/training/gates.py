@@ -9,8 +9,8 @@ def gate_statistics(model, inputs: dict, batch_size: int = 8192) -> dict[str, di
 
     Returns:
         For each gate: `mean` {expert: mean weight}, `load` {expert: share of the rows in which it has the
-        largest weight}, and `entropy`, the mean over rows of `-Σ w log w / log E`: 1 where a gate weighs its E
-        experts alike, 0 where each row has one expert (1 of a single expert). No gates or rows: {}.
+        largest weight}, and `entropy`, the mean over rows of `-Σ w log w / log E`: 1 where a gate weighs its
+        E experts alike, 0 where each row has one expert (1 of a single expert). No gates or rows: {}.
     """
     experts = model.architecture.gate_experts()
     rows = len(next(iter(inputs.values())))

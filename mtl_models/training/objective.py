@@ -60,6 +60,12 @@ class Objective:
         weights: `a_k` of each task that counts; the others only share the checkpoint.
         metrics: which metric a task's gain reads, where not the default: the first of `METRICS_BY_KIND`, and
             `rmse` for the losses weighted_logistic and ziln.
+
+    Example:
+
+    >>> objective = Objective({"click": 3.0, "watch": 1.0})
+    >>> objective.combine({"click": 0.5, "watch": 0.1})
+    0.4
     """
 
     weights: Mapping[str, float]

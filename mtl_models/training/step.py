@@ -1,8 +1,8 @@
 """A training step in TensorFlow: losses, Gram matrix, task weights, gradients, updates.
 
-The total is `Σ_k c_k (w_k L_k + r_k)` over the tasks with any weight in the batch, plus what the architecture
-and the embeddings' penalty add. Weights `w` are constants to the model's gradient, and losses are constants to
-the gradient of the weighting's own variables.
+The total is `Σ_k c_k (w_k L_k + r_k)` over the tasks with any weight in the batch, plus what the
+architecture and the embeddings' penalty add. Weights `w` are constants to the model's gradient, and losses
+are constants to the gradient of the weighting's own variables.
 """
 
 import keras
