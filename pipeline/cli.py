@@ -61,6 +61,42 @@ def run(
         raise click.UsageError(str(error)) from None
 
 
+@mtl.command()
+@click.argument("recipe", type=_FILE)
+@click.option(
+    "--from",
+    "run_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="A run's folder, such as output/demo/latest, whose transformed examples are trained on.",
+)
+@click.option(
+    "--output",
+    type=_FOLDER,
+    help="Where the model goes; beside the runs, in a folder named by settings and data, where left out.",
+)
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting of the recipe, such as training.epochs=3. May be repeated.",
+)
+def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str, ...]) -> None:
+    """Train RECIPE on a run's transformed examples, and say what it beats.
+
+    Model, weighting, training, and the tasks' losses may differ from the run's recipe. Ctrl-C leaves the best
+    model so far; the same command goes on from there.
+    """
+    from pipeline import train as trainer
+
+    try:
+        sys.exit(trainer.train(recipe, run_dir, output, settings))
+    except trainer.CannotTrain as error:
+        raise click.UsageError(str(error)) from None
+
+
 @mtl.group()
 def recipe() -> None:
     """Begin a recipe, or look at one."""

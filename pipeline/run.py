@@ -25,6 +25,12 @@ from pipeline.recipe.schema_file import check_schema
 from serving.versions import record
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
+# (step, its output) -> its name in the run's folder
+MADE = {
+    ("Transform", "transformed_examples"): "transformed_examples",
+    ("Transform", "transform_graph"): "transform_graph",
+    ("Trainer", "model_run"): "model_run",
+}
 _PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
 
 
@@ -141,7 +147,10 @@ def _report(
     facts = facts_of(plan, done, names, failure, total, _versions())
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
-        _link_logs(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
+        _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
+    for step, key in MADE.items():  # what `mtl train` begins from
+        if step[0] in done:
+            _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)
     _latest(plan.run_dir)
     _print_outcome(console, plan, metrics)
     if failure is not None:
@@ -280,9 +289,9 @@ def _latest(run_dir: Path) -> None:
     os.replace(part, link)
 
 
-def _link_logs(logs: Path, link: Path) -> None:
-    if logs.is_dir() and not link.exists():
-        link.symlink_to(os.path.relpath(logs, link.parent))
+def _link(folder: Path, link: Path) -> None:
+    if folder.is_dir() and not link.exists():
+        link.symlink_to(os.path.relpath(folder, link.parent))
 
 
 def _versions() -> dict[str, str]:

@@ -2,25 +2,40 @@
 
 import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 
-from mtl_models import EpochRecorder, MultiTaskModel, Objective, Task, array_batches
-from mtl_models.training import metrics
-from pipeline import progress, vocabulary
+from mtl_models import (
+    Checkpoint,
+    EpochRecorder,
+    MultiTaskModel,
+    Objective,
+    array_batches,
+    make_means,
+    quantile_bins,
+)
+from mtl_models.training.array_batches import ITERATORS_PER_EPOCH
+from pipeline import progress
 from pipeline.recipe import Recipe, constructors
-from serving.export import export
+from pipeline.trained_tasks import task_of
+from pipeline.trainer_files import HISTORY
 
-HISTORY = "history.json"
+_BINS = 32  # of a number's piecewise-linear encoding, at quantiles of training
 
 
 def run_fn(fn_args: Any) -> None:
     """Called by TFX's Trainer; `custom_config` holds the recipe as JSON."""
+    # here alone: `mtl train` reads and fits without TFX's libraries
+    import tensorflow_transform as tft
+
+    from pipeline import vocabulary
+    from serving.export import export
+
     recipe = Recipe.model_validate_json(fn_args.custom_config["recipe"])
     keras.utils.set_random_seed(recipe.training.seed)
     tft_output = tft.TFTransformOutput(fn_args.transform_graph_path)
@@ -47,6 +62,8 @@ def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict,
         spec["numbers"] = tf.io.FixedLenFeature([len(layout.numbers)], tf.float32)
     for vector in layout.vectors:
         spec[vector.key] = tf.io.FixedLenFeature([vector.dim], tf.float32)
+    for name in layout.side:
+        spec[name] = tf.io.FixedLenFeature([], tf.int64 if name == "request" else tf.float32)
     files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
     batches = (
         tf.data.TFRecordDataset(files, "GZIP", buffer_size=1 << 20)
@@ -59,31 +76,69 @@ def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict,
     return {n: v for n, v in columns.items() if "/" not in n}, *parts
 
 
-def build(recipe: Recipe, layout: Any, labels: dict, weights: dict) -> MultiTaskModel:
+def build(
+    recipe: Recipe,
+    layout: Any,
+    labels: dict,
+    weights: dict,
+    durations: np.ndarray | None = None,
+    numbers: np.ndarray | None = None,
+) -> MultiTaskModel:
     """The model of a recipe, with outputs that begin at the labels' base rate or mean."""
+    bins = None
+    if recipe.model.numeric_embedding == "piecewise_linear" and numbers is not None:
+        bins = quantile_bins(numbers, _BINS)
     return MultiTaskModel(
         layout,
-        [_task(recipe, name, labels[name], weights[name]) for name in recipe.tasks],
+        [task_of(recipe, name, labels[name], weights[name], durations) for name in recipe.tasks],
         architecture=_part("architectures", recipe.model.architecture),
         weighting=_part("weighting", recipe.weighting),
         seed=recipe.training.seed,
+        numeric_bins=bins,
+        dtype=precision(recipe),
         **recipe.model.settings(),
     )
 
 
+def precision(recipe: Recipe) -> str:
+    """The dtype policy that training runs under here: without a GPU 16 bits would only be slower."""
+    return recipe.training.precision if tf.config.list_physical_devices("GPU") else "float32"
+
+
 def fit(
-    recipe: Recipe, layout: Any, train: tuple, validation: tuple, logs: Path
+    recipe: Recipe,
+    layout: Any,
+    train: tuple,
+    validation: tuple,
+    logs: Path,
+    checkpoint: tuple[Path, str] | None = None,
+    show: Callable[[dict], None] | None = None,
 ) -> tuple[MultiTaskModel, dict]:
-    """Trains, keeps the epoch that is best on validation, and says how it went."""
+    """Trains, keeps the epoch that is best on validation, and says how it went.
+
+    Args:
+      recipe: what to train.
+      layout: of the inputs.
+      train, validation: as `read_arrays` gives them.
+      logs: where TensorBoard's files go.
+      checkpoint: a folder, and what is trained there as text: training that was stopped goes on from it.
+      show: told how far it is (see `EpochRecorder`); None tells the pipeline's step.
+
+    Returns:
+      The model of the best epoch, in float32, and its history.
+    """
     settings = recipe.training
     inputs, labels, weights, _ = train
-    model = build(recipe, layout, labels, weights)
-    steps = -(-len(next(iter(labels.values()))) // settings.batch_size)
+    model = build(recipe, layout, labels, weights, inputs.get("duration"), inputs.get("numbers"))
+    groups = _requests(inputs)
+    batches = array_batches((inputs, labels, weights), settings.batch_size, settings.seed, groups=groups)
+    steps = int(batches.cardinality())
     model.compile(
         optimizer=_dense_optimizer(recipe, steps),
         embedding_optimizer=_embedding_optimizer(recipe, steps),
         clip_norm=settings.clip_norm,
-        jit_compile=settings.jit_compile,
+        # batches of whole requests differ in size, and XLA would compile for each
+        jit_compile=settings.jit_compile and groups is None,
         steps_per_execution=min(settings.steps_per_execution, steps),
     )
     recorder = EpochRecorder(
@@ -91,15 +146,34 @@ def fit(
         objective=Objective(settings.stopping.objective or {name: 1.0 for name in recipe.tasks}),
         patience=settings.stopping.patience,
         progress_steps=settings.steps_per_execution,
-        on_progress=lambda at: _show(at, settings.epochs),
+        on_progress=show or (lambda at: _show(at, settings.epochs)),
     )
+    callbacks, done = [recorder], 0
+    if checkpoint is not None:
+        callbacks.append(Checkpoint(checkpoint[0], recorder, checkpoint[1]))
+        done = callbacks[-1].restore(model)
+        if done:
+            batches = array_batches(
+                (inputs, labels, weights),
+                settings.batch_size,
+                settings.seed,
+                groups=groups,
+                skip_iterators=ITERATORS_PER_EPOCH * done,
+            )
+    callbacks.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
+    stopped = done and done - recorder.best_epoch >= settings.stopping.patience
     model.fit(
-        array_batches((inputs, labels, weights), settings.batch_size, seed=settings.seed),
-        epochs=settings.epochs,
+        batches,
+        epochs=done if stopped else settings.epochs,
+        initial_epoch=done,
         verbose=0,
         shuffle=False,  # the batches come shuffled
-        callbacks=[recorder, keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False)],
+        callbacks=callbacks,
     )
+    used_precision = model.dtype_policy.name
+    if used_precision != "float32":
+        model = _in_float32(model)
+    make_means(model, validation[0], validation[1], validation[3])
     objective = recorder.objective
     used = ", ".join(
         f"{w:g} × {n} ({objective.metric(t)})"
@@ -110,24 +184,27 @@ def fit(
     return model, {
         "epochs": recorder.history,
         "best_epoch": recorder.best_epoch,
+        "precision": used_precision,
         "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: "
         + used,
     }
 
 
-def _task(recipe: Recipe, name: str, labels: np.ndarray, weights: np.ndarray) -> Task:
-    task, sampled = recipe.tasks[name], recipe.downsampling
-    mean = float(np.average(labels, weights=weights)) if weights.sum() > 0 else 0.0
-    if task.kind == "binary":
-        kept = sampled.keep if sampled and (sampled.task, sampled.correction) == (name, "logit") else None
-        rate = min(max(mean, 1e-6), 1 - 1e-6)
-        return Task(name, "binary", task.loss, task.loss_weight, offset=rate, negatives_kept=kept)
-    if weights.sum() == 0:
-        return Task(name, "regression", task.loss, task.loss_weight)
-    spread = float(np.sqrt(np.average((labels - mean) ** 2, weights=weights)))
-    # the constant that the loss itself would choose
-    center = mean if task.loss == "mse" else metrics.weighted_median(labels, weights)
-    return Task(name, "regression", task.loss, task.loss_weight, offset=center, scale=spread or 1.0)
+def _requests(inputs: dict) -> np.ndarray | None:
+    """The groups that batches keep whole: requests; a row of no known request is one of its own."""
+    if "request" not in inputs:
+        return None
+    request = inputs["request"].reshape(-1)
+    return np.where(request < 0, -1 - np.arange(len(request)), request)
+
+
+def _in_float32(model: MultiTaskModel) -> MultiTaskModel:
+    """The same model for validation and serving: in 16 bits an answer would depend on its batch."""
+    exact = MultiTaskModel.from_config({**model.get_config(), "dtype": "float32"})
+    for variable, trained in zip(exact.weights, model.weights, strict=True):
+        variable.assign(trained)
+    exact.compile_from_config({**model.get_compile_config(), "optimizer": "adam"})
+    return exact
 
 
 def _part(folder: str, part: Any) -> Any:

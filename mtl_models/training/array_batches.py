@@ -1,9 +1,12 @@
 import numpy as np
 import tensorflow as tf
 
+ITERATORS_PER_EPOCH = 2
+"""Keras' `fit` makes one when an epoch begins and, of a dataset whose size is known, one when it ends."""
+
 
 def array_batches(
-    data, batch_size: int, seed: int = 0, shuffle: bool = True, groups=None, skip_epochs: int = 0
+    data, batch_size: int, seed: int = 0, shuffle: bool = True, groups=None, skip_iterators: int = 0
 ) -> tf.data.Dataset:
     """Batches of arrays in memory, each one gather, so that no row is handled alone.
 
@@ -15,7 +18,8 @@ def array_batches(
         groups: [N] ids of, say, requests: a group's rows then stand together in one batch, as listwise
             losses need it. Batches have about `batch_size` rows, fewer or more by less than a group, and the
             last up to twice as many; under XLA every new size compiles anew.
-        skip_epochs: how many epochs' orders to pass over, to go on where an earlier run ended.
+        skip_iterators: how many iterators' orders to pass over, to go on where an earlier run ended: one
+            an epoch of a loop of one's own, `ITERATORS_PER_EPOCH` an epoch of Keras' `fit`.
 
     Raises:
         ValueError: if a group has more rows than a batch.
@@ -53,7 +57,7 @@ def array_batches(
         return tf.data.Dataset.range(count, output_type=tf.int32).map(batch)
 
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
-    for _ in range(skip_epochs):
+    for _ in range(skip_iterators):
         next(iter(numbers))
     return numbers.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
 

@@ -19,7 +19,7 @@ class Checkpoint(keras.callbacks.Callback):
     process that is killed, finds the old file or the new one.
 
     Give it to `fit` after the recorder, with `initial_epoch=checkpoint.restore(model)`, and let batches pass
-    over as many epochs (`array_batches(skip_epochs=)`).
+    over as many epochs (`array_batches(skip_iterators=)`).
 
     Args:
         folder: where the files are; it is made.

@@ -61,4 +61,4 @@ def test_a_group_larger_than_a_batch_is_refused():
 @pytest.mark.parametrize("groups", [None, np.arange(10) // 2])
 def test_epochs_can_be_passed_over(groups):
     whole = epochs(array_batches(DATA, 4, seed=3, groups=groups), 4)
-    assert epochs(array_batches(DATA, 4, seed=3, groups=groups, skip_epochs=2)) == whole[2:]
+    assert epochs(array_batches(DATA, 4, seed=3, groups=groups, skip_iterators=2)) == whole[2:]

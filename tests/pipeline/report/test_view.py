@@ -50,3 +50,24 @@ def test_gate_use_is_that_of_the_chosen_epoch():
     epochs = [{"epoch": e, "gate_use": {"click": {"a": float(e)}}} for e in (1, 2, 3)]
     view = training_view({"epochs": epochs, "best_epoch": 2})
     assert view["gates"][0]["rows"][0]["use"] == [2.0] and view["gates_epoch"] == 2
+
+
+def test_gradients_gates_and_alarms_of_the_history():
+    epochs = [
+        {
+            "epoch": e,
+            "losses": {"total": 1.0, "click": 0.5, "like": 0.5},
+            "gates": {"click": {"mean": {"a": 0.4, "b": 0.6}, "load": {"a": 0.0, "b": 1.0}, "entropy": 0.9}},
+            "gradients": {"norms": {"click": 1.0 * e, "like": None}, "cosines": {"click and like": -0.5 / e}},
+            "alarms": [f"alarm {e}"],
+        }
+        for e in (1, 2)
+    ]
+    view = training_view({"epochs": epochs, "best_epoch": 1})
+    assert view["alarms"] == ["alarm 1"]
+    norms, cosines, entropies = view["inside"]
+    assert norms.title == "Gradient norms" and "click ends at 2" in norms.description
+    assert [len(line.runs) for line in norms.lines] == [1, 0]
+    assert cosines.lines[0].name == "click and like" and "ends at -0.25" in cosines.description
+    assert "click ends at 0.9" in entropies.description
+    assert training_view({"epochs": [{"epoch": 1}], "best_epoch": 1})["inside"] == []

@@ -1,0 +1,176 @@
+"""`mtl train` on a run's transformed examples, each time in a process of its own, as a user starts it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.recipe import loads
+from pipeline.recipe.dump import resolved
+from pipeline.train import CannotTrain, fixed_differences, train
+
+RECIPE = """
+version: 1
+name: shop
+sources:
+  log:
+    files: log.csv
+    columns:
+      item: string
+      x: float
+      clicked: {type: int, known: after}
+      seconds: {type: float, known: after}
+roles: {}
+features:
+  item: {kind: categorical}
+  x: {kind: numeric}
+tasks:
+  click: {kind: binary, label: clicked}
+  watch: {kind: regression, label: seconds}
+splits: {by: hash, of: row, validation: 0.1, test: 0.1}
+model: {architecture: {name: mmoe, experts: 2, units: [8], dropout: 0.1}, embedding_dim: 4}
+weighting: {name: equal}
+training: {batch_size: 64, epochs: 12, steps_per_execution: 2, stopping: {patience: 12}}
+gates: none
+"""
+
+
+def write_examples(path, rows, seed):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(seed)
+    item, x = rng.integers(0, 10, rows), rng.normal(size=rows)
+    columns = {
+        "ids": item.astype(np.int64),
+        "numbers": x,
+        "click/label": (item % 2 == 1) * 1.0,
+        "watch/label": x + item,
+    }
+    path.parent.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(path), "GZIP") as file:
+        for i in range(rows):
+            feature = {
+                name: tf.train.Feature(int64_list=tf.train.Int64List(value=[values[i]]))
+                if name == "ids"
+                else tf.train.Feature(float_list=tf.train.FloatList(value=[values[i]]))
+                for name, values in columns.items()
+            }
+            one = tf.train.Feature(float_list=tf.train.FloatList(value=[1.0]))
+            feature |= {f"{task}/{part}": one for task in ("click", "watch") for part in ("mask", "weight")}
+            file.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run's folder: its recipe, transformed examples, layout, and the history of its model."""
+    from mtl_models import Layout
+
+    home = tmp_path_factory.mktemp("shop")
+    run = home / "runs" / "20260101T000000Z"
+    write_examples(run / "transformed_examples" / "Split-train" / "a.gz", 400, 1)
+    write_examples(run / "transformed_examples" / "Split-validation" / "a.gz", 100, 2)
+    (run / "transform_graph").mkdir()
+    (run / "transform_graph" / "layout.json").write_text(json.dumps(Layout.of({"item": 10}, ["x"]).to_dict()))
+    (run / "recipe.yaml").write_text(resolved(loads(RECIPE)))
+    (run / "model_run").mkdir()
+    values = {"click": {"auc": 0.5, "logloss": 0.7}, "watch": {"mae": 3.0, "rmse": 4.0}}
+    epoch = {"epoch": 1, "objective": 0.01, "validation": values}
+    (run / "model_run" / "history.json").write_text(json.dumps({"epochs": [epoch], "best_epoch": 1}))
+    (home / "recipe.yaml").write_text(RECIPE)
+    return run
+
+
+def start(run_dir, output, *settings):
+    code = (
+        "import sys\n"
+        "from pipeline.cli import mtl\n"
+        "try: mtl(sys.argv[1:])\n"
+        "finally: print('TFX:', sorted({m.partition('.')[0] for m in sys.modules} & "
+        "{'tfx', 'tensorflow_transform', 'tfx_bsl', 'apache_beam', 'tensorflow_data_validation'}))\n"
+    )
+    recipe = run_dir.parent.parent / "recipe.yaml"
+    arguments = ["train", str(recipe), "--from", str(run_dir), "--output", str(output)]
+    for setting in settings:
+        arguments += ["-s", setting]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_path):
+    whole = start(run_dir, tmp_path / "whole")
+    told, _ = whole.communicate(timeout=300)
+    assert whole.returncode == 0, told
+    assert "TFX: []" in told
+    assert "epoch   1: loss" in told and "this model beats the run's: objective" in told
+    assert "better in click auc, click logloss, watch mae, watch rmse; worse in nothing" in told
+    assert {p.name for p in (tmp_path / "whole").iterdir()} >= {
+        "model.keras", "history.json", "metrics.json", "state.npz", "tensorboard", "log.txt",
+    }  # fmt: skip
+
+    stopped = start(run_dir, tmp_path / "stopped")
+    lines = []
+    for line in stopped.stdout:
+        lines.append(line)
+        if line.startswith("epoch   2:"):
+            stopped.send_signal(signal.SIGINT)
+            break
+    lines += list(stopped.stdout)
+    assert stopped.wait(timeout=120) == 130, "".join(lines)
+    assert "the best epoch so far is" in "".join(lines)
+    import keras
+
+    import mtl_models.model  # noqa: F401, registers what is loaded
+
+    assert keras.models.load_model(tmp_path / "stopped" / "model.keras").count_params() > 0
+    again = start(run_dir, tmp_path / "stopped")
+    told, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, told
+    assert "epoch   1:" not in told and "epoch  12:" in told
+    weights = [
+        keras.models.load_model(tmp_path / name / "model.keras").get_weights()
+        for name in ("whole", "stopped")
+    ]
+    for a, b in zip(*weights):
+        np.testing.assert_array_equal(a, b)
+    histories = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "stopped")]
+    for history in histories:
+        for entry in history["epochs"]:
+            del entry["seconds"], entry["validation_seconds"]
+    assert histories[0] == histories[1]
+
+    other = start(run_dir, tmp_path / "stopped", "training.batch_size=32")
+    told, _ = other.communicate(timeout=300)
+    assert other.returncode == 2 and "with other settings or data; give another --output" in told
+
+
+def test_says_what_a_runs_examples_fix():
+    other = yaml.safe_load(RECIPE)
+    other["features"]["item"]["min_count"] = 7
+    other["features"]["again"] = {"kind": "buckets", "column": "x", "count": 4}
+    other["model"]["embedding_dim"] = 9
+    other["tasks"]["watch"] |= {"loss": "mae", "loss_weight": 2.0}
+    other["training"]["epochs"] = 1
+    assert [d.partition(":")[0] for d in fixed_differences(loads(yaml.safe_dump(other)), loads(RECIPE))] == [
+        "features.again",
+        "features.item.min_count",
+    ]
+
+
+def test_refuses_other_features_and_runs_without_examples(run_dir, tmp_path):
+    recipe = run_dir.parent.parent / "recipe.yaml"
+    with pytest.raises(CannotTrain, match=r"features.item.min_count: 9 \(.* in the run\)"):
+        train(recipe, run_dir, tmp_path, ["features.item.min_count=9"])
+    empty = run_dir.parent / "20260102T000000Z"
+    empty.mkdir()
+    with pytest.raises(CannotTrain, match="has no transformed examples .*; .*20260101T000000Z has them"):
+        train(recipe, empty, tmp_path)
