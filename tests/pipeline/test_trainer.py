@@ -206,3 +206,39 @@ def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
     np.testing.assert_allclose(again(packed)["click"], want["click"], rtol=1e-5, atol=1e-12)
     card = json.loads(Path(tmp_path, "served", "assets.extra", CARD).read_text())
     assert card["downsampling"] == {"task": "click", "keep": KEEP, "correction": "logit"}
+
+
+def test_without_a_gpu_training_is_in_float32():
+    import tensorflow as tf
+
+    from pipeline.trainer import precision
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    recipe = loads(SHOP.replace("batch_size: 256", "batch_size: 256\n  precision: mixed_float16"))
+    assert recipe.training.precision == "mixed_float16" and precision(recipe) == "float32"
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_what_is_served_after_mixed_precision_computes_in_float32(policy, tmp_path):
+    import keras
+
+    from mtl_models import HardSharing, Layout, MultiTaskModel, Task
+    from pipeline.trainer import _in_float32
+
+    x = {"numbers": np.linspace(-1, 1, 8, dtype=np.float32)[:, None]}
+    y = {"click": np.tile([0.0, 1.0], 4)}
+    rough = MultiTaskModel(
+        Layout((), ("x",), ()), [Task("click", "binary")], HardSharing(units=(8,)), dtype=policy
+    )
+    rough.compile("adam", clip_norm=1.0)
+    rough.fit(x, y, batch_size=8, epochs=2, verbose=0)
+    exact = _in_float32(rough)
+    assert exact.compute_dtype == exact.towers.compute_dtype == "float32"
+    assert exact.architecture.bottom.compute_dtype == "float32"
+    found, near = exact(x)["click"].numpy(), rough(x)["click"].numpy()
+    np.testing.assert_allclose(found, near, atol=0.01)
+    assert (found != near).any()
+    exact.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(x)["click"].numpy(), found)
