@@ -1,0 +1,108 @@
+"""Slices of rows: everything, and each value of a feature or of a cross of features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.evaluation.table import OVERALL
+from pipeline.recipe.slices import features_of
+
+# A column as its distinct texts, and for each row the place of its own, -1 where it is missing.
+Coded = tuple[list[str], np.ndarray]
+
+
+def coded(column: pa.Array) -> Coded:
+    """A column's values as text, the form in which slices are named."""
+    encoded = column.dictionary_encode()
+    values = pc.cast(encoded.dictionary, pa.string()).to_pylist()
+    return values, encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _joined(codes: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
+    """One code for several, -1 where any is -1."""
+    joined = np.zeros(len(codes[0]), np.int64)
+    for code, size in zip(codes, sizes, strict=True):
+        joined = np.where((joined < 0) | (code < 0), -1, joined * size + code)
+    return joined
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The slices of an evaluation. A slice's id is its place in `names`; 0 is everything.
+
+    Attributes:
+      kinds: the features of each kind of slice.
+      values: of each kind, the values told apart, most frequent first, each a text a feature.
+    """
+
+    kinds: tuple[tuple[str, ...], ...]
+    values: tuple[tuple[tuple[str, ...], ...], ...]
+
+    @classmethod
+    def most_frequent(
+        cls, slices: Sequence[str], batches: Iterable[Mapping[str, Coded]], max_values: int
+    ) -> Slices:
+        """Finds each kind's most frequent values; those as frequent are taken in their texts' order.
+
+        Args:
+          slices: `feature` or `feature & feature`.
+          batches: feature -> column, for all rows.
+          max_values: of a kind.
+        """
+        kinds = tuple(dict.fromkeys(features_of(name) for name in slices))
+        counts: list[Counter] = [Counter() for _ in kinds]
+        for batch in batches:
+            for features, counter in zip(kinds, counts, strict=True):
+                texts = [batch[f][0] for f in features]
+                joined = _joined([batch[f][1] for f in features], [len(t) for t in texts])
+                found, times = np.unique(joined[joined >= 0], return_counts=True)
+                places = np.unravel_index(found, [len(t) for t in texts]) if len(found) else ()
+                keys = zip(*([t[i] for i in at] for t, at in zip(texts, places)))
+                counter.update(dict(zip(keys, times.tolist())))
+        chosen = (sorted(c, key=lambda value: (-c[value], value))[:max_values] for c in counts)
+        return cls(kinds, tuple(map(tuple, chosen)))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """`overall`, `feature=value`, `feature=value & feature=value`."""
+        return [OVERALL] + [
+            " & ".join(f"{f}={v}" for f, v in zip(features, value, strict=True))
+            for features, values in zip(self.kinds, self.values, strict=True)
+            for value in values
+        ]
+
+    @property
+    def features(self) -> list[str]:
+        """Those that any kind needs."""
+        return list(dict.fromkeys(f for features in self.kinds for f in features))
+
+    def ids(self, batch: Mapping[str, Coded], rows: int) -> np.ndarray:
+        """The slices of rows.
+
+        Returns:
+          (rows, 1 + kinds) int32: 0, then of each kind the id of the row's slice, -1 for none.
+        """
+        ids = np.zeros((rows, 1 + len(self.kinds)), np.int32)
+        first = 1
+        for j, (features, values) in enumerate(zip(self.kinds, self.values, strict=True), start=1):
+            codes, sizes, index = [], [], []
+            for position, feature in enumerate(features):
+                known = {text: i for i, text in enumerate(dict.fromkeys(v[position] for v in values))}
+                texts, at = batch[feature]
+                translate = np.array([known.get(text, -1) for text in texts] + [-1])
+                codes.append(translate[at])
+                sizes.append(len(known))
+                index.append(np.array([known[v[position]] for v in values], np.int64))
+            of_joined = np.full(int(np.prod(sizes)) + 1, -1, np.int32)  # the last is of joined code -1
+            if values:
+                of_joined[_joined(index, sizes)] = first + np.arange(len(values))
+            ids[:, j] = of_joined[_joined(codes, sizes)]
+            first += len(values)
+        return ids
