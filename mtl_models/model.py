@@ -1,4 +1,5 @@
 import contextlib
+import importlib
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -294,6 +295,7 @@ class MultiTaskModel(keras.Model):
         }
 
     def compile_from_config(self, config: dict) -> None:
+        _import_homes(config)
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     @property
@@ -378,6 +380,7 @@ class MultiTaskModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict) -> "MultiTaskModel":
+        _import_homes(config)
         return cls(
             **{
                 **config,
@@ -390,6 +393,14 @@ class MultiTaskModel(keras.Model):
 
     def get_build_config(self) -> None:
         """None: the constructor builds."""
+
+
+def _import_homes(config: dict) -> None:
+    """Imports this package's modules that a config names, so that their classes are known to Keras."""
+    for part in config.values():
+        module = part.get("module") if isinstance(part, dict) else None
+        if isinstance(module, str) and module.startswith("mtl_models."):
+            importlib.import_module(module)
 
 
 @contextlib.contextmanager

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pipeline import digests, terminal
 from pipeline.recipe import Recipe, load
-from pipeline.trainer_files import HISTORY, METRICS
+from pipeline.trainer_files import HISTORY, METRICS, STATE
 
 _LOWER_IS_BETTER = ("logloss", "mae", "rmse")
 CHANGEABLE = "model, weighting, training, and of a task its loss and loss_weight"
@@ -45,6 +46,8 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
         )
     what = digests.text_digest(_trained_part(recipe).model_dump_json(), str(examples.resolve()))
     folder = output or run_dir.parent.parent / "train" / what
+    if _trained_there(folder) not in (None, what):
+        raise CannotTrain(f"{folder} holds a training with other settings or data; give another --output")
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with terminal.chatter_to(folder / "log.txt") as console:
@@ -104,6 +107,14 @@ def _made(run_dir: Path) -> tuple[Path, Path]:
     )
 
 
+def _trained_there(folder: Path) -> str | None:
+    """What a checkpoint in the folder is of."""
+    if not (folder / STATE).is_file():
+        return None
+    with np.load(folder / STATE) as state:
+        return json.loads(str(state["facts"]))["of"]
+
+
 def _fit(console: Console, recipe: Recipe, examples: Path, graph: Path, folder: Path, what: str) -> dict:
     import keras
 
@@ -117,12 +128,7 @@ def _fit(console: Console, recipe: Recipe, examples: Path, graph: Path, folder: 
         for split in ("train", "validation")
     ]
     with _Shown(console, recipe.training.epochs) as shown:
-        try:
-            model, history = trainer.fit(recipe, layout, *arrays, folder, (folder, what), shown)
-        except ValueError as error:
-            if "training with other settings" not in str(error):
-                raise
-            raise CannotTrain(f"{error}; give another --output, or delete it") from None
+        model, history = trainer.fit(recipe, layout, *arrays, folder, (folder, what), shown)
     model.save(folder / "model.keras")
     (folder / HISTORY).write_text(json.dumps(history, indent=1))
     best = history["epochs"][history["best_epoch"] - 1]

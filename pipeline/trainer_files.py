@@ -2,3 +2,4 @@
 
 HISTORY = "history.json"
 METRICS = "metrics.json"
+STATE = "state.npz"  # as `mtl_models.Checkpoint` calls it
