@@ -40,6 +40,7 @@ GATES = """gates:
   - {task: click, metric: auc, lower: 0.52, max_drop: 0.1}
   - {task: like, metric: auc, lower: 0.55, max_drop: 0.1}
   - {task: purchase, metric: logloss, upper: 2}
+  - {task: depth, metric: quadratic_kappa, lower: -1}
 """
 # what the demo itself does without
 MORE = """history:
@@ -51,6 +52,14 @@ downsampling: {task: like, keep: 0.5, correction: logit}
 features:
   recent_items: {kind: categorical}
   item_rate: {kind: numeric}
+"""
+TASKS = """tasks:
+  reaction:
+    kind: multiclass
+    label: "'like' if like == 1 else ('click' if click == 1 else 'none')"
+    classes: [none, click, like]
+  depth: {kind: ordinal, label: "floor(minimum(watch_seconds / 20, 3))", where: click == 1, classes: 4}
+  seconds: {kind: regression, label: watch_seconds, where: click == 1, loss: log_mse, loss_weight: 0.1}
 """
 
 
@@ -65,7 +74,7 @@ def place(tmp_path_factory, root):
     text = (root / "data/demo/recipe.yaml").read_text()
     start, end = text.index("gates:\n"), text.index("evaluation:\n")
     text = text[:start] + GATES + text[end:]
-    (folder / "recipe.yaml").write_text(text.replace("features:\n", MORE))
+    (folder / "recipe.yaml").write_text(text.replace("features:\n", MORE).replace("tasks:\n", TASKS))
     schema = schema_proto(load(folder / "recipe.yaml"))
     (folder / "schema.pbtxt").write_text(text_format.MessageToString(schema))
     return folder
@@ -168,6 +177,9 @@ def test_metrics_json_has_what_was_promised(days):
     assert {"auc", "gauc", "logloss", "calibration"} <= set(click["metrics"])
     assert click["intervals"]["auc"][0] < click["metrics"]["auc"] < click["intervals"]["auc"][1]
     assert {"mae", "rmse"} <= set(metrics["tasks"]["watch_time"]["metrics"])
+    assert {"accuracy", "macro_f1", "logloss"} <= set(metrics["tasks"]["reaction"]["metrics"])
+    assert 0 <= metrics["tasks"]["depth"]["metrics"]["mae"] < 3
+    assert 0.5 < metrics["tasks"]["seconds"]["metrics"]["calibration"] < 1.5
     assert metrics["tasks"]["purchase"]["examples"] < click["examples"]  # known only where clicked
     assert metrics["references"]["click"]["ceiling"]["auc"] > click["metrics"]["auc"]
     assert {s["slice"].split("=")[0] for s in metrics["slices"]} == {"surface", "device"}
@@ -232,6 +244,9 @@ def test_shuffled_labels_of_one_task_are_refused(days):
     assert (refused.code, metrics["status"], metrics["pushed"]) == (3, "refused", None)
     assert "like" in metrics["reason"] and "click" not in metrics["reason"] and "below" in metrics["reason"]
     assert {n: t["gate"] for n, t in metrics["tasks"].items()} == {
+        "reaction": "none",
+        "depth": "pass",
+        "seconds": "none",
         "click": "pass",
         "like": "fail",
         "watch_time": "none",
