@@ -257,7 +257,9 @@ def main() -> int:
         same = {key: mine[key] for key in ("rows", "written", "dropped", "dead")}
         if any(theirs[key] != value for key, value in same.items()):
             sys.exit(f"the two made different tables: {same} and {theirs}")
-        rates = {n: sum(r["rows"] for r in runs) / sum(r["seconds"] for r in runs) for n, runs in found.items()}
+        rates = {
+            n: sum(r["rows"] for r in runs) / sum(r["seconds"] for r in runs) for n, runs in found.items()
+        }
         rate = rates["mtl_recommender"]
         times = rate / rates["csv_example_gen"]
         bar("times CsvExampleGen's rows a second", times, "over_csv_example_gen", True)
