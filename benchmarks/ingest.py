@@ -9,9 +9,9 @@ CsvExampleGen, which only turns the log's rows into examples, on the first rows 
     python benchmarks/ingest.py                  # 1 million rows, and memory at 1 and 4 million
     python benchmarks/ingest.py --rows 200000 --memory-rows 0
 
-Each is a process of its own that is timed without its imports. All but Polars run twice, in turns, and both runs
-count: the seconds of a shared machine drift. Bars are in `ingest.json`; exits 1 where one
-is missed. Polars is not a dependency of the project; `.venv/bin/uv pip install --python .venv/bin/python
+Each is a process of its own that is timed without its imports. All but Polars run twice, in turns, and both
+runs count: the seconds of a shared machine drift. Bars are in `ingest.json`; exits 1 where one is missed.
+Polars is not a dependency of the project; `.venv/bin/uv pip install --python .venv/bin/python
 --require-hashes -r benchmarks/polars.lock` installs it.
 """
 
