@@ -14,6 +14,7 @@ REQUIRES = [
     "isal>=1.7",
     "pyarrow>=18,<19",
     "numpy>=1.26,<3",
+    "scipy>=1.11",
     "pandas>=2,<3",
     "pydantic>=2.7,<3",
     "PyYAML>=6",

@@ -4,6 +4,7 @@ from tfx import types
 
 SCORES = "scores.parquet"
 METRICS = "metrics.parquet"
+RELIABILITY = "reliability.parquet"
 
 
 class Vocabularies(types.Artifact):
@@ -13,7 +14,8 @@ class Vocabularies(types.Artifact):
 
 
 class Evaluation(types.Artifact):
-    """`SCORES` of the candidate and the serving model on test, the table `METRICS`, and `tfma/`."""
+    """`SCORES` of the candidate and the serving model on test, the table `METRICS`, the curves
+    `RELIABILITY`, and `tfma/`."""
 
     TYPE_NAME = "MtlEvaluation"
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import apache_beam as beam
+import pyarrow.parquet as pq
 from tfx.dsl.component.experimental.annotations import (
     BeamComponentParameter,
     InputArtifact,
@@ -14,7 +15,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from pipeline import progress
-from pipeline.components.artifacts import METRICS, SCORES, Evaluation
+from pipeline.components.artifacts import METRICS, RELIABILITY, SCORES, Evaluation
 from pipeline.evaluation.evaluate import evaluate_scores
 from pipeline.evaluation.scoring import write_scores
 from pipeline.recipe import Recipe
@@ -40,19 +41,22 @@ def Evaluate(
         read, examples.uri, path_utils.serving_model_path(model.uri), baseline or None, folder / SCORES
     )
     progress.tell("metrics and intervals")
-    table = evaluate_scores(
+    evaluated = evaluate_scores(
         folder / SCORES,
         tasks=[(n, t.kind) for n, t in read.tasks.items()],
-        slices=read.evaluation.slices,
+        slices=read.slices,
         output=folder / "tfma",
-        user_role=read.roles.user is not None,
+        roles=list(read.roles.named()),
         replicates=read.evaluation.replicates,
         max_slice_values=read.evaluation.max_slice_values,
+        k=read.evaluation.k,
+        quantile=read.evaluation.quantile,
         seed=0,
         use_weight=read.evaluation.weighted,
         pipeline_args=_arguments(beam_pipeline),
     )
-    table.write(folder / METRICS)
+    evaluated.table.write(folder / METRICS)
+    pq.write_table(evaluated.reliability, folder / RELIABILITY)
 
 
 def _arguments(pipeline: beam.Pipeline) -> tuple[str, ...]:

@@ -152,7 +152,9 @@ class _Task:
         for index, name in enumerate(self.records.scores):
             if name in faults:
                 continue
-            terms[name] = terms_of(self.kind, sample["label"], sample["scores"][:, index], quantile)
+            terms[name] = terms_of(
+                self.kind, sample["label"], sample["scores"][:, index], sample["weight"], quantile
+            )
             # Of another system's score one number is enough.
             whole = not name.startswith("reference/")
             scores[name] = _Score(

@@ -2,187 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 
-from pipeline.evaluation.auc import RankedScores
-from pipeline.evaluation.bootstrap import (
-    AucStatistic,
-    GaucStatistic,
-    Statistic,
-    bootstrap,
-    percentile_interval,
-)
-from pipeline.evaluation.class_metrics import METRICS_OF, class_rows
-from pipeline.evaluation.gauc import grouped_auc
-from pipeline.evaluation.scores import Scores, TaskScores, read_scores, rows_by_value
+from pipeline.evaluation.engine import Bootstrap, Measured, measure
+from pipeline.evaluation.records import ScoreFiles
+from pipeline.evaluation.reliability import reliability_rows
+from pipeline.evaluation.replicates import percentile_intervals
+from pipeline.evaluation.slicing import Slices
 from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
-from pipeline.evaluation.tfma_analysis import (
-    BASELINE,
-    CANDIDATE,
-    METRICS_BY_KIND,
-    read_analysis,
-    write_analysis,
-)
-from pipeline.evaluation.tfma_metrics import ADDITIVE_METRICS, row_sums
+from pipeline.evaluation.terms import metric_names
+from pipeline.evaluation.tfma_analysis import COLUMNS, read_analysis, write_analysis
 
-
-def _slices(scores: Scores, task: TaskScores) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and positions (among the task's rows) of every slice that has any."""
-    yield OVERALL, np.arange(len(task.rows))
-    for feature, (values, codes) in scores.slices.items():
-        for value, at in rows_by_value(values, codes[task.rows]):
-            yield f"{feature}={value}", at
-
-
-def _not_finite(what: str, values: np.ndarray) -> str | None:
-    bad = np.count_nonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1)) if len(values) else 0
-    return f"{bad:,} of {len(values):,} {what} are not finite numbers" if bad else None
-
-
-def _faults(task: TaskScores) -> str | None:
-    """Why no metric of the model can be computed, or None."""
-    return _not_finite("labels", task.labels) or _not_finite("predictions", task.predictions)
-
-
-class _RankMetrics:
-    """AUC and GAUC of one score in one slice: value, statistic to resample, and the groups used."""
-
-    def __init__(self, scores: Scores, task: TaskScores, score: np.ndarray, at: np.ndarray, users: bool):
-        labels, weights, rows = task.labels[at], task.weights[at], task.rows[at]
-        self.values: dict[str, float] = {}
-        self.statistics: dict[str, Statistic] = {}
-        ranked = RankedScores(labels, score[at], weights)
-        self.values["auc"] = ranked.auc()
-        self.statistics["auc"] = AucStatistic(ranked, scores.units.codes[rows])
-        if users:
-            grouped = grouped_auc(labels, score[at], scores.units.groups[rows], weights)
-            self.values["gauc"] = grouped.gauc()
-            self.statistics["gauc"] = GaucStatistic(grouped)
-            self.values["gauc_users"] = float(len(grouped.groups))
-            self.values["gauc_coverage"] = grouped.coverage
-
-
-class _Intervals:
-    """Collects statistics of all tasks and slices, resamples them together, and answers."""
-
-    def __init__(self) -> None:
-        self._statistics: list[Statistic] = []
-
-    def add(self, statistic: Statistic) -> int:
-        self._statistics.append(statistic)
-        return len(self._statistics) - 1
-
-    def run(self, hashes: np.ndarray, replicates: int, seed: int) -> None:
-        self._values = bootstrap(self._statistics, hashes, replicates, seed)
-
-    def of(self, index: int, minus: int | None = None) -> tuple[float | None, float | None]:
-        values = self._values[:, index] - (0.0 if minus is None else self._values[:, minus])
-        interval = percentile_interval(values)
-        return (interval.low, interval.high) if interval else (None, None)
-
-
+_CANDIDATE, _BASELINE = COLUMNS.values()
+# Counts of rows and of groups: what they would be in other samples is no question.
+_COUNTS = ("examples", "weighted_examples", "gauc_users")
+_OF_REFERENCES = {"binary": ("auc", "gauc"), "regression": ("mae", "rmse")}
+_BOTH_CLASSES = "it needs examples of both classes"
 _UNDEFINED = {
-    "auc": "it needs examples of both classes",
+    "auc": _BOTH_CLASSES,
+    "normalized_entropy": "the labels are all of one class",
+    "pr_auc": "it needs an example of the positive class",
     "gauc": "no user has examples of both classes",
     "calibration": "the labels add up to 0",
+    "ndcg_at_k": "no request has an example of the positive class",
+    "mrr": "no request has an example of the positive class",
+    "recall_at_k": "no request has an example of the positive class",
+    "r2": "the labels are all the same",
+    "spearman": "labels or predictions are all the same",
+    "quadratic_kappa": "labels and predictions are all of one class",
 }
 
 
-def _rank_rows(
-    name: str, task: TaskScores, scores: Scores, users: bool, intervals: _Intervals
-) -> list[Callable[[], Iterator[MetricRow]]]:
-    """Rows of the rank metrics of a binary task, each made once the replicates are there."""
-    makers = []
-    for slice_name, at in _slices(scores, task):
-        ours = _RankMetrics(scores, task, task.predictions, at, users)
-        theirs = None
-        if task.baseline is not None and np.isfinite(task.baseline).all():
-            theirs = _RankMetrics(scores, task, task.baseline, at, users)
-        own = {metric: intervals.add(s) for metric, s in ours.statistics.items()}
-        other = {metric: intervals.add(s) for metric, s in theirs.statistics.items()} if theirs else {}
+class Evaluated(NamedTuple):
+    """Attributes:
+    table: every metric of every task and slice.
+    reliability: curves of tasks that predict probabilities; see `reliability.SCHEMA`.
+    """
 
-        def rows(slice_name=slice_name, n=len(at), ours=ours, theirs=theirs, own=own, other=other):
-            for metric, value in ours.values.items():
-                low, high = intervals.of(own[metric]) if metric in own else (None, None)
-                diff = intervals.of(own[metric], other[metric]) if metric in other else (None, None)
-                yield MetricRow(
-                    name,
-                    slice_name,
-                    metric,
-                    value,
-                    theirs.values[metric] if theirs else None,
-                    low,
-                    high,
-                    *diff,
-                    examples=n,
-                    note=_UNDEFINED.get(metric) if np.isnan(value) else None,
-                )
-
-        makers.append(rows)
-    return makers
+    table: MetricsTable
+    reliability: pa.Table
 
 
-def _reference_rows(
-    name: str, kind: str, task: TaskScores, scores: Scores, users: bool
+def _note(metric: str, examples: int) -> str:
+    if not examples:
+        return "there are no examples"
+    if metric.startswith("gauc_") and metric not in _UNDEFINED:
+        return f"no {metric.removeprefix('gauc_')} has examples of both classes"
+    return _UNDEFINED.get(metric, "it is not a finite number")
+
+
+def _intervals(replicates: np.ndarray, metric: str) -> np.ndarray:
+    """(slices, 2), NaN for none."""
+    if metric in _COUNTS:
+        return np.full((len(replicates), 2), np.nan)
+    return percentile_intervals(replicates)
+
+
+def _rows(
+    task: str, measured: Measured, slices: Slices, analysis: Mapping[tuple[str, str, str, str], float]
 ) -> Iterator[MetricRow]:
-    everything, n = np.arange(len(task.rows)), len(task.rows)
-    for reference, score in task.references.items():
-        if not np.isfinite(score).all():
-            metric, note = ("auc" if kind == "binary" else "mae"), _not_finite("scores", score)
-            yield MetricRow(name, OVERALL, metric, None, examples=n, reference=reference, note=note)
-        elif kind == "binary":
-            values = _RankMetrics(scores, task, score, everything, users).values
-            for metric in ("auc", "gauc") if users else ("auc",):
-                yield MetricRow(name, OVERALL, metric, values[metric], examples=n, reference=reference)
-        else:
-            sums = row_sums(task.labels, score, task.weights)
-            for metric in ("mae", "rmse"):
-                value = ADDITIVE_METRICS[metric](sums)
-                yield MetricRow(name, OVERALL, metric, value, examples=n, reference=reference)
-    if kind == "regression" and n:
-        # The constant of least absolute error is the median: no model should be worse.
-        order = np.argsort(task.labels)
-        half = np.searchsorted(np.cumsum(task.weights[order]), task.weights.sum() / 2)
-        constant = np.full(n, task.labels[order[half]])
-        value = ADDITIVE_METRICS["mae"](row_sums(task.labels, constant, task.weights))
-        yield MetricRow(name, OVERALL, "mae", value, examples=n, reference="constant")
-
-
-def _additive_rows(
-    name: str,
-    kind: str,
-    task: TaskScores,
-    scores: Scores,
-    analysis: Mapping[tuple[str, str, str, str], float],
-) -> Iterator[MetricRow]:
-    for slice_name, at in _slices(scores, task):
-        for metric in METRICS_BY_KIND[kind]:
-            # TFMA leaves a value that is not finite out of its JSON form.
-            value = analysis.get((CANDIDATE, name, slice_name, metric))
-            baseline = analysis.get((BASELINE, name, slice_name, metric))
-            undefined = value is None or not np.isfinite(value)
+    """A task's rows, of slices that have examples."""
+    ours, theirs = measured.metrics[_CANDIDATE], measured.metrics.get(_BASELINE, {})
+    # Metrics of order first, as people read them.
+    names = [*(m for m in ours if m not in measured.terms[_CANDIDATE].metrics)]
+    names += [m for m in ours if m not in names]
+    found = {}
+    for metric in names:
+        values, ends = ours[metric], _intervals(ours[metric][:, 1:], metric)
+        baseline = theirs.get(metric, np.full_like(values, np.nan))
+        found[metric] = values[:, 0], ends, baseline[:, 0], _intervals((values - baseline)[:, 1:], metric)
+    for slice_id, (name, examples) in enumerate(zip(slices.names, measured.examples.tolist(), strict=True)):
+        if not examples and name != OVERALL:
+            continue
+        for metric in names:
+            values, ends, baseline, diff_ends = (of[slice_id] for of in found[metric])
+            if metric in measured.terms[_CANDIDATE].metrics:
+                values = analysis.get(("candidate", task, name, metric), values)
+                baseline = analysis.get(("baseline", task, name, metric), baseline)
+            note = None if np.isfinite(values) else _note(metric, examples)
             yield MetricRow(
-                name,
-                slice_name,
-                metric,
-                value,
-                baseline,
-                examples=len(at),
-                note=_UNDEFINED.get(metric) if undefined else None,
+                task, name, metric, values, baseline, *ends, *diff_ends, examples=examples, note=note
             )
 
 
-def _faulty_rows(name: str, kind: str, task: TaskScores, users: bool, fault: str) -> Iterator[MetricRow]:
-    rank = (("auc", "gauc") if users else ("auc",)) if kind == "binary" else ()
-    additive = METRICS_BY_KIND[kind] if kind in METRICS_BY_KIND else ("examples", *METRICS_OF[kind])
-    for metric in (*rank, *additive):
-        value = float(len(task.rows)) if metric == "examples" else None
-        note = None if metric == "examples" else fault
-        yield MetricRow(name, OVERALL, metric, value, examples=len(task.rows), note=note)
+def _reference_rows(task: str, kind: str, measured: Measured) -> Iterator[MetricRow]:
+    """Other systems' scores of all rows; of a regression also the median, which no model should be worse
+    than."""
+    examples = int(measured.examples[0])
+    wanted = _OF_REFERENCES.get(kind, ())
+    for score in (*measured.metrics, *measured.faults):
+        if not score.startswith("reference/"):
+            continue
+        reference = score.removeprefix("reference/")
+        metrics = measured.metrics.get(score)
+        for metric in wanted:
+            if metrics is None:
+                note = measured.faults[score]
+                yield MetricRow(
+                    task, OVERALL, metric, None, examples=examples, reference=reference, note=note
+                )
+            elif metric in metrics:
+                value = metrics[metric][0, 0]
+                yield MetricRow(task, OVERALL, metric, value, examples=examples, reference=reference)
+    if kind == "regression" and examples:
+        terms, sums = measured.terms[_CANDIDATE], measured.sums[_CANDIDATE]
+        value = terms.constant_mae(sums[0, :, 0])
+        yield MetricRow(task, OVERALL, "mae", value, examples=examples, reference="constant")
+
+
+def _faulty_rows(task: str, kind: str, roles: Sequence[str], measured: Measured) -> Iterator[MetricRow]:
+    examples, note = int(measured.examples[0]), measured.faults.get("label") or measured.faults[_CANDIDATE]
+    for metric in metric_names(kind, roles):
+        counted = metric == "examples"
+        value = float(examples) if counted else None
+        yield MetricRow(task, OVERALL, metric, value, examples=examples, note=None if counted else note)
 
 
 def evaluate_scores(
@@ -191,31 +130,36 @@ def evaluate_scores(
     slices: Sequence[str],
     output: str | Path,
     *,
+    roles: Sequence[str],
     max_slice_values: int,
     replicates: int,
+    k: int,
+    quantile: float,
     seed: int = 0,
-    user_role: bool = True,
     use_weight: bool = False,
     pipeline_args: Sequence[str] = ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
-) -> MetricsTable:
+) -> Evaluated:
     """Evaluates every task, overall and by slice, beside the serving model where it was scored.
 
-    Binary tasks get auc, gauc (with a user role; and how many users and which share of the
-    impressions it rests on), logloss and calibration; regression tasks mae, rmse and
-    calibration; all of those examples, mean label and mean prediction. Multiclass tasks get accuracy,
-    macro_f1 and logloss, ordinal ones also quadratic_kappa and mae. auc and gauc carry
-    intervals by a bootstrap of users (of rows without a user role). A metric that cannot be
-    computed has value None and a note that says why.
+    Binary tasks get auc, pr_auc, gauc (with a user role; and how many users and which share of the
+    impressions it rests on), gauc_ROLE for other roles, ndcg_at_k, mrr and recall_at_k (with a request role),
+    logloss, normalized_entropy, calibration and ece; regression tasks mae, rmse, r2, spearman, quantile_loss
+    and calibration; multiclass tasks accuracy, macro_f1, logloss, normalized_entropy and ece; ordinal ones
+    also quadratic_kappa and mae. All metrics and their differences to the serving model carry intervals by a
+    bootstrap of users (of rows without a user role). A metric that cannot be computed has value None and a
+    note that says why. Sums over rows go through TensorFlow Model Analysis.
 
     Args:
-      paths: a Parquet file of scores, a folder of them or a list of either (see `scores`).
+      paths: a Parquet file of scores, a folder of them or a list of either (see `records`).
       tasks: (name, kind).
-      slices: features that have a `slice/<feature>` column.
+      slices: features that have a `slice/<feature>` column, and crosses `a & b` of them.
       output: folder for TFMA's result files.
-      max_slice_values: of a feature, its so many most frequent values are slices.
+      roles: those that have a `role/<role>` column.
+      max_slice_values: of a feature or cross, its so many most frequent values are slices.
       replicates: of the bootstrap; 0 leaves intervals out.
+      k: of NDCG and recall.
+      quantile: of the quantile loss.
       seed: of the bootstrap.
-      user_role: whether there is a `role/user` column.
       use_weight: weigh rows by `<task>/weight`; otherwise each known label counts 1.
       pipeline_args: of the Beam pipeline that TFMA runs in.
 
@@ -224,44 +168,33 @@ def evaluate_scores(
       KeyError: for a column that is missing.
       ValueError: for a kind without metrics.
     """
-    kinds = dict(tasks)
-    scores = read_scores(paths, list(kinds), slices, max_slice_values, user_role, use_weight)
-    faults = {name: _faults(task) for name, task in scores.tasks.items()}
-    sound = {name: kind for name, kind in kinds.items() if not faults[name] and kind not in METRICS_OF}
-
-    intervals = _Intervals()
-    rank_rows = {
-        name: _rank_rows(name, scores.tasks[name], scores, user_role, intervals)
-        for name, kind in sound.items()
-        if kind == "binary"
+    kinds, files = dict(tasks), ScoreFiles(paths)
+    found, measured = measure(
+        files,
+        kinds,
+        roles,
+        slices,
+        max_slice_values=max_slice_values,
+        bootstrap=Bootstrap(replicates, seed),
+        k=k,
+        quantile=quantile,
+        use_weight=use_weight,
+    )
+    terms = {
+        task: {model: of.terms[column] for model, column in COLUMNS.items() if column in of.terms}
+        for task, of in measured.items()
+        if of.metrics
     }
-    intervals.run(scores.units.hashes, replicates, seed)
-
     analysis = {}
-    if sound:
+    if terms:
         with beam.Pipeline(argv=list(pipeline_args)) as pipeline:
-            write_analysis(
-                pipeline,
-                paths,
-                str(output),
-                sound,
-                slices={feature: values for feature, (values, _) in scores.slices.items()},
-                baseline_tasks=[name for name in sound if scores.tasks[name].baseline is not None],
-                use_weight=use_weight,
-            )
+            write_analysis(pipeline, files.files, str(output), terms, found, use_weight)
         analysis = read_analysis(str(output))
-
     rows: list[MetricRow] = []
-    for name, kind in kinds.items():
-        task = scores.tasks[name]
-        if faults[name]:
-            rows += _faulty_rows(name, kind, task, user_role, faults[name])
-            continue
-        if kind in METRICS_OF:
-            rows += class_rows(name, kind, task, dict(_slices(scores, task)))
-            continue
-        for make in rank_rows.get(name, ()):
-            rows += make()
-        rows += _additive_rows(name, kind, task, scores, analysis)
-        rows += _reference_rows(name, kind, task, scores, user_role)
-    return MetricsTable(rows)
+    for task, of in measured.items():
+        if task in terms:
+            rows += _rows(task, of, found, analysis)
+            rows += _reference_rows(task, kinds[task], of)
+        else:
+            rows += _faulty_rows(task, kinds[task], roles, of)
+    return Evaluated(MetricsTable(rows), reliability_rows(measured))

@@ -12,19 +12,8 @@ from decimal import Decimal, localcontext
 from typing import Literal
 
 from pipeline.evaluation.table import OVERALL, MetricsTable
-
-# Which way is better: +1 higher, -1 lower, 0 closest to 1.
-DIRECTIONS = {
-    "auc": 1,
-    "gauc": 1,
-    "logloss": -1,
-    "mae": -1,
-    "rmse": -1,
-    "accuracy": 1,
-    "macro_f1": 1,
-    "quadratic_kappa": 1,
-    "calibration": 0,
-}
+from pipeline.metric_names import DIRECTIONS
+from pipeline.slice_names import conditions_of, features_of, slice_name
 
 Status = Literal["passed", "failed", "skipped"]
 Round = Callable[[Decimal], Decimal]
@@ -37,7 +26,7 @@ class Gate:
     """What a task's metric must keep.
 
     Attributes:
-      slice: "feature=value"; None is all rows.
+      slice: "feature=value", or "a=1 & b=2" of a cross; None is all rows.
       lower, upper: bounds, included.
       max_drop: how much worse than the serving model it may be, in the metric's own units;
         worse is lower, higher or further from 1 as the metric has it.
@@ -165,7 +154,7 @@ def judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
 
 
 def _judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
-    name = gate.slice or OVERALL
+    name = slice_name(conditions_of(gate.slice)) if gate.slice else OVERALL
     head = f"{gate.task}: {gate.metric}"
 
     def verdict(status: Status, sentence: str) -> Verdict:
@@ -209,8 +198,8 @@ def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Stat
         return "failed", f"{head} was not computed: there is no task {gate.task} among {have}"
     names = table.slices(gate.task)
     if name not in names:
-        feature = name.split("=", 1)[0]
-        features = dict.fromkeys(n.split("=", 1)[0] for n in names if n != OVERALL)
+        feature = " & ".join(features_of(name))
+        features = dict.fromkeys(" & ".join(features_of(n)) for n in names if n != OVERALL)
         if feature in features:
             return "skipped", f"{head} is not judged: no example in this slice (slice {name}, 0 examples)"
         have = ", ".join(features) or "none"

@@ -76,7 +76,7 @@ def key_hashes(column: pa.Array) -> np.ndarray:
     return hashes[encoded.indices.fill_null(len(keys)).to_numpy(zero_copy_only=False)]
 
 
-def _floats(column: pa.Array) -> np.ndarray:
+def floats(column: pa.Array) -> np.ndarray:
     """(n,) or (n, k) float64, NaN where missing."""
     if not isinstance(column, (pa.ListArray, pa.LargeListArray, pa.FixedSizeListArray)):
         return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
@@ -170,16 +170,16 @@ def read_records(
     found: dict[str, TaskRecords] = {}
     parts = parts_for(files.rows)
     for batch in files.batches(columns):
-        floats = {n: _floats(batch[n]) for n in columns if not n.startswith(("role/", "slice/"))}
+        numbers = {n: floats(batch[n]) for n in columns if not n.startswith(("role/", "slice/"))}
         hashes = {role: key_hashes(batch[f"role/{role}"]) for role in roles}
-        rows = _row_hashes(np.zeros(batch.num_rows, np.uint64), [*floats.values(), *hashes.values()])
+        rows = _row_hashes(np.zeros(batch.num_rows, np.uint64), [*numbers.values(), *hashes.values()])
         unit = np.where(hashes["user"] > 0, hashes["user"], rows) if "user" in roles else rows
         ids = slices.ids(slice_columns(batch, slices.features), batch.num_rows)
         for task in tasks:
-            mask = floats[f"{task}/mask"] > 0
-            weight = floats[f"{task}/weight"] if use_weight else mask.astype(np.float64)
+            mask = numbers[f"{task}/mask"] > 0
+            weight = numbers[f"{task}/weight"] if use_weight else mask.astype(np.float64)
             kept = np.flatnonzero(mask & (weight > 0))
-            predictions = [floats[f"{task}/{score}"] for score in scores[task]]
+            predictions = [numbers[f"{task}/{score}"] for score in scores[task]]
             dtype = np.dtype(
                 [("unit", "u8"), ("weight", "f8"), ("label", "f8"), ("slices", "i4", ids.shape[1:])]
                 + [(f"role/{role}", "u8") for role in roles]
@@ -187,7 +187,7 @@ def read_records(
             )
             records = np.empty(len(kept), dtype)
             records["unit"], records["weight"], records["slices"] = unit[kept], weight[kept], ids[kept]
-            records["label"] = floats[f"{task}/label"][kept]
+            records["label"] = numbers[f"{task}/label"][kept]
             for role in roles:
                 records[f"role/{role}"] = hashes[role][kept]
             for i, prediction in enumerate(predictions):

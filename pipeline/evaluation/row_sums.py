@@ -170,21 +170,25 @@ class RegressionTerms(RowTerms):
 
     Attributes:
       center: labels and predictions are summed as differences from it, so that `r2` does not lose its
-        digits where labels are far from 0.
+        digits where labels are far from 0; the labels' median, for `constant_mae`.
       quantile: of `quantile_loss`, the mean of max(q (y - p), (q - 1) (y - p)).
     """
 
     center: float = 0.0
     quantile: float = 0.5
-    size = 8
+    size = 9
 
     def entries(self, labels, predictions, weights):
         y, p, error = labels - self.center, predictions - self.center, labels - predictions
         pinball = np.maximum(self.quantile * error, (self.quantile - 1.0) * error)
-        terms = (np.ones(len(labels)), y, p, np.abs(error), error**2, y**2, pinball)
+        terms = (np.ones(len(labels)), y, p, np.abs(error), error**2, y**2, pinball, np.abs(y))
         return gather_entries(
             (0, np.ones(len(labels))), *((i, weights * term) for i, term in enumerate(terms, start=1))
         )
+
+    def constant_mae(self, sums: np.ndarray) -> np.ndarray:
+        """Mean |y - center|: of the constant that has the least, no model should have more."""
+        return ratio(sums[..., 8], sums[..., 1])
 
     @property
     def metrics(self):

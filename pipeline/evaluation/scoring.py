@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from pipeline.evaluation.unseen import seen_in_training, unseen
 from pipeline.examples import decoder, serialized_batches, single_values
 from pipeline.recipe import Recipe
+from pipeline.slice_names import NEW_ROLES
 
 
 def write_scores(
@@ -29,12 +31,18 @@ def write_scores(
     serving = tf.saved_model.load(baseline) if baseline else None
     columns = _columns(recipe)
     decode = decoder(columns).DecodeBatch
+    seen = seen_in_training(recipe, examples)
     writer = None
     for batch in serialized_batches(examples, split):
         found = decode(batch.numpy())
         arrays = {n: single_values(c) for n, c in zip(found.schema.names, found.columns)}
         table = {f"role/{r}": arrays[c] for r, c in recipe.roles.named().items()}
-        table |= {f"slice/{c}": arrays[c] for c in recipe.evaluation.slices}
+        table |= {f"slice/{c}": arrays[c] for c in recipe.slice_columns}
+        table |= {
+            f"slice/{name}": unseen(arrays[recipe.roles.named()[role]], seen[role])
+            for name, role in NEW_ROLES.items()
+            if role in seen
+        }
         table |= {n: arrays[n] for n in columns if "/" in n}
         predictions = candidate.signatures["serve_examples"](examples=batch)
         before = serving.signatures["serve_examples"](examples=batch) if serving else {}
@@ -60,7 +68,7 @@ def _column(predictions: tf.Tensor) -> np.ndarray | pa.Array:
 
 def _columns(recipe: Recipe) -> dict[str, str]:
     """The columns of examples that scores carry, with their types."""
-    names = {*recipe.roles.named().values(), *recipe.evaluation.slices}
+    names = {*recipe.roles.named().values(), *recipe.slice_columns}
     found: dict[str, str] = {n: recipe.columns[n].type for n in sorted(names)}
     for task in recipe.tasks:
         found |= {f"{task}/{part}": "float" for part in ("label", "mask", "weight")}

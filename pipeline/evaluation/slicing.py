@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.evaluation.table import OVERALL
-from pipeline.recipe.slices import features_of
+from pipeline.slice_names import features_of, slice_name
 
 # A column as its distinct texts, and for each row the place of its own, -1 where it is missing.
 Coded = tuple[list[str], np.ndarray]
@@ -72,8 +72,16 @@ class Slices:
     @cached_property
     def names(self) -> list[str]:
         """`overall`, `feature=value`, `feature=value & feature=value`."""
-        return [OVERALL] + [
-            " & ".join(f"{f}={v}" for f, v in zip(features, value, strict=True))
+        return [OVERALL] + list(map(slice_name, self._keys[1:]))
+
+    def key(self, slice_id: int) -> tuple[tuple[str, str], ...]:
+        """Its (feature, value) pairs."""
+        return self._keys[slice_id]
+
+    @cached_property
+    def _keys(self) -> list[tuple[tuple[str, str], ...]]:
+        return [()] + [
+            tuple(zip(features, value, strict=True))
             for features, values in zip(self.kinds, self.values, strict=True)
             for value in values
         ]

@@ -13,9 +13,6 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.evaluators import metrics_plots_and_validations_evaluator
 from tensorflow_model_analysis.extractors import (
@@ -26,94 +23,79 @@ from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.writers import eval_config_writer, metrics_plots_and_validations_writer
 
-from pipeline.evaluation.scores import rows_by_value, score_files, slice_strings
+from pipeline.evaluation.records import ScoreFiles, floats, slice_columns
+from pipeline.evaluation.row_sums import RowTerms
+from pipeline.evaluation.slicing import Slices
+from pipeline.evaluation.table import OVERALL
+from pipeline.evaluation.terms import terms_as_json
 from pipeline.evaluation.tfma_metrics import AdditiveMetric
+from pipeline.slice_names import slice_name
 
 CANDIDATE, BASELINE = "candidate", "baseline"
-_EVERY_KIND = ("examples", "weighted_examples", "mean_label", "mean_prediction")
-METRICS_BY_KIND = {
-    "binary": (*_EVERY_KIND, "logloss", "calibration"),
-    "regression": (*_EVERY_KIND, "mae", "rmse", "calibration"),
-}
-# Large enough that the work is NumPy's, small enough to hold a few in memory.
-_ROWS_A_BATCH = 1 << 16
+COLUMNS = {CANDIDATE: "prediction", BASELINE: "baseline"}
+_SLICE_IDS = "slice ids"
 
 
 def eval_config(
-    tasks: Mapping[str, str], slices: Sequence[str], baseline_tasks: Sequence[str], use_weight: bool
+    terms: Mapping[str, Mapping[str, RowTerms]], slices: Slices, use_weight: bool
 ) -> config_pb2.EvalConfig:
     """TFMA's configuration: one output a task, a candidate and perhaps a baseline.
 
     Args:
-      tasks: name -> kind, "binary" or "regression".
-      slices: features to slice by, beside the whole.
-      baseline_tasks: those that the serving model predicts too.
+      terms: task -> model (CANDIDATE, and BASELINE where it predicts the task too) -> its terms.
+      slices: the slices to tell apart.
       use_weight: weigh rows by `<task>/weight` instead of by `<task>/mask`.
-
-    Raises:
-      ValueError: for a kind without metrics.
     """
-    unknown = {task: kind for task, kind in tasks.items() if kind not in METRICS_BY_KIND}
-    if unknown:
-        raise ValueError(f"no metrics for {unknown}; kinds are {', '.join(METRICS_BY_KIND)}")
 
-    def model(name: str, column: str, outputs: Sequence[str]) -> config_pb2.ModelSpec:
-        weight = "weight" if use_weight else "mask"
+    def model(name: str) -> config_pb2.ModelSpec:
+        weight, outputs = "weight" if use_weight else "mask", [t for t in terms if name in terms[t]]
         return config_pb2.ModelSpec(
             name=name,
             is_baseline=name == BASELINE,
             label_keys={task: f"{task}/label" for task in outputs},
-            prediction_keys={task: f"{task}/{column}" for task in outputs},
+            prediction_keys={task: f"{task}/{COLUMNS[name]}" for task in outputs},
             example_weight_keys={task: f"{task}/{weight}" for task in outputs},
         )
 
-    models = [model(CANDIDATE, "prediction", list(tasks))]
-    models += [model(BASELINE, "baseline", baseline_tasks)] if baseline_tasks else []
+    def metric(name: str, of_models: Mapping[str, RowTerms]) -> config_pb2.MetricConfig:
+        forms = {model: terms_as_json(of_model) for model, of_model in of_models.items()}
+        return config_pb2.MetricConfig(
+            class_name=AdditiveMetric.__name__,
+            module=AdditiveMetric.__module__,
+            config=json.dumps({"name": name, "terms": forms}),
+        )
+
+    baseline = any(BASELINE in of_models for of_models in terms.values())
     return config_pb2.EvalConfig(
-        model_specs=models,
-        slicing_specs=[config_pb2.SlicingSpec()] + [config_pb2.SlicingSpec(feature_keys=[f]) for f in slices],
+        model_specs=[model(name) for name in ((CANDIDATE, BASELINE) if baseline else (CANDIDATE,))],
+        slicing_specs=[config_pb2.SlicingSpec()]
+        + [config_pb2.SlicingSpec(feature_keys=features) for features in slices.kinds],
         metrics_specs=[
             config_pb2.MetricsSpec(
                 output_names=[task],
-                model_names=[CANDIDATE] + ([BASELINE] if task in baseline_tasks else []),
-                metrics=[
-                    config_pb2.MetricConfig(
-                        class_name=AdditiveMetric.__name__,
-                        module=AdditiveMetric.__module__,
-                        config=json.dumps({"name": metric}),
-                    )
-                    for metric in METRICS_BY_KIND[kind]
-                ],
+                model_names=list(of_models),
+                metrics=[metric(name, of_models) for name in of_models[CANDIDATE].metrics],
             )
-            for task, kind in tasks.items()
+            for task, of_models in terms.items()
         ],
     )
 
 
 class ReadScores(beam.DoFn):
-    """Path of a Parquet file -> TFMA extracts of thousands of rows, columns as NumPy vectors.
+    """Path of a Parquet file -> TFMA extracts of thousands of rows: columns as NumPy arrays, and the ids of
+    the rows' slices."""
 
-    A slice feature comes as int64 codes into its values, -1 for none of them.
-    """
-
-    def __init__(self, columns: Sequence[str], slices: Mapping[str, Sequence[str]]):
-        self._columns = list(columns)
-        self._slices = {feature: list(values) for feature, values in slices.items()}
+    def __init__(self, columns: Sequence[str], slices: Slices):
+        self._columns, self._slices = list(columns), slices
 
     def process(self, path: str) -> Iterator[dict[str, Any]]:
-        names = self._columns + [f"slice/{feature}" for feature in self._slices]
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_ROWS_A_BATCH, columns=names):
-                features = {
-                    name: pc.cast(batch[name], pa.float64()).to_numpy(zero_copy_only=False)
-                    for name in self._columns
-                }
-                for feature, values in self._slices.items():
-                    found = pc.index_in(
-                        slice_strings(batch[f"slice/{feature}"]), value_set=pa.array(values, pa.string())
-                    )
-                    features[feature] = found.fill_null(-1).to_numpy(zero_copy_only=False)
-                yield {tfma.FEATURES_KEY: features}
+        names = self._columns + [f"slice/{feature}" for feature in self._slices.features]
+        for batch in ScoreFiles(path).batches(names):
+            features = {name: floats(batch[name]) for name in self._columns}
+            if not batch.num_rows:
+                continue
+            ids = self._slices.ids(slice_columns(batch, self._slices.features), batch.num_rows)
+            yield {tfma.FEATURES_KEY: features | {_SLICE_IDS: ids}}
 
 
 def _take(values: Any, rows: np.ndarray) -> Any:
@@ -121,38 +103,35 @@ def _take(values: Any, rows: np.ndarray) -> Any:
     return {k: _take(v, rows) for k, v in values.items()} if isinstance(values, Mapping) else values[rows]
 
 
-def _chunks(extracts: dict[str, Any], slices: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
-    """One element for all rows and one a slice value, each with its only slice key."""
-    features = extracts[tfma.FEATURES_KEY]
+def _chunks(extracts: dict[str, Any], slices: Slices) -> Iterator[dict[str, Any]]:
+    """One element a slice, each with its only slice key."""
     inputs = {k: extracts[k] for k in (tfma.LABELS_KEY, tfma.PREDICTIONS_KEY, tfma.EXAMPLE_WEIGHTS_KEY)}
-    yield inputs | {tfma.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([()])}
-    for feature, values in slices.items():
-        for value, rows in rows_by_value(values, features[feature]):
-            key = slicer_lib.slice_keys_to_numpy_array([((feature, value),)])
-            yield {k: _take(v, rows) for k, v in inputs.items()} | {tfma.SLICE_KEY_TYPES_KEY: key}
+    for ids in extracts[tfma.FEATURES_KEY][_SLICE_IDS].T:
+        order = np.argsort(ids, kind="stable")
+        found, starts = np.unique(ids[order], return_index=True)
+        for slice_id, rows in zip(found, np.split(order, starts[1:]), strict=True):
+            if slice_id >= 0:
+                key = slicer_lib.slice_keys_to_numpy_array([slices.key(slice_id)])
+                yield {k: _take(v, rows) for k, v in inputs.items()} | {tfma.SLICE_KEY_TYPES_KEY: key}
 
 
 def write_analysis(
     pipeline: beam.Pipeline,
-    paths: str | Sequence[str],
+    paths: Sequence[str],
     output: str,
-    tasks: Mapping[str, str],
-    slices: Mapping[str, Sequence[str]],
-    baseline_tasks: Sequence[str] = (),
+    terms: Mapping[str, Mapping[str, RowTerms]],
+    slices: Slices,
     use_weight: bool = False,
 ) -> None:
     """Adds the analysis of a scores file to a Beam pipeline.
 
     Args:
       pipeline: it runs when the caller runs it.
-      paths: a Parquet file, a folder, or a list of either.
+      paths: of the Parquet files.
       output: folder for TFMA's result files.
-      tasks: name -> kind.
-      slices: feature -> the values to tell apart.
-      baseline_tasks: tasks that have a `<task>/baseline` column.
-      use_weight: weigh rows by `<task>/weight` instead of by `<task>/mask`.
+      terms, slices, use_weight: as of `eval_config`.
     """
-    config = eval_config(tasks, list(slices), baseline_tasks, use_weight)
+    config = eval_config(terms, slices, use_weight)
     columns = sorted(
         {
             column
@@ -167,7 +146,7 @@ def write_analysis(
     )
     extracts = (
         pipeline
-        | "ScoreFiles" >> beam.Create(score_files(paths))
+        | "ScoreFiles" >> beam.Create(paths)
         | "ReadScores" >> beam.ParDo(ReadScores(columns, slices))
     )
     _ = (
@@ -204,13 +183,13 @@ def read_analysis(output: str) -> dict[tuple[str, str, str, str], float]:
 
     Returns:
       (model, task, slice, metric) -> value, the model being "candidate" or "baseline" and the
-      slice "overall" or "feature=value".
+      slice one of `Slices.names`.
     """
     table = {}
     config = tfma.load_eval_result(output, model_name=CANDIDATE).config
     for spec in config.model_specs:
         for key, outputs in tfma.load_eval_result(output, model_name=spec.name).slicing_metrics:
-            name = "=".join(key[0]) if key else "overall"
+            name = slice_name(key) if key else OVERALL
             for task, metrics in outputs.items():
                 for metric, value in metrics[""].items():
                     if "doubleValue" in value and not metric.endswith("_diff"):

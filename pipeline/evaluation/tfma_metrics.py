@@ -1,13 +1,14 @@
-"""Additive metrics as a TensorFlow Model Analysis metric that takes many rows at a time.
+"""Metrics of sums over rows as a TensorFlow Model Analysis metric that takes many rows at a time.
 
-TFMA's own log loss, calibration and errors run Python for each row, output, model and slice:
-about a thousand rows a second. All of them are functions of seven sums, so here an element
-handed to TFMA is a chunk of rows of one slice (`tfma_analysis`), and the combiner adds the sums
-of the whole chunk. Slicing, merging, the comparison of models and the result files stay TFMA's.
+TFMA's own log loss, calibration and errors run Python for each row, output, model and slice: about a
+thousand rows a second. Here an element handed to TFMA is a chunk of rows of one slice (`tfma_analysis`), and
+the combiner adds the sums (`row_sums`) of the whole chunk. Slicing, merging, the comparison of models and
+the result files stay TFMA's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -15,58 +16,22 @@ import numpy as np
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto import config_pb2
 
-# Predictions are kept this far from 0 and 1 in the log loss, as Keras keeps them.
-LOG_LOSS_EPSILON = 1e-7
-
-_COUNT, _WEIGHT, _LABEL, _PREDICTION, _LOG_LOSS, _ABSOLUTE, _SQUARED = range(7)
-
-
-def row_sums(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The seven sums over rows of weight above 0.
-
-    Args:
-      labels, predictions, weights: (n,) float; what stands in a row of weight 0 is not looked at.
-
-    Returns:
-      (7,) float64: rows, and sums of w, w y, w p, w logloss(y, p), w |p - y|, w (p - y)^2.
-    """
-    kept = weights > 0
-    y, p, w = (np.asarray(a, np.float64)[kept] for a in (labels, predictions, weights))
-    clipped = np.clip(p, LOG_LOSS_EPSILON, 1.0 - LOG_LOSS_EPSILON)
-    log_loss = -(y * np.log(clipped) + (1.0 - y) * np.log1p(-clipped))
-    error = p - y
-    terms = (y, p, log_loss, np.abs(error), error**2)
-    return np.array([len(w), w.sum(), *((w * term).sum() for term in terms)])
-
-
-def _ratio(top: float, bottom: float) -> float:
-    return float(top / bottom) if bottom else float("nan")
-
-
-ADDITIVE_METRICS = {
-    "logloss": lambda s: _ratio(s[_LOG_LOSS], s[_WEIGHT]),
-    "calibration": lambda s: _ratio(s[_PREDICTION], s[_LABEL]),
-    "mae": lambda s: _ratio(s[_ABSOLUTE], s[_WEIGHT]),
-    "rmse": lambda s: _ratio(s[_SQUARED], s[_WEIGHT]) ** 0.5,
-    "mean_label": lambda s: _ratio(s[_LABEL], s[_WEIGHT]),
-    "mean_prediction": lambda s: _ratio(s[_PREDICTION], s[_WEIGHT]),
-    "examples": lambda s: float(s[_COUNT]),
-    "weighted_examples": lambda s: float(s[_WEIGHT]),
-}
+from pipeline.evaluation.row_sums import RowTerms
+from pipeline.evaluation.terms import terms_from
 
 
 class RowSumsCombiner(beam.CombineFn):
     """Adds the row sums of chunks; the result's key is private to TFMA (it begins with `_`)."""
 
-    def __init__(self, key: metric_types.MetricKey):
-        self._key = key
+    def __init__(self, key: metric_types.MetricKey, terms: RowTerms):
+        self._key, self._terms = key, terms
 
     def create_accumulator(self) -> np.ndarray:
-        return np.zeros(7)
+        return np.zeros(self._terms.size)
 
     def add_input(self, accumulator: np.ndarray, element: metric_types.StandardMetricInputs) -> np.ndarray:
         names = (self._key.model_name, self._key.output_name)
-        return accumulator + row_sums(
+        return accumulator + self._terms.sums(
             element.get_labels(*names), element.get_predictions(*names), element.get_example_weights(*names)
         )
 
@@ -79,6 +44,7 @@ class RowSumsCombiner(beam.CombineFn):
 
 def _computations(
     name: str,
+    terms: Mapping[str, Mapping[str, Any]],
     eval_config: config_pb2.EvalConfig | None = None,
     model_name: str = "",
     output_name: str = "",
@@ -89,23 +55,24 @@ def _computations(
             name=metric, model_name=model_name, output_name=output_name, example_weighted=example_weighted
         )
 
-    sums, metric, formula = key("_row_sums"), key(name), ADDITIVE_METRICS[name]
+    of_model = terms_from(terms[model_name])
+    sums, metric = key("_row_sums"), key(name)
 
     def result(metrics: dict[metric_types.MetricKey, Any]) -> dict[metric_types.MetricKey, float]:
-        return {metric: formula(metrics[sums])}
+        return {metric: float(of_model.metrics[name](metrics[sums]))}
 
     # TFMA keeps one of the equal sums that the metrics of an output ask for.
     return [
-        metric_types.MetricComputation(keys=[sums], preprocessors=None, combiner=RowSumsCombiner(sums)),
+        metric_types.MetricComputation(
+            keys=[sums], preprocessors=None, combiner=RowSumsCombiner(sums, of_model)
+        ),
         metric_types.DerivedMetricComputation(keys=[metric], result=result),
     ]
 
 
 class AdditiveMetric(metric_types.Metric):
-    """One of ADDITIVE_METRICS, by name. Elements must be chunks: vectors of one length an output."""
+    """One metric of sums over rows. Elements must be chunks: vectors of one length an output."""
 
-    def __init__(self, name: str):
-        """Raises ValueError for a name that is not in ADDITIVE_METRICS."""
-        if name not in ADDITIVE_METRICS:
-            raise ValueError(f"no additive metric {name!r}; there are {', '.join(ADDITIVE_METRICS)}")
-        super().__init__(metric_util.merge_per_key_computations(_computations), name=name)
+    def __init__(self, name: str, terms: Mapping[str, Mapping[str, Any]]):
+        """Takes the metric's name, and of each model its terms in the form of `terms.terms_as_json`."""
+        super().__init__(metric_util.merge_per_key_computations(_computations), name=name, terms=terms)

@@ -3,18 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from pipeline.metric_names import METRICS, role_of
 from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import ExpressionError, near, parse
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.tasks import CLASS_KINDS, Task
+from pipeline.slice_names import NEW_ROLES, features_of
 
-METRICS = {
-    "binary": ("auc", "gauc", "logloss", "calibration"),
-    "regression": ("mae", "rmse", "calibration"),
-    "multiclass": ("accuracy", "macro_f1", "logloss"),
-    "ordinal": ("quadratic_kappa", "accuracy", "macro_f1", "mae", "logloss"),
-}
 RESERVED_TASKS = ("score", "absent", "row", "total")
 _IDENTIFYING = ("int", "string", "time", "date")
 LEAST_KEPT = 1e-6  # float32 has 24 bits
@@ -564,37 +560,53 @@ def _gates(recipe: Recipe) -> Iterator[Problem]:
                 f"{gate.task} is {kind}, which has {', '.join(METRICS[kind])}",
                 value=gate.metric,
             )
-        if gate.metric == "gauc" and recipe.roles.user is None:
-            yield Problem(f"{path}.metric", "gauc is the AUC within users and needs roles.user", value="gauc")
-        if gate.slice is not None and (
-            "=" not in gate.slice or gate.slice.split("=")[0] not in recipe.evaluation.slices
-        ):
+        role = role_of(gate.metric)
+        if role is not None and role not in recipe.roles.named():
             yield Problem(
-                f"{path}.slice",
-                "must be `column=value` with a column of evaluation.slices"
-                f"{near(gate.slice.split('=')[0], recipe.evaluation.slices)}",
-                value=gate.slice,
+                f"{path}.metric",
+                f"{gate.metric} orders rows within {role}s and needs roles.{role}",
+                value=gate.metric,
             )
+        if gate.slice is not None:
+            known = {features_of(name): name for name in recipe.slices}
+            if "=" not in gate.slice or features_of(gate.slice) not in known:
+                yield Problem(
+                    f"{path}.slice",
+                    "must be `column=value` with a column of evaluation.slices (of a cross `a=1 & b=2`, in "
+                    f"its order){near(' & '.join(features_of(gate.slice)), list(known.values()))}",
+                    value=gate.slice,
+                )
         if gate.lower is not None and gate.upper is not None and gate.lower > gate.upper:
             yield Problem(
                 f"{path}.lower", f"is above upper ({gate.upper}); nothing could pass", value=gate.lower
             )
 
 
+def _slice(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
+    if name in NEW_ROLES:
+        role = NEW_ROLES[name]
+        if name in recipe.columns:
+            yield Problem(
+                path, f"is the slice of new {role}s; a column of that name cannot be one", value=name
+            )
+        elif role not in recipe.roles.named():
+            yield Problem(path, f"needs roles.{role}", value=name)
+        return
+    yield from _column(path, name, recipe, "a slice")
+    if name in recipe.columns:
+        column = recipe.columns[name]
+        if column.type not in ("int", "string"):
+            yield Problem(
+                path, f"slices need single values of type int or string; {name} is {column.type}", value=name
+            )
+        if column.known == "after":
+            yield Problem(path, f"{name} is known only after the impression", value=name)
+
+
 def _evaluation(recipe: Recipe) -> Iterator[Problem]:
     for i, name in enumerate(recipe.evaluation.slices):
-        path = f"evaluation.slices.{i}"
-        yield from _column(path, name, recipe, "a slice")
-        if name in recipe.columns:
-            column = recipe.columns[name]
-            if column.type not in ("int", "string"):
-                yield Problem(
-                    path,
-                    f"slices need single values of type int or string; {name} is {column.type}",
-                    value=name,
-                )
-            if column.known == "after":
-                yield Problem(path, f"{name} is known only after the impression", value=name)
+        for feature in features_of(name):
+            yield from _slice(f"evaluation.slices.{i}", feature, recipe)
     for task, references in recipe.evaluation.references.items():
         if task not in recipe.tasks:
             yield Problem(f"evaluation.references.{task}", f"is not a task{near(task, recipe.tasks)}")

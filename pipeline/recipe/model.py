@@ -27,6 +27,7 @@ from pipeline.recipe.parts import (
     Stopping,
 )
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
+from pipeline.slice_names import NEW_ROLES, features_of
 
 
 class Outside(Part):
@@ -227,6 +228,20 @@ class Recipe(Part):
     def duration(self) -> str | None:
         """The column that losses of watch time read."""
         return next((d for t in self.tasks.values() if (d := getattr(t, "duration", None))), None)
+
+    @property
+    def slices(self) -> list[str]:
+        """Those asked for, and those there always are: of the scenario, and of new users and items."""
+        roles = self.roles.named()
+        always = [roles["scenario"]] if "scenario" in roles else []
+        always += [name for name, role in NEW_ROLES.items() if role in roles]
+        return list(dict.fromkeys([*self.evaluation.slices, *always]))
+
+    @property
+    def slice_columns(self) -> list[str]:
+        """The columns that slices read."""
+        features = dict.fromkeys(feature for name in self.slices for feature in features_of(name))
+        return [name for name in features if name not in NEW_ROLES]
 
     def part(self, *sections: str) -> "Recipe":
         """The recipe with only these sections as written and the rest neutral: what one step depends on.

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from pipeline.metric_names import DIRECTIONS
 from pipeline.recipe.durations import Delay, Window
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -410,18 +411,10 @@ class Gate(Part):
     """A bound that the new model must keep to replace the serving one. All are judged on test."""
 
     task: Name
-    metric: Literal[
-        "auc",
-        "gauc",
-        "logloss",
-        "calibration",
-        "mae",
-        "rmse",
-        "accuracy",
-        "macro_f1",
-        "quadratic_kappa",
-    ]
-    slice: str | None = Field(None, description="`feature=value`; everything where left out")
+    metric: Literal[tuple(DIRECTIONS)]
+    slice: str | None = Field(
+        None, description="`column=value`, or `a=1 & b=2` of a cross; everything where left out"
+    )
     lower: float | None = Field(None, description="smallest value allowed")
     upper: float | None = Field(None, description="largest value allowed")
     max_drop: float | None = Field(None, ge=0, description="how much worse than the serving model is allowed")
@@ -437,8 +430,15 @@ class Gate(Part):
 class Evaluation(Part):
     """What is measured on test."""
 
-    slices: list[Name] = Field([], description="columns; metrics are also given for each of their values")
-    max_slice_values: int = Field(20, ge=1, description="of a column: its most frequent values")
+    slices: list[str] = Field(
+        [],
+        description="columns, and crosses `a & b` of them; metrics are also given for each of their values, "
+        "and always for those of the scenario and for `new_user` and `new_item`: whether the user or item is "
+        "absent from training",
+    )
+    max_slice_values: int = Field(20, ge=1, description="of a column or cross: its most frequent values")
+    k: int = Field(10, ge=1, description="of NDCG and recall: how many of a request's first rows count")
+    quantile: float = Field(0.5, gt=0, lt=1, description="of the quantile loss of regressions")
     replicates: int = Field(200, ge=0, description="of the bootstrap by user; 0 leaves intervals out")
     weighted: bool = Field(
         False, description="metrics use the rows' weights, not only whether the label is known"

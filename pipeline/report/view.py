@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.evaluation.gates import DIRECTIONS
+from pipeline.metric_names import DIRECTIONS
 from pipeline.report.charts import IntervalChart, LineChart, interval_chart, line_chart
+from pipeline.slice_names import conditions_of
 
 HEADLINES = {
     "pushed": "Blessed and pushed",
@@ -14,18 +15,6 @@ HEADLINES = {
     "failed": "Failed",
     "unchanged": "Unchanged, nothing to push",
 }
-# Metrics that say how good a model is, in the order shown; the others are counts and means.
-_QUALITY = (
-    "auc",
-    "gauc",
-    "quadratic_kappa",
-    "accuracy",
-    "macro_f1",
-    "logloss",
-    "mae",
-    "rmse",
-    "calibration",
-)
 
 
 def compare(
@@ -48,7 +37,7 @@ def task_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name, task in metrics["tasks"].items():
         references = metrics["references"].get(name, {})
         rows = []
-        for metric in _QUALITY:
+        for metric in DIRECTIONS:
             if metric not in task["metrics"]:
                 continue
             value, baseline = task["metrics"][metric], (task["baseline"] or {}).get(metric)
@@ -92,7 +81,7 @@ def slice_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One table a task: a row a slice, a column a quality metric."""
     cells: dict[str, dict[str, dict[str, Any]]] = {}
     for row in metrics["slices"]:
-        if row["metric"] in _QUALITY:
+        if row["metric"] in DIRECTIONS:
             known = row["value"] is not None and row["baseline"] is not None
             interval = None if row["diff_low"] is None else (row["diff_low"], row["diff_high"])
             cells.setdefault(row["task"], {}).setdefault(row["slice"], {})[row["metric"]] = row | {
@@ -101,11 +90,12 @@ def slice_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
     tables = []
     for task, slices in cells.items():
-        columns = [m for m in _QUALITY if any(m in by_metric for by_metric in slices.values())]
+        columns = [m for m in DIRECTIONS if any(m in by_metric for by_metric in slices.values())]
         rows = []
         for name, by_metric in slices.items():
             entries = [by_metric.get(metric) for metric in columns]
-            feature, _, value = name.partition("=")
+            conditions = conditions_of(name)
+            feature, value = (" & ".join(part) for part in zip(*conditions, strict=True))
             examples = next(entry["examples"] for entry in entries if entry)
             rows.append({"feature": feature, "value": value, "examples": examples, "cells": entries})
         tables.append({"task": task, "columns": columns, "rows": rows})

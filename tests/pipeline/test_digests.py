@@ -35,7 +35,7 @@ STEPS = {
         ("mtl_models/training/objective.py", {"trainer"}),  # reached through the lazy names of mtl_models
         ("pipeline/ingest/catalogs.py", {"ingest"}),
         ("pipeline/ingest/numpy_operations.py", {"ingest", "vocabularies", "transform", "trainer"}),
-        ("pipeline/evaluation/gauc.py", {"evaluate"}),
+        ("pipeline/evaluation/groups.py", {"evaluate"}),
         ("pipeline/tensor_operations.py", {"transform"}),
         ("serving/standalone.py", {"check"}),
         ("pipeline/report/page.py", set()),

@@ -8,6 +8,10 @@ from pipeline.evaluation.evaluate import evaluate_scores
 from pipeline.evaluation.gates import Gate, judge_all
 
 
+def evaluated(*args, roles=("user",), k=10, quantile=0.5, **settings):
+    return evaluate_scores(*args, roles=roles, k=k, quantile=quantile, **settings).table
+
+
 def classes(probabilities):
     return pa.FixedSizeListArray.from_arrays(pa.array(probabilities.reshape(-1)), probabilities.shape[1])
 
@@ -33,7 +37,7 @@ def scored(tmp_path_factory):
     }
     folder = tmp_path_factory.mktemp("scores")
     pq.write_table(pa.table(columns | {n: classes(v) for n, v in p.items()}), folder / "scores.parquet")
-    table = evaluate_scores(
+    table = evaluated(
         folder / "scores.parquet",
         [("stars", "ordinal"), ("action", "multiclass")],
         ["tab"],
@@ -85,9 +89,9 @@ def test_predictions_that_are_no_numbers_are_told(tmp_path):
     p[1, 0] = np.nan
     columns = {"a/label": np.zeros(3), "a/mask": np.ones(3), "a/prediction": classes(p)}
     pq.write_table(pa.table(columns), tmp_path / "scores.parquet")
-    table = evaluate_scores(
+    table = evaluated(
         tmp_path / "scores.parquet", [("a", "multiclass")], [], tmp_path / "tfma",
-        max_slice_values=5, replicates=0, user_role=False,
+        max_slice_values=5, replicates=0, roles=(),
     )  # fmt: skip
     row = table.get("a", "accuracy")
     assert row.value is None and row.note == "1 of 3 predictions are not finite numbers"

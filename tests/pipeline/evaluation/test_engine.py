@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from mtl_models.training.metrics import gauc
 from pipeline.evaluation import partitions
 from pipeline.evaluation.engine import Bootstrap, measure
-from pipeline.evaluation.gauc import grouped_auc
 from pipeline.evaluation.records import ScoreFiles, key_hashes
 from pipeline.evaluation.replicates import poisson_counts
 
@@ -91,7 +91,7 @@ def test_replicates_are_the_metrics_of_reweighted_rows(tmp_path):
     expected = {
         "auc": roc_auc_score(labels, predictions, sample_weight=weights),
         "pr_auc": average_precision_score(labels, predictions, sample_weight=weights),
-        "gauc": grouped_auc(labels, predictions, units.astype(np.int64) >> 1 & (2**62 - 1), weights).gauc(),
+        "gauc": gauc(labels, predictions, np.unique(units, return_inverse=True)[1], weights),
         "mean_label": np.average(labels, weights=weights),
         "calibration": (weights @ predictions) / (weights @ labels),
     }

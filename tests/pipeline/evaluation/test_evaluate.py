@@ -12,12 +12,16 @@ from pipeline.evaluation.evaluate import evaluate_scores
 TASKS = [("click", "binary"), ("like", "binary"), ("watch_time", "regression")]
 
 
+def evaluated(*args, roles=("user",), k=10, quantile=0.5, **settings):
+    return evaluate_scores(*args, roles=roles, k=k, quantile=quantile, **settings).table
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, write_scores):
     """The columns, the metrics table of their evaluation, and TFMA's folder."""
     folder = tmp_path_factory.mktemp("world")
     columns = write_scores(folder / "scores")
-    table = evaluate_scores(
+    table = evaluated(
         folder / "scores", TASKS, ["tab", "age"], folder / "tfma", max_slice_values=9, replicates=50
     )
     return columns, table, folder / "tfma"
@@ -110,7 +114,7 @@ def test_tfma_reads_its_own_files(world):
 
 def test_weights_where_asked(tmp_path, write_scores):
     columns = write_scores(tmp_path / "scores")
-    table = evaluate_scores(
+    table = evaluated(
         tmp_path / "scores", TASKS[:1], [], tmp_path / "tfma",
         max_slice_values=9, replicates=0, use_weight=True,
     )  # fmt: skip
@@ -136,8 +140,8 @@ def test_what_cannot_be_computed_says_why(tmp_path):
     (tmp_path / "scores").mkdir()
     pq.write_table(pa.table(columns), tmp_path / "scores" / "s.parquet")
     kinds = [(task, "binary") for task in ("broken", "never", "masked")]
-    table = evaluate_scores(
-        tmp_path / "scores", kinds, [], tmp_path / "tfma", max_slice_values=9, replicates=10, user_role=False
+    table = evaluated(
+        tmp_path / "scores", kinds, [], tmp_path / "tfma", max_slice_values=9, replicates=10, roles=()
     )
     broken, never, masked = (table.get(task, "auc") for task, _ in kinds)
     assert broken.value is None and broken.note == "3 of 40 predictions are not finite numbers"
@@ -154,9 +158,7 @@ def test_no_rows_at_all(tmp_path, write_scores):
     empty = pq.read_table(tmp_path / "all").slice(0, 0)
     (tmp_path / "none").mkdir()
     pq.write_table(empty, tmp_path / "none" / "s.parquet")
-    table = evaluate_scores(
-        tmp_path / "none", TASKS, ["tab"], tmp_path / "tfma", max_slice_values=9, replicates=5
-    )
+    table = evaluated(tmp_path / "none", TASKS, ["tab"], tmp_path / "tfma", max_slice_values=9, replicates=5)
     for task, kind in TASKS:
         row = table.get(task, "auc" if kind == "binary" else "mae")
         assert row.value is None and row.examples == 0
@@ -165,7 +167,7 @@ def test_no_rows_at_all(tmp_path, write_scores):
 def test_unknown_kind_is_refused(tmp_path, write_scores):
     write_scores(tmp_path / "scores")
     with pytest.raises(ValueError, match="survival"):
-        evaluate_scores(
+        evaluated(
             tmp_path / "scores", [("click", "survival")], [], tmp_path / "tfma",
             max_slice_values=9, replicates=0,
         )  # fmt: skip

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evaluation.slicing import Slices, coded
-from pipeline.recipe.slices import features_of
+from pipeline.slice_names import conditions_of, features_of, slice_name
 
 
 def test_most_frequent_values_and_crosses_over_batches():
@@ -43,3 +43,9 @@ def test_ids_name_their_slices():
 def test_features_of_slices_and_of_their_names():
     assert features_of("tab") == ("tab",)
     assert features_of("tab&age") == features_of("tab=1 & age=x=y") == ("tab", "age")
+
+
+def test_a_value_may_hold_the_sign_of_a_cross():
+    assert conditions_of("genre=R&B") == (("genre", "R&B"),)
+    assert conditions_of("genre=r & b & tab=1") == (("genre", "r & b"), ("tab", "1"))
+    assert slice_name(conditions_of("a=1&b=2")) == "a=1 & b=2"

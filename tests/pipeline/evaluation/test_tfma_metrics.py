@@ -1,32 +1,34 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluation.tfma_metrics import ADDITIVE_METRICS, AdditiveMetric, row_sums
+from pipeline.evaluation.class_sums import ClassTerms
+from pipeline.evaluation.row_sums import BinaryTerms, RegressionTerms
+from pipeline.evaluation.terms import metric_names, terms_as_json, terms_from, terms_of
+from pipeline.evaluation.tfma_metrics import AdditiveMetric
 
 
-def metrics(labels, predictions, weights):
-    sums = row_sums(np.array(labels), np.array(predictions), np.array(weights))
-    return {name: formula(sums) for name, formula in ADDITIVE_METRICS.items()}
+@pytest.mark.parametrize(
+    "terms", [BinaryTerms((0.1, 0.5)), RegressionTerms(3.5, 0.9), ClassTerms(3, True, (0.4,)), BinaryTerms()]
+)
+def test_terms_survive_json(terms):
+    assert terms_from(terms_as_json(terms)) == terms
 
 
-def test_hand_computed():
-    m = metrics([1.0, 0.0], [0.5, 0.25], [3.0, 1.0])
-    assert m["logloss"] == pytest.approx((3 * np.log(2) - np.log(0.75)) / 4)
-    assert m["calibration"] == pytest.approx((3 * 0.5 + 0.25) / 3)
-    assert m["mae"] == pytest.approx((3 * 0.5 + 0.25) / 4)
-    assert m["rmse"] == pytest.approx(np.sqrt((3 * 0.25 + 0.0625) / 4))
-    assert (m["mean_label"], m["examples"], m["weighted_examples"]) == (0.75, 2, 4)
+def test_metrics_have_their_names_and_terms():
+    metric = AdditiveMetric("logloss", {"candidate": terms_as_json(BinaryTerms((0.5,)))})
+    sums, _ = metric.computations(model_names=["candidate"], output_names=["click"])
+    assert len(sums.combiner.create_accumulator()) == BinaryTerms((0.5,)).size
 
 
-def test_rows_of_weight_zero_are_not_looked_at():
-    assert metrics([1.0, np.nan], [0.5, np.inf], [1.0, 0.0]) == metrics([1.0], [0.5], [1.0])
+def test_a_regression_is_centred_on_its_weighted_median():
+    terms = terms_of("regression", np.array([1.0, 2.0, 9.0]), np.zeros(3), np.array([1.0, 1.0, 5.0]), 0.5)
+    assert terms.center == 9.0
+    sums = terms.sums([1.0, 2.0, 9.0], [0.0] * 3, [1.0, 1.0, 5.0])
+    assert terms.constant_mae(sums) == pytest.approx((8 + 7) / 7)
 
 
-def test_certain_and_wrong_costs_a_finite_log_loss():
-    assert metrics([1.0], [0.0], [1.0])["logloss"] == pytest.approx(-np.log(1e-7))
-    assert metrics([0.0], [1.0], [1.0])["logloss"] == pytest.approx(-np.log(1e-7), rel=1e-6)
-
-
-def test_unknown_metric_is_refused():
-    with pytest.raises(ValueError, match="no additive metric 'auc'; there are logloss"):
-        AdditiveMetric("auc")
+def test_metrics_need_their_roles():
+    assert {"gauc", "mrr", "logloss"} <= set(metric_names("binary", ["user", "request"]))
+    assert not {"gauc", "mrr"} & set(metric_names("binary", ["item"]))
+    with pytest.raises(KeyError):
+        metric_names("survival", [])

@@ -1,0 +1,41 @@
+"""Names of the metrics that gates judge, and which way each is better."""
+
+# The AUC within values of a role is `gauc` of the user, else `gauc_ROLE`.
+GROUPED = ("gauc", "gauc_item", "gauc_request", "gauc_position", "gauc_scenario")
+WITHIN_REQUESTS = ("ndcg_at_k", "mrr", "recall_at_k")
+
+# +1 higher is better, -1 lower, 0 closest to 1.
+DIRECTIONS = {
+    "auc": 1,
+    "pr_auc": 1,
+    **dict.fromkeys(GROUPED, 1),
+    **dict.fromkeys(WITHIN_REQUESTS, 1),
+    "quadratic_kappa": 1,
+    "accuracy": 1,
+    "macro_f1": 1,
+    "spearman": 1,
+    "r2": 1,
+    "logloss": -1,
+    "normalized_entropy": -1,
+    "mae": -1,
+    "rmse": -1,
+    "quantile_loss": -1,
+    "ece": -1,
+    "calibration": 0,
+}
+
+_OF_PROBABILITIES = ("logloss", "normalized_entropy", "ece")
+_OF_CLASSES = ("accuracy", "macro_f1", *_OF_PROBABILITIES)
+METRICS = {
+    "binary": ("auc", "pr_auc", *GROUPED, *WITHIN_REQUESTS, *_OF_PROBABILITIES, "calibration"),
+    "regression": ("mae", "rmse", "r2", "spearman", "quantile_loss", "calibration"),
+    "multiclass": _OF_CLASSES,
+    "ordinal": ("quadratic_kappa", "mae", *_OF_CLASSES),
+}
+
+
+def role_of(metric: str) -> str | None:
+    """The role that a metric needs, or None."""
+    if metric in WITHIN_REQUESTS:
+        return "request"
+    return (metric.removeprefix("gauc_") if metric != "gauc" else "user") if metric in GROUPED else None
