@@ -25,14 +25,17 @@ sources:
 roles: {user: id, time: at}
 history:
   recent: {kind: last, by: id, of: word, n: 4}
+  recent_ids: {kind: last, by: word, of: id, n: 4}
 derived:
   hour: hour(at)
   pair: cross(id, word)
 features:
+  recent_ids: {kind: categorical, shares: id, max_length: 2}
   id: {kind: categorical, min_count: 2}
   word: {kind: categorical, hash_buckets: 10}
   tags: {kind: categorical, max_length: 2}
   recent: {kind: categorical, max_length: 2}
+  recent_words: {kind: categorical, column: recent, shares: word}
   hour: {kind: categorical}
   pair: {kind: categorical}
   price_bucket: {kind: buckets, column: price, count: 2}
@@ -58,6 +61,7 @@ ROWS = [
         "word": "a",
         "tags": ["x", "y", "z"],
         "recent": ["p", "q", "r"],
+        "recent_ids": [3, 7],
         "vector": [1.0, 2.0],
         "clicked": 1,
     },
@@ -68,7 +72,8 @@ ROWS = [
         "word": "b",
         "tags": ["x"],
         "recent": ["q"],
-        "vector": [3.0, 4.0],
+        "recent_ids": [9_007_199_254_740_993, 9_007_199_254_740_993],
+        "vector": [3.0, float("nan")],
         "clicked": 0,
     },
     {
@@ -80,7 +85,7 @@ ROWS = [
         "vector": [5.0, 6.0],
         "clicked": 0,
     },
-    {"tags": ["z"], "recent": ["q", "r", "p"], "clicked": 1},
+    {"tags": ["z"], "recent": ["q", "r", "p"], "recent_ids": [3], "clicked": 1},
 ]
 
 
@@ -118,6 +123,7 @@ def transformed(tmp_path_factory):
         "word": tf.string,
         "tags": tf.string,
         "recent": tf.string,
+        "recent_ids": tf.int64,
         "vector": tf.float32,
         "click/label": tf.float32,
         "click/mask": tf.float32,
@@ -139,7 +145,7 @@ def _example(tf, row):
     feature = {}
     for name, value in row.items():
         values = value if isinstance(value, list) else [value]
-        if name in ("id", "at", "clicked"):
+        if name in ("id", "at", "clicked", "recent_ids"):
             feature[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=values))
         elif name in ("price", "vector"):
             feature[name] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
@@ -151,7 +157,7 @@ def _example(tf, row):
 
 
 def _instance(row):
-    columns = ("id", "price", "at", "word", "tags", "recent", "vector")
+    columns = ("id", "price", "at", "word", "tags", "recent", "recent_ids", "vector")
     found = {n: row.get(n, []) if isinstance(row.get(n, []), list) else [row[n]] for n in columns}
     return found | {"click/label": [float(row["clicked"])], "click/mask": [1.0], "click/weight": [1.0]}
 
@@ -204,9 +210,27 @@ def test_lists_in_requests(transformed, recent, want):
         rows["recent"] = tf.constant(recent, tf.string)
     sparse = {name: inputs.as_sparse(x) for name, x in inputs.one_batch(rows).items()}
     layout, _, layer = transformed
-    found = layout, {"ids": layer(sparse)["ids"].numpy()}, layer
+    served = layer(sparse)
+    assert np.isnan(served["vector_vector"].numpy()).all()  # left out by the client
+    found = layout, {"ids": served["ids"].numpy()}, layer
     assert local(found, "recent") == want
     assert local(found, "tags") == [[2, 1], [2, -1], [3, 2], [-1, -1]]
+
+
+def test_shared_rows(transformed):
+    layout = transformed[0]
+    slots = {f.name: f for f in layout.categorical}
+    for name, owner in (("recent_ids", "id"), ("recent_words", "word")):
+        shared = [getattr(slots[name], f) - getattr(slots[owner], f) for f in ("first_row", "rows")]
+        assert shared == [0, 0]
+    assert (slots["id"].missing_row, slots["id"].unknown_row, slots["word"].unknown_row) == (0, 1, None)
+    # 7 is the only id seen twice where ids are counted: in their own column; 3 is only in a history
+    assert local(transformed, "recent_ids") == [[1, 2], [1, 1], [-1, -1], [1, -1]]
+    words, recent = local(transformed, "word"), local(transformed, "recent_words")
+    assert (
+        len(recent[0]) == 4 and recent[0][0] == recent[3][2] and recent[1][0] == recent[0][1] == recent[3][0]
+    )
+    assert {w for row in recent for w in row if w >= 0} <= set(range(1, 11)) and words[0][0] == words[2][0]
 
 
 def test_hashes_and_buckets(transformed):
@@ -217,7 +241,8 @@ def test_hashes_and_buckets(transformed):
 
 def test_every_row_of_the_table_belongs_to_one_feature(transformed):
     layout, columns, _ = transformed
-    assert layout.table_rows == sum(f.rows for f in layout.categorical)
+    owned = [f for f in layout.categorical if f.name not in ("recent_ids", "recent_words")]
+    assert layout.table_rows == sum(f.rows for f in owned)
     assert columns["ids"].max() < layout.table_rows
 
 
@@ -237,8 +262,9 @@ def test_a_transform_from_elsewhere(transformed):
     np.testing.assert_allclose(number(transformed, "own"), [2, 6, 10, 0])
 
 
-def test_vectors_absent_as_zeros(transformed):
-    assert transformed[1]["vector_vector"].tolist() == [[1, 2], [3, 4], [5, 6], [0, 0]]
+def test_an_absent_vector_is_nan_throughout_and_a_broken_number_0(transformed):
+    absent = [np.nan, np.nan]
+    np.testing.assert_array_equal(transformed[1]["vector_vector"], [[1, 2], [3, 0], [5, 6], absent])
 
 
 def test_layout_is_json(transformed):

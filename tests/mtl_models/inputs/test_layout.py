@@ -88,3 +88,43 @@ def test_a_missing_or_too_long_column_is_named():
         LAYOUT.pack({"item": np.array([1])})
     with pytest.raises(ValueError, match="'tags': 4 values"):
         LAYOUT.pack({"user": np.array([3]), "tags": np.zeros((1, 4), int)})
+
+
+def test_features_may_share_all_of_their_rows():
+    layout = Layout.of({"user": 10, "item": 7, "last": ("item", 3)})
+    item, last = layout.categorical[1:]
+    assert (item.first_row, item.rows) == (last.first_row, last.rows) == (10, 7)
+    assert (layout.table_rows, layout.id_slots) == (17, 5)
+    packed = layout.pack({"user": np.array([1]), "item": np.array([6]), "last": np.array([[6, 0, 7]])})
+    np.testing.assert_array_equal(packed["ids"], [[1, 16, 16, 10, -1]])
+    assert Layout.from_dict(json.loads(json.dumps(layout.to_dict()))) == layout
+    with pytest.raises(ValueError, match="'last' shares the rows of 'item', which is no earlier"):
+        Layout.of({"last": ("item", 3), "item": 7})
+
+
+def test_unknown_and_missing_rows():
+    one, two = CategoricalSlots("a", 0, 3, 0, 1, 1, 0), CategoricalSlots("b", 0, 3, 1, 2, 1, 0)
+    layout = Layout((one, two))
+    assert Layout.from_dict(layout.to_dict()).categorical[1].unknown_row == 1
+    with pytest.raises(ValueError, match="'a': unknown_row 3 is not one of its 3 rows"):
+        Layout((CategoricalSlots("a", 0, 3, 0, 1, 3),))
+    with pytest.raises(ValueError, match="'a' and 'b' share table rows and must agree"):
+        Layout((one, CategoricalSlots("b", 0, 3, 1)))
+
+
+def test_a_layout_written_before_these_fields():
+    old = {"categorical": [{"name": "a", "first_row": 0, "rows": 2, "first_slot": 0, "length": 1}]}
+    layout = Layout.from_dict({**old, "numbers": [], "vectors": []})
+    assert layout.categorical[0].unknown_row is None and layout.side == ()
+
+
+def test_side_inputs_are_packed_where_they_are_given():
+    layout = Layout(numbers=("age",), side=("request", "duration"))
+    columns = {"age": np.array([1.0]), "request": np.array([[5]]), "duration": np.array([2])}
+    packed = layout.pack(columns)
+    assert packed["request"].dtype == "int64" and packed["duration"].dtype == "float32"
+    assert packed["request"].shape == packed["duration"].shape == (1,)
+    assert set(layout.pack(packed)) == {"numbers", "request", "duration"}
+    assert set(layout.pack({"age": np.array([1.0])})) == {"numbers"}
+    with pytest.raises(ValueError, match="side inputs are request, duration, each once"):
+        Layout(numbers=("age",), side=("user",))

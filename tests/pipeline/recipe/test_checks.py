@@ -70,3 +70,30 @@ def test_a_catalog_cannot_give_the_time_by_which_it_is_joined():
 def test_history_plays_no_role():
     with pytest.raises(RecipeError, match="roles.scenario.* is made from history; a role is a column of a"):
         load(roles={"time": "at", "scenario": "seen"})
+
+
+def test_features_that_share_rows():
+    history = {"last_items": {"kind": "last", "by": "user", "of": "item", "n": 5}}
+    features = {
+        "item": {"kind": "categorical", "min_count": 2},
+        "last_items": {"kind": "categorical", "shares": "item"},
+    }
+    assert load(history=history, features=features).features["last_items"].shares == "item"
+
+    def shares(owner, **more):
+        changed = {**features, "last_items": {"kind": "categorical", "shares": owner, **more}}
+        changed["user"] = {"kind": "categorical"}
+        changed["other"] = {"kind": "categorical", "column": "item", "shares": "item"}
+        changed["price"] = {"kind": "numeric"}
+        return lambda: load(history=history, features=changed)
+
+    for make, words in [
+        (shares("itm"), "last_items.shares .*: is no other categorical feature; did you mean 'item'"),
+        (shares("last_items"), "is no other categorical feature"),
+        (shares("price"), "is no other categorical feature"),
+        (shares("other"), "other itself shares the rows of item; name that one"),
+        (shares("user"), "has values of type int, and last_items of type string"),
+        (shares("item", hash_buckets=9), "shares takes the rows of item; leave out hash_buckets"),
+    ]:
+        with pytest.raises(RecipeError, match=words):
+            make()
