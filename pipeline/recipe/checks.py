@@ -7,6 +7,7 @@ from pipeline.metric_names import METRICS, role_of
 from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import ExpressionError, near, parse
+from pipeline.recipe.input_checks import input_problems
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.tasks import CLASS_KINDS, Task
 from pipeline.slice_names import NEW_ROLES, features_of
@@ -31,7 +32,7 @@ def problems(recipe: Recipe) -> list[Problem]:
     if not found:
         found += _derived(recipe)
     if not found:
-        for check in (_features, _tasks, _splits, _downsampling, _model, _gates, _evaluation):
+        for check in (_features, _tasks, _splits, _downsampling, _model, input_problems, _gates, _evaluation):
             found += check(recipe)
     return found
 
