@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
+from pipeline.ingest.ahead import THREADS
 from pipeline.ingest.catalogs import load_catalog, write_table
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
@@ -96,14 +100,30 @@ def ingest(
     return counts
 
 
-class _Read(beam.DoFn):
+class _Beside(beam.DoFn):
+    """Work of which two at a time go on beside each other: C++ lets go of Python's lock."""
+
+    def start_bundle(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS)
+        self._results: list[Future[Any]] = []
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """The results, in the order of the work."""
+        with self._threads:
+            yield from [GlobalWindows.windowed_value(result.result()) for result in self._results]
+
+
+class _Read(_Beside):
     def __init__(self, plan: Plan):
         self._plan = plan
 
     def setup(self) -> None:
         self._stage = ReadStage(self._plan)
 
-    def process(self, piece: Piece) -> Iterator[PieceResult | None]:
+    def process(self, piece: Piece) -> None:
+        self._results.append(self._threads.submit(self._read, piece))
+
+    def _read(self, piece: Piece) -> PieceResult | None:
         found: list[PieceResult] = []
 
         def work() -> Counts:
@@ -111,23 +131,25 @@ class _Read(beam.DoFn):
             return found[0].counts
 
         _recorded(self._plan, f"read-{piece.number:06d}", work)
-        yield found[0] if found else None
+        return found[0] if found else None
 
 
-class _Keyed(beam.DoFn):
+class _Keyed(_Beside):
     def __init__(self, plan: Plan, number: int, work: list[Piece]):
         self._plan, self._number, self._work = plan, number, work
 
     def setup(self) -> None:
         self._stage = KeyedStage(self._plan, self._number, self._work)
 
-    def process(self, partition: int, read: list[PieceResult | None], before: list[bool]) -> Iterator[bool]:
+    def process(self, partition: int, read: list[PieceResult | None], before: list[bool]) -> None:
+        self._results.append(self._threads.submit(self._done, partition, list(read), list(before)))
+
+    def _done(self, partition: int, read: list[PieceResult | None], before: list[bool]) -> bool:
         if None in read or not all(before):
-            yield False
-            return
+            return False
         summary = Summary.of(read)
         name = f"stage-{self._number}-{partition:06d}"
-        yield _recorded(self._plan, name, lambda: self._stage(partition, summary))
+        return _recorded(self._plan, name, lambda: self._stage(partition, summary))
 
 
 def _recorded(plan: Plan, name: str, work: Callable[[], Counts]) -> bool:
