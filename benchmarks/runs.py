@@ -1,14 +1,19 @@
-"""What the benchmarks on real data share: runs of a recipe, and its rows for scikit-learn's trees."""
+"""What the benchmarks on real data share: runs of a recipe over seeds, and its rows for other libraries."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
+from scipy import stats
 
-from pipeline.examples import record_batches, single_values
+from pipeline import trainer, vocabulary
+from pipeline.examples import record_batches, serialized_batches, single_values
+from pipeline.ingest import numpy_operations
 from pipeline.recipe import Recipe
 
 RECIPES = Path(__file__).resolve().parents[1] / "data"
@@ -34,17 +39,98 @@ def run(name: str, seed: int, data: Path, output: Path, *settings: str) -> dict:
     return json.loads((output / name / "latest/report/metrics.json").read_text())
 
 
+def train_seeds(recipe: Recipe, output: Path, seeds: int, kept: Path) -> list[dict]:
+    """Test scores of a recipe trained with seeds 1, 2, … on the transformed examples of its last run.
+
+    What is in `kept` is not trained again: a benchmark that was interrupted goes on.
+
+    Returns:
+      for each seed: task → `[rows]` of the test split, in the order of its examples; and `epoch`.
+    """
+    graph = _newest(recipe, output, "Transform", "transform_graph")
+    layout = vocabulary.read_layout(graph)
+    arrays, found = {}, []
+    kept.mkdir(parents=True, exist_ok=True)
+    for seed in range(1, seeds + 1):
+        path = kept / f"seed-{seed}.npz"
+        if not path.exists():
+            if not arrays:
+                examples = _newest(recipe, output, "Transform", "transformed_examples")
+                for split in ("train", "validation"):
+                    arrays[split] = trainer.read_arrays([f"{examples}/Split-{split}/*"], layout, recipe)
+                arrays["test"] = transformed_test(recipe, output, graph)
+            training = recipe.training.model_copy(update={"seed": seed})
+            keras.utils.set_random_seed(seed)
+            model, history = trainer.fit(
+                recipe.model_copy(update={"training": training}),
+                layout,
+                arrays["train"],
+                arrays["validation"],
+                kept / f"logs-{seed}",
+                show=lambda at: None,
+            )
+            scores = model.predict(arrays["test"], batch_size=8192, verbose=0)
+            np.savez(path, epoch=history["best_epoch"], **scores)
+            print(f"{kept.name}: seed {seed} trained, epoch {history['best_epoch']} kept", flush=True)
+        with np.load(path) as read:
+            found.append(dict(read))
+    return found
+
+
+def transformed_test(recipe: Recipe, output: Path, graph: Path) -> dict:
+    """The model's inputs of the test split, whose examples a run leaves as they are."""
+    import tensorflow_transform as tft  # slow to import, and not needed where everything is kept
+
+    transform = tft.TFTransformOutput(str(graph))
+    layer, spec = transform.transform_features_layer(), transform.raw_feature_spec()
+    examples = _newest(recipe, output, "Ingest", "examples")
+    parts = []
+    for serialized in serialized_batches(examples, "test"):
+        made = layer(tf.io.parse_example(serialized, spec))
+        parts.append({n: v.numpy() for n, v in made.items() if "/" not in n})
+    return {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}
+
+
+def _newest(recipe: Recipe, output: Path, component: str, name: str) -> Path:
+    """The newest artifact of a component."""
+    folders = (output / recipe.name / "artifacts" / component / name).iterdir()
+    return max(folders, key=lambda path: int(path.name))
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean and its 95 % interval by Student's t over seeds; of one value the interval is the value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, mean, mean
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return mean, mean - float(half), mean + float(half)
+
+
+def shown(values: list[float]) -> str:
+    """`mean ± half of the 95 % interval` over seeds."""
+    mean, low, _ = interval(values)
+    return f"{mean:.4f} ± {mean - low:.4f}"
+
+
 def rows(recipe: Recipe, output: Path, split: str) -> pd.DataFrame:
-    """All columns and labels of a split of the last ingestion; of a list its first value."""
-    folders = (output / recipe.name / "artifacts/Ingest/examples").iterdir()
-    examples = max(folders, key=lambda path: int(path.name))
+    """All columns, derived columns and labels of a split of the last ingestion; of a list its first value."""
+    examples = _newest(recipe, output, "Ingest", "examples")
     columns = {n: c.type for n, c in recipe.example_columns.items()}
     columns |= {f"{task}/label": "float" for task in recipe.tasks}
-    parts = [
-        pd.DataFrame({n: single_values(c).to_pandas() for n, c in zip(b.schema.names, b.columns)})
-        for b in record_batches(examples, split, columns)
-    ]
+    parts = []
+    for batch in record_batches(examples, split, columns):
+        arrays = {n: single_values(c) for n, c in zip(batch.schema.names, batch.columns)}
+        parts.append(pd.DataFrame({n: c.to_pandas() for n, c in arrays.items()} | derived(recipe, arrays)))
     return pd.concat(parts, ignore_index=True)
+
+
+def derived(recipe: Recipe, arrays: dict) -> dict:
+    """The recipe's derived columns, from the others as Arrow arrays."""
+    read = {n for expression in recipe.derived_columns.values() for n in expression.columns}
+    values = {n: numpy_operations.column_values(c) for n, c in arrays.items() if n in read}
+    for name, expression in recipe.derived_columns.items():
+        values[name] = expression.evaluate(values, numpy_operations)
+    return {n: values[n] for n in recipe.derived_columns}
 
 
 def is_text(recipe: Recipe, name: str) -> bool:
