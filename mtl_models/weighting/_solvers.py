@@ -69,9 +69,11 @@ def nonnegative_quadratic(matrix, linear, iterations: int = 20, refinements: int
     free = ops.cast(y > z, y.dtype)
     among = ops.expand_dims(free, -1) * ridged * ops.expand_dims(free, -2)
     among = among + ops.expand_dims(1.0 - free, -1) * identity
-    refined = free * y
-    for _ in range(refinements):
-        refined = refined - solve_positive(among, free * (ops.matmul(refined, matrix) + linear))
+
+    def refine(_, y):
+        return y - solve_positive(among, free * (ops.matmul(y, matrix) + linear))
+
+    refined = ops.fori_loop(0, refinements, refine, free * y)
     refined = ops.maximum(refined, 0.0)
     better = ops.min(ops.matmul(refined, matrix) + linear, axis=-1, keepdims=True) > ops.minimum(
         ops.min(ops.matmul(y, matrix) + linear, axis=-1, keepdims=True), -1e-6

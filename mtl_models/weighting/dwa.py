@@ -13,7 +13,7 @@ class DWA(Weighting):
     and `w_k = K exp(ρ_k / τ) / Σ_i exp(ρ_i / τ)`, over the K tasks of the batch. As in the paper `ρ_k = 1`
     until a task has two epochs behind it. Needs losses, and `end_epoch()`. It helps over many epochs, when
     one task lags; it does nothing in a training of one or two, and rewards a task whose loss rises because
-    it overfits. A ratio is kept within [0, 10].
+    it overfits.
 
     Args:
         temperature: τ; greater is closer to equal weights.
@@ -46,7 +46,7 @@ class DWA(Weighting):
 
     def weigh(self, losses, gram, present, training):
         older, newer = ops.unstack(ops.convert_to_tensor(self.averages), 2)
-        rates = ops.clip(newer / ops.where(older > 0, older, 1.0), 0.0, 10.0)
+        rates = ops.clip(newer / ops.where(older > 0, older, 1.0), 0.0, 1e30)
         known = ops.logical_and(ops.convert_to_tensor(self.epochs) >= 2, older > 0)
         rates = ops.where(known, rates, 1.0) / self.temperature
         weights = ops.softmax(ops.where(present, rates, -1e9))

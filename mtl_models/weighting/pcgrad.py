@@ -12,8 +12,8 @@ class PCGrad(GramWeighting):
     Each gradient visits the others in random order, and at each that it conflicts with loses its component
     along it: `g_i ← g_i - (g_i · g_j / ‖g_j‖²) g_j` where `g_i · g_j < 0`. Weights are the coefficients of
     the sum, all at least 1: 1 each without conflict. Needs the Gram matrix, and random numbers, from a
-    generator whose state is saved. It helps when few pairs conflict; with more than two tasks the sum may still
-    conflict with one, where `upgrad` does not.
+    generator whose state is saved. It helps when few pairs conflict; with more than two tasks the sum may
+    still conflict with one, where `upgrad` does not.
 
     Args:
         seed: of the orders.
