@@ -97,3 +97,29 @@ def test_features_that_share_rows():
     ]:
         with pytest.raises(RecipeError, match=words):
             make()
+
+
+BUY = {"kind": "binary", "label": "bought != ''"}
+SPEND = {"kind": "regression", "label": "clicked"}
+
+
+@pytest.mark.parametrize(
+    ("chain", "tasks", "message"),
+    [
+        ([], {}, "at least two tasks"),
+        (["click", "buy"], {"spend": SPEND}, "chain.buy.* is not a task"),
+        (["click", "click"], {"buy": BUY}, "names click twice"),
+        (["click", "spend"], {"spend": SPEND}, "binary tasks; spend is regression"),
+        ([], {"buy": BUY, "spend": SPEND}, "spend is regression, and a chain that is left out is all tasks"),
+    ],
+)
+def test_a_chain_names_binary_tasks(chain, tasks, message):
+    with pytest.raises(RecipeError, match=message):
+        load(tasks={**RECIPE["tasks"], **tasks}, model={"architecture": {"name": "esmm", "chain": chain}})
+
+
+def test_a_chain_beside_other_tasks():
+    tasks = {**RECIPE["tasks"], "buy": BUY, "spend": SPEND}
+    chain = ("click", "buy")
+    loaded = load(tasks=tasks, model={"architecture": {"name": "esmm", "chain": list(chain)}})
+    assert loaded.model.architecture.chain == chain

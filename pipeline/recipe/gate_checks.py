@@ -1,0 +1,89 @@
+"""Gates and evaluation: tasks, metrics and slices that they name."""
+
+from collections.abc import Iterator
+
+from pipeline.metric_names import METRICS, role_of
+from pipeline.recipe.checking import check_expression, known_column
+from pipeline.recipe.errors import Problem
+from pipeline.recipe.expressions import near
+from pipeline.recipe.model import Recipe
+from pipeline.recipe.tasks import CLASS_KINDS
+from pipeline.slice_names import NEW_ROLES, features_of
+
+
+def gate_problems(recipe: Recipe) -> Iterator[Problem]:
+    for i, gate in enumerate(recipe.gates if recipe.gates != "none" else ()):
+        path = f"gates.{i}"
+        if gate.task not in recipe.tasks:
+            yield Problem(f"{path}.task", f"is not a task{near(gate.task, recipe.tasks)}", value=gate.task)
+        elif gate.metric not in METRICS[recipe.tasks[gate.task].kind]:
+            kind = recipe.tasks[gate.task].kind
+            yield Problem(
+                f"{path}.metric",
+                f"{gate.task} is {kind}, which has {', '.join(METRICS[kind])}",
+                value=gate.metric,
+            )
+        role = role_of(gate.metric)
+        if role is not None and role not in recipe.roles.named():
+            yield Problem(
+                f"{path}.metric",
+                f"{gate.metric} orders rows within {role}s and needs roles.{role}",
+                value=gate.metric,
+            )
+        if gate.slice is not None:
+            known = {features_of(name): name for name in recipe.slices}
+            if "=" not in gate.slice or features_of(gate.slice) not in known:
+                yield Problem(
+                    f"{path}.slice",
+                    "must be `column=value` with a column of evaluation.slices (of a cross `a=1 & b=2`, in "
+                    f"its order){near(' & '.join(features_of(gate.slice)), list(known.values()))}",
+                    value=gate.slice,
+                )
+        if gate.lower is not None and gate.upper is not None and gate.lower > gate.upper:
+            yield Problem(
+                f"{path}.lower", f"is above upper ({gate.upper}); nothing could pass", value=gate.lower
+            )
+
+
+def _slice(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
+    if name in NEW_ROLES:
+        role = NEW_ROLES[name]
+        if name in recipe.columns:
+            yield Problem(
+                path, f"is the slice of new {role}s; a column of that name cannot be one", value=name
+            )
+        elif role not in recipe.roles.named():
+            yield Problem(path, f"needs roles.{role}", value=name)
+        return
+    yield from known_column(path, name, recipe, "a slice")
+    if name in recipe.columns:
+        column = recipe.columns[name]
+        if column.type not in ("int", "string"):
+            yield Problem(
+                path, f"slices need single values of type int or string; {name} is {column.type}", value=name
+            )
+        if column.known == "after":
+            yield Problem(path, f"{name} is known only after the impression", value=name)
+
+
+def evaluation_problems(recipe: Recipe) -> Iterator[Problem]:
+    for i, name in enumerate(recipe.evaluation.slices):
+        for feature in features_of(name):
+            yield from _slice(f"evaluation.slices.{i}", feature, recipe)
+    for task, references in recipe.evaluation.references.items():
+        if task not in recipe.tasks:
+            yield Problem(f"evaluation.references.{task}", f"is not a task{near(task, recipe.tasks)}")
+        elif recipe.tasks[task].kind in CLASS_KINDS:
+            yield Problem(
+                f"evaluation.references.{task}",
+                f"is {recipe.tasks[task].kind}; a reference is one number, to put beside a binary task or a "
+                "regression",
+            )
+        for name, text in references.items():
+            yield from check_expression(
+                f"evaluation.references.{task}.{name}",
+                text,
+                recipe.column_types,
+                ("int", "float"),
+                "a number is needed",
+            )
