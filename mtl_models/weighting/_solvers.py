@@ -1,5 +1,6 @@
 """Small dense problems in `keras.ops`: fixed iteration counts, no branch on values, any number at once."""
 
+import numpy as np
 from keras import ops
 
 _RIDGE = 1e-5
@@ -20,12 +21,11 @@ def solve_positive(matrix, rhs):
     """
     table = ops.concatenate([matrix, ops.expand_dims(rhs, -1)], axis=-1)
     size = matrix.shape[-1]
+    identity = np.eye(size, dtype=bool)
     for k in range(size):
-        pivot = ops.maximum(table[..., k : k + 1, k : k + 1], 1e-12)
-        row = table[..., k : k + 1, :] / pivot
-        column = table[..., :, k : k + 1]
-        is_k = ops.reshape(ops.arange(size) == k, (size, 1))
-        table = ops.where(is_k, row, table - column * row)
+        row = table[..., k : k + 1, :]
+        row = row / ops.maximum(row[..., k : k + 1], 1e-12)
+        table = ops.where(identity[:, k : k + 1], row, table - table[..., :, k : k + 1] * row)
     return table[..., size]
 
 

@@ -38,7 +38,8 @@ def eigen_positive(matrix, sweeps: int = 9):
         theta = ops.minimum(ops.abs(theta), 1e18)
         tangent = sign / (theta + ops.sqrt(theta * theta + 1.0))
         tangent = ops.where(cross == 0, 0.0, tangent)
-        cosine = ops.rsqrt(1.0 + tangent * tangent)
+        # TensorFlow's rsqrt is approximate on CPU, and rotations would add its error up
+        cosine = 1.0 / ops.sqrt(1.0 + tangent * tangent)
         rotation = ops.diag(cosine) + ops.expand_dims(tangent * cosine, 1) * swap
         matrix = ops.matmul(ops.transpose(rotation), ops.matmul(matrix, rotation))
         return 0.5 * (matrix + ops.transpose(matrix)), ops.matmul(vectors, rotation)
