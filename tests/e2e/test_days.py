@@ -61,6 +61,7 @@ TASKS = """tasks:
   depth: {kind: ordinal, label: "floor(minimum(watch_seconds / 20, 3))", where: click == 1, classes: 4}
   seconds: {kind: regression, label: watch_seconds, where: click == 1, loss: log_mse, loss_weight: 0.1}
 """
+OUTPUTS = {"click", "like", "watch_time", "purchase", "reaction", "depth", "seconds", "score"}
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,8 @@ def test_metrics_json_has_what_was_promised(days):
     assert 0.5 < metrics["tasks"]["seconds"]["metrics"]["calibration"] < 1.5
     assert metrics["tasks"]["purchase"]["examples"] < click["examples"]  # known only where clicked
     assert metrics["references"]["click"]["ceiling"]["auc"] > click["metrics"]["auc"]
-    assert {s["slice"].split("=")[0] for s in metrics["slices"]} == {"surface", "device"}
+    slices = {s["slice"].split("=")[0] for s in metrics["slices"]}
+    assert slices == {"surface", "device", "new_user", "new_item"}
     assert metrics["training"]["epochs"][0]["gate_use"]
 
 
@@ -295,7 +297,7 @@ def test_predict_gives_what_the_run_served(days, tmp_path):
     )
     scores = [json.loads(line) for line in target.read_text().splitlines()]
     assert len(scores) == rows > 100
-    assert set(scores[0]) == {"click", "like", "watch_time", "purchase", "score"}
+    assert set(scores[0]) == OUTPUTS
     assert all(0 < s["click"] < 1 for s in scores)
 
 
@@ -314,9 +316,8 @@ def test_signatures_name_their_inputs_and_outputs(pushed):
     folder, _ = pushed
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     signatures = saved.meta_graphs[0].signature_def
-    outputs = {"click", "like", "watch_time", "purchase", "score"}
     default = signatures["serving_default"]
-    assert set(default.outputs) == outputs == set(signatures["serve_examples"].outputs)
+    assert set(default.outputs) == OUTPUTS == set(signatures["serve_examples"].outputs)
     assert (
         set(default.inputs)
         == set(default.defaults)

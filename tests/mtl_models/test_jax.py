@@ -28,7 +28,7 @@ def test_layers_losses_and_weightings_on_jax():
         cwd=FOLDER.parents[1],
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
