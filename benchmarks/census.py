@@ -32,19 +32,19 @@ BARS = json.loads(Path(__file__).with_suffix(".json").read_text())
 
 def trees(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> dict[str, np.ndarray]:
     """Test scores of one boosted model a task."""
-    train, test = train.copy(), test.copy()
-    code_texts(recipe, train, test)
     names = list(recipe.input_columns)
+    train_x, test_x = train[names].copy(), test[names].copy()
+    categories = code_texts(recipe, train_x, test_x)
     found = {}
     for task in recipe.tasks:
         model = HistGradientBoostingClassifier(
-            categorical_features=[is_text(recipe, n) for n in names],
+            categorical_features=[n in categories for n in names],
             learning_rate=0.05,
             max_iter=400,
             random_state=0,
         )
-        model.fit(train[names], train[f"{task}/label"])
-        found[task] = model.predict_proba(test[names])[:, 1]
+        model.fit(train_x, train[f"{task}/label"])
+        found[task] = model.predict_proba(test_x)[:, 1]
     return found
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from runs import RECIPES, code_texts, is_text, rows, run, shown, train_seeds
+from runs import RECIPES, code_texts, rows, run, shown, train_seeds
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from mtl_models.training import metrics
@@ -39,8 +39,8 @@ def trees(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame, without: list
     """Metrics of one boosted model a task."""
     names = [n for n in (*recipe.example_columns, *recipe.derived_columns) if n not in BARS["ids"]]
     x, y = (frame[[n for n in names if n not in without]].copy() for frame in (train, test))
-    code_texts(recipe, x, y)
-    categorical = [is_text(recipe, n) for n in x]
+    categories = code_texts(recipe, x, y)
+    categorical = [n in categories for n in x]
     found = {}
     for name, task in recipe.tasks.items():
         label, truth = train[f"{name}/label"], test[f"{name}/label"].to_numpy(float)

@@ -138,10 +138,24 @@ def is_text(recipe: Recipe, name: str) -> bool:
     return name in recipe.columns and recipe.columns[name].type in ("string", "list[string]")
 
 
-def code_texts(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> None:
-    """Replaces words by codes that training knows, in place: the 250 most frequent, NaN for others."""
+def code_texts(recipe: Recipe, train: pd.DataFrame, test: pd.DataFrame) -> list[str]:
+    """Makes words what trees take, in place; returns the columns that are categories.
+
+    Texts that are all whole numbers in training are taken as those, which serves trees better here than
+    categories do; of others the 250 most frequent are coded, and the rest are NaN.
+    """
+    categories = []
     for name in [n for n in train if is_text(recipe, n)]:
-        known = pd.Index(train[name].value_counts().index[:250])
-        for frame in (train, test):
-            codes = known.get_indexer(frame[name])
+        texts = [
+            frame[name].map(lambda v: v.decode() if isinstance(v, bytes) else v, na_action="ignore")
+            for frame in (train, test)
+        ]
+        if texts[0].dropna().str.fullmatch(r"-?\d+").all():
+            train[name], test[name] = (pd.to_numeric(t, errors="coerce") for t in texts)
+            continue
+        known = pd.Index(texts[0].value_counts().index[:250])
+        for frame, text in zip((train, test), texts):
+            codes = known.get_indexer(text)
             frame[name] = np.where(codes < 0, np.nan, codes)
+        categories.append(name)
+    return categories

@@ -1,0 +1,229 @@
+"""Speed of training: an epoch from files, growth with the table, every architecture's and weighting's step.
+
+    python benchmarks/train_speed.py [--peer-python PYTHON] [--only epoch|table|steps]
+
+The same rows (33 categorical columns, 7 numbers, 2 tasks), model and batch for all. An epoch is timed from
+opening the files to its last step, without what compiles or imports: ours reads gzipped TFRecords, as a run
+leaves them, and compiles with XLA; torch-rechub has its own DataLoader and trainer, and the hand-written
+PyTorch loop slices arrays in memory, both in the interpreter that `--peer-python` names (rechub.lock), and
+both from a file of arrays. All use the machine's two cores. The exit code is 1 where a bar of
+train_speed.json is missed. Timings are the best of several rounds.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+import mtl_models as m
+
+BARS = json.loads(Path(__file__).with_suffix(".json").read_text())
+CLASSES = {"hard_sharing": "HardSharing", "mmoe": "MMoE", "ple": "PLE"}
+OTHERS = ["SingleTask", "CrossStitch", "SoftSharing", "CGC", "MTAN", "AITM"]
+WEIGHTINGS = ["Equal", "Fixed", "Uncertainty", "DWA", "GLS", "FAMO", "STCH", "GradNorm", "MGDA", "PCGrad"]
+WEIGHTINGS += ["GradVac", "CAGrad", "NashMTL", "AlignedMTL", "IMTL", "UPGrad"]
+
+
+def arrays(rows: int, tasks: int, ids: int) -> tuple[dict, np.ndarray]:
+    """Packed inputs and labels `[rows, tasks]`: random, since only their shapes matter here."""
+    generator = np.random.default_rng(0)
+    local = generator.integers(0, ids, (rows, BARS["categorical"]))
+    numbers = generator.normal(size=(rows, BARS["numbers"])).astype("float32")
+    labels = (generator.random((rows, tasks)) < 0.3).astype("float32")
+    return {"ids": local, "numbers": numbers}, labels
+
+
+def model(architecture, tasks: int, ids: int, weighting=None, gram_over="representation", jit=True):
+    """A compiled model of the benchmark's shape."""
+    layout = m.Layout.of(
+        {f"w{i}": ids for i in range(BARS["categorical"])}, [f"n{i}" for i in range(BARS["numbers"])]
+    )
+    made = m.MultiTaskModel(
+        layout,
+        [m.Task(f"t{i}", "binary", offset=0.3) for i in range(tasks)],
+        architecture,
+        tower_units=tuple(BARS["tower_units"]),
+        embedding_dim=BARS["embedding_dim"],
+        weighting=weighting,
+        gram_over=gram_over,
+    )
+    made.compile(keras.optimizers.Adam(1e-3), m.RowAdam(1e-3), steps_per_execution=32, jit_compile=jit)
+    return made
+
+
+def pack(local: dict, ids: int) -> dict:
+    """Ids within features to rows of the one table."""
+    return local | {"ids": local["ids"] + np.arange(BARS["categorical"]) * ids}
+
+
+def batches(inputs: dict, labels: np.ndarray) -> tf.data.Dataset:
+    return m.array_batches(
+        (inputs, {f"t{i}": labels[:, i] for i in range(labels.shape[1])}), BARS["batch_size"]
+    )
+
+
+def write_examples(path: Path, inputs: dict, labels: np.ndarray) -> None:
+    """Transformed examples as a run leaves them."""
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for ids, numbers, label in zip(inputs["ids"], inputs["numbers"], labels):
+            features = {
+                "ids": tf.train.Feature(int64_list=tf.train.Int64List(value=ids)),
+                "numbers": tf.train.Feature(float_list=tf.train.FloatList(value=numbers)),
+            }
+            for i, value in enumerate(label):
+                features[f"t{i}"] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+
+
+def read_examples(path: Path, tasks: int) -> tuple[dict, np.ndarray]:
+    spec = {
+        "ids": tf.io.FixedLenFeature([BARS["categorical"]], tf.int64),
+        "numbers": tf.io.FixedLenFeature([BARS["numbers"]], tf.float32),
+        **{f"t{i}": tf.io.FixedLenFeature([], tf.float32) for i in range(tasks)},
+    }
+    data = tf.data.TFRecordDataset(str(path), "GZIP", buffer_size=1 << 20).batch(4096)
+    read = list(data.map(lambda x: tf.io.parse_example(x, spec), 2).as_numpy_iterator())
+    columns = {n: np.concatenate([b[n] for b in read]) for n in spec}
+    labels = np.stack([columns.pop(f"t{i}") for i in range(tasks)], axis=1)
+    return columns, labels
+
+
+def epoch(name: str, path: Path, inputs: dict, labels: np.ndarray) -> float:
+    """Seconds from opening the file to the end of an epoch."""
+    made = model(getattr(m, CLASSES[name])(**BARS["architectures"][name]), 2, BARS["ids"])
+    made.fit(batches(inputs, labels), epochs=1, verbose=0, shuffle=False)  # compiles
+    taken = []
+    for _ in range(BARS["rounds"]):
+        begin = time.perf_counter()
+        made.fit(batches(*read_examples(path, 2)), epochs=1, verbose=0, shuffle=False)
+        taken.append(time.perf_counter() - begin)
+    return min(taken)
+
+
+def peer(python: Path, who: str, name: str, path: Path) -> float:
+    settings = {n: BARS[n] for n in ("architectures", "ids", "embedding_dim", "tower_units", "batch_size")}
+    settings |= {"architecture": name, "who": who, "threads": 2}
+    command = [str(python), str(Path(__file__).with_name("train_speed_torch.py")), str(path)]
+    taken = []
+    for _ in range(BARS["rounds"] if who == "loop" else 1):
+        ran = subprocess.run(
+            [*command, json.dumps(settings)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+        )
+        taken.append(json.loads(ran.stdout.splitlines()[-1])["seconds"])
+    return min(taken)
+
+
+def step_seconds(made, data: tf.data.Dataset) -> float:
+    """Seconds a step, of arrays in memory."""
+    steps = BARS["steps"]
+    repeated = data.repeat().take(steps).apply(tf.data.experimental.assert_cardinality(steps))
+    made.fit(repeated, epochs=1, verbose=0, shuffle=False)
+    taken = []
+    for _ in range(BARS["rounds"]):
+        begin = time.perf_counter()
+        made.fit(repeated, epochs=1, verbose=0, shuffle=False)
+        taken.append((time.perf_counter() - begin) / steps)
+    return min(taken)
+
+
+def epochs(python: Path | None, bar) -> None:
+    local, labels = arrays(BARS["rows"], 2, BARS["ids"])
+    table = Table("an epoch from files", *CLASSES)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"ours": Path(folder, "examples.gz"), "arrays": Path(folder, "rows.npz")}
+        write_examples(files["ours"], pack(local, BARS["ids"]), labels)
+        np.savez(files["arrays"], **local, labels=labels)
+        seconds = {"ours": {n: epoch(n, files["ours"], pack(local, BARS["ids"]), labels) for n in CLASSES}}
+        for who in ("loop", "rechub") if python else ():
+            seconds[who] = {n: peer(python, who, n, files["arrays"]) for n in CLASSES}
+    for who, of in seconds.items():
+        table.add_row(who, *[f"{BARS['rows'] / of[n]:,.0f} rows/s" for n in CLASSES])
+    Console(width=120).print(table)
+    for name in CLASSES if python else ():
+        ratio = seconds["loop"][name] / seconds["ours"][name]
+        bar(f"{name}: of the hand-written loop's rows a second", ratio, BARS["of_hand_written"], True)
+        times = seconds["rechub"][name] / seconds["ours"][name]
+        bar(f"{name}: times torch-rechub's rows a second", times, BARS["times_rechub"].get(name), True)
+
+
+def tables(bar) -> None:
+    taken = []
+    for rows in BARS["table_rows"]:
+        ids = rows // BARS["categorical"]
+        local, labels = arrays(65_536, 2, ids)
+        made = model(m.MMoE(**BARS["architectures"]["mmoe"]), 2, ids)
+        taken.append(step_seconds(made, batches(pack(local, ids), labels)))
+        print(f"{rows:,} rows of embeddings: {1000 * taken[-1]:.2f} ms a step", flush=True)
+    bar("times the step of the small table", taken[-1] / taken[0], BARS["table_growth"], False)
+
+
+def steps(bar) -> None:
+    local, labels = arrays(65_536, 4, BARS["ids"])
+    data = batches(pack(local, BARS["ids"]), labels)
+    mmoe = BARS["architectures"]["mmoe"]
+    shown = Table("four tasks", "ms a step")
+    makers = {CLASSES[n]: BARS["architectures"][n] for n in CLASSES} | {n: {} for n in OTHERS}
+    for name, settings in makers.items():
+        seconds = step_seconds(model(getattr(m, name)(**settings), 4, BARS["ids"]), data)
+        shown.add_row(name + (" (default widths)" if name in OTHERS else ""), f"{1000 * seconds:.2f}")
+    equal = {}
+    for over in ("representation", "parameters"):
+        for name in WEIGHTINGS:
+            weighting = m.Fixed((1.0, 2.0, 1.0, 1.0)) if name == "Fixed" else getattr(m, name)()
+            if over == "parameters" and not weighting.needs_gram:
+                continue
+            seconds = step_seconds(model(m.MMoE(**mmoe), 4, BARS["ids"], weighting, over), data)
+            if name == "Equal":
+                equal["step"] = seconds
+            shown.add_row(
+                f"MMoE, {name}" + (f", over the {over}" if weighting.needs_gram else ""),
+                f"{1000 * seconds:.2f}",
+            )
+            if name in BARS["gram"]["weightings"]:
+                bar(
+                    f"{name} over the {over}: times an equal step",
+                    seconds / equal["step"],
+                    BARS["gram"][over],
+                    False,
+                )
+    Console(width=100).print(shown)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--peer-python", type=Path, help="an interpreter that has torch-rechub")
+    arguments.add_argument("--only", choices=("epoch", "table", "steps"))
+    given = arguments.parse_args()
+    missed = []
+
+    def bar(what: str, value: float, bound: float | None, at_least: bool) -> None:
+        fine = bound is None or (value >= bound if at_least else value <= bound)
+        text = "no bar" if bound is None else f"bar: {'≥' if at_least else '≤'} {bound:g}"
+        print(f"{'ok  ' if fine else 'MISS'} {what}: {value:.2f} ({text})", flush=True)
+        missed.extend([] if fine else [what])
+
+    keras.utils.set_random_seed(0)
+    if given.only in (None, "epoch"):
+        epochs(given.peer_python, bar)
+    if given.only in (None, "table"):
+        tables(bar)
+    if given.only in (None, "steps"):
+        steps(bar)
+    gpus = tf.config.list_physical_devices("GPU")
+    found = "not measured by this script" if gpus else "not run, there is none"
+    print(f"on a GPU with mixed precision: {found}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
