@@ -2,7 +2,8 @@
 
 The total is `Σ_k c_k (w_k L_k + r_k)` over the tasks with any weight in the batch, plus what the
 architecture and the embeddings' penalty add. Weights `w` are constants to the model's gradient, and losses
-are constants to the gradient of the weighting's own variables.
+are constants to the gradient of the weighting's own variables. A weighting with `only_shared` weighs the
+gradients of what the tasks share; towers, and all else behind that, get the plain `∇c_k L_k`.
 """
 
 import keras
@@ -34,6 +35,7 @@ class TrainStep:
         self.of_weighting = [i for i, v in enumerate(self.variables) if id(v) in own]
         self.of_model = [i for i, v in enumerate(self.variables) if id(v) not in own]
         self.over_parameters = model.weighting.needs_gram and model.gram_over == "parameters"
+        self.only_shared = model.weighting.only_shared
         shared = {id(v) for v in model.shared_variables()}
         self.is_shared = [id(self.variables[i]) in shared for i in self.of_model]
 
@@ -87,12 +89,22 @@ class TrainStep:
         gram = None
         if self.model.weighting.needs_gram:
             gram = self._representation_gram(tape, found, scale)
-        mixture, weighting_gradients, log = self._weigh(found, gram, scale)
-        targets, output_gradients = [*found.losses], tf.unstack(self.factors * mixture * scale)
-        if found.extra is not None:
-            targets, output_gradients = [*targets, found.extra], [*output_gradients, scale]
-        gradients = self._gradient(tape, targets, output_gradients, rows)
-        dense = self._merge(gradients if rows is None else gradients[1:], weighting_gradients)
+        mixture, plain, weighting_gradients, log = self._weigh(found, gram, scale)
+
+        def total_gradient(factors, sources):
+            targets, output_gradients = [*found.losses], tf.unstack(self.factors * factors * scale)
+            if found.extra is not None:
+                targets, output_gradients = [*targets, found.extra], [*output_gradients, scale]
+            return _gradient(tape, targets, output_gradients, sources)
+
+        sources = self._sources(rows)
+        gradients = total_gradient(mixture, sources)
+        first = 0 if rows is None else 1
+        if self.only_shared:
+            own = [first + i for i, shared in enumerate(self.is_shared) if not shared]
+            for i, gradient in zip(own, total_gradient(plain, [sources[i] for i in own])):
+                gradients[i] = gradient
+        dense = self._merge(gradients[first:], weighting_gradients)
         return (None if rows is None else gradients[0]), dense, log
 
     # -- a pass a task, and the table's rows summed between two compiled functions ----------------
@@ -119,7 +131,7 @@ class TrainStep:
         gram = self._dense_gram(by_task, scale)
         extra = None
         if found.extra is not None:
-            extra = self._gradient(tape, [found.extra], [scale], rows)
+            extra = _gradient(tape, [found.extra], [scale], self._sources(rows))
         first = 0 if rows is None else 1
         stacked = [tf.stack([g[0] for g in by_task], axis=-2)] if first else []
         for same in list(zip(*by_task))[first:]:
@@ -128,8 +140,12 @@ class TrainStep:
 
     def _mixed(self, by_task, extra, gram, found, scale):
         """What each task's gradient is multiplied by, the sum of them so multiplied, and the log."""
-        mixture, weighting_gradients, log = self._weigh(found, gram, scale)
-        mixed = [tf.tensordot(mixture, gradients, 1) for gradients in by_task]
+        mixture, plain, weighting_gradients, log = self._weigh(found, gram, scale)
+        of_own = plain if self.only_shared else mixture
+        mixed = [
+            tf.tensordot(mixture if shared else of_own, gradients, 1)
+            for shared, gradients in zip(self.is_shared, by_task)
+        ]
         if extra is not None:
             mixed = [a + b for a, b in zip(mixed, extra)]
         return mixture, self._merge(mixed, weighting_gradients), log
@@ -143,26 +159,19 @@ class TrainStep:
             found = forward(self.model, rows, packed, labels, weights, training)
         return tape, found
 
-    def _gradient(self, tape, targets, output_gradients, rows) -> list:
-        """With respect to the looked-up rows, where there are any, and the model's dense variables."""
+    def _sources(self, rows) -> list:
+        """The looked-up rows, where there are any, and the model's dense variables."""
         variables = [self.variables[i].value for i in self.of_model]
-        sources = variables if rows is None else [rows, *variables]
-        return tape.gradient(
-            targets, sources, output_gradients=output_gradients, unconnected_gradients="zero"
-        )
+        return variables if rows is None else [rows, *variables]
 
     def _task_gradients(self, tape, found, rows, scale) -> list[list]:
-        factors = tf.unstack(self.factors * scale)
-        return [self._gradient(tape, [loss], [factor], rows) for loss, factor in zip(found.losses, factors)]
+        sources, factors = self._sources(rows), tf.unstack(self.factors * scale)
+        return [_gradient(tape, [loss], [factor], sources) for loss, factor in zip(found.losses, factors)]
 
     def _representation_gram(self, tape, found, scale):
-        flat = []
-        for loss, factor in zip(found.losses, tf.unstack(self.factors * scale)):
-            [gradient] = tape.gradient(
-                [loss], [found.z], output_gradients=[factor], unconnected_gradients="zero"
-            )
-            flat.append(tf.reshape(tf.cast(gradient, tf.float32), [-1]))
-        return _products(flat, scale)
+        factors = tf.unstack(self.factors * scale)
+        by_task = [_gradient(tape, [a], [b], [found.z])[0] for a, b in zip(found.losses, factors)]
+        return _gram(by_task, scale)
 
     def _dense_gram(self, by_task, scale):
         """Over the shared dense variables."""
@@ -170,13 +179,16 @@ class TrainStep:
         for gradients in by_task:
             dense = gradients[len(gradients) - len(self.of_model) :]
             shared = [g for g, wanted in zip(dense, self.is_shared) if wanted]
-            chosen.append([tf.reshape(g, [-1]) for g in shared])
+            chosen.append(shared)
         tasks = len(by_task)
-        grams = [_products(same, scale) for same in zip(*chosen)]
+        grams = [_gram(same, scale) for same in zip(*chosen)]
         return tf.add_n(grams) if grams else tf.zeros((tasks, tasks))
 
     def _weigh(self, found, gram, scale):
-        """`(what each c_k L_k's gradient is multiplied by [T], gradients of the weighting, log)`."""
+        """`(weights [T] of the gradients of c_k L_k, the same unweighted, gradients of the weighting, log)`.
+
+        Both are 0 for a task that is not in the batch.
+        """
         weighting = self.model.weighting
         losses, present = tf.stack(found.losses), found.weight_sums > 0
         seen, sound = present, 1.0
@@ -197,8 +209,8 @@ class TrainStep:
             gradients = [g * scale for g in gradients]
         if found.extra is not None:
             total += tf.cast(found.extra, tf.float32)
-        mixture = sound * tf.cast(present, tf.float32) * task_weights
-        return mixture, gradients, (total, losses, task_weights, found.weight_sums)
+        plain = sound * tf.cast(present, tf.float32)
+        return plain * task_weights, plain, gradients, (total, losses, task_weights, found.weight_sums)
 
     def _merge(self, of_model, of_weighting) -> list:
         merged = dict(zip(self.of_model, of_model)) | dict(zip(self.of_weighting, of_weighting))
@@ -239,9 +251,13 @@ class TrainStep:
         model.optimizer.apply([dense_gradients[0] + poison, *dense_gradients[1:]], self.variables)
 
 
-def _products(flat: list, scale):
-    """[T, T] of T vectors that were multiplied by `scale`."""
-    stacked = tf.stack(flat) / scale
+def _gradient(tape, targets, output_gradients, sources) -> list:
+    return tape.gradient(targets, sources, output_gradients=output_gradients, unconnected_gradients="zero")
+
+
+def _gram(gradients: list, scale):
+    """[T, T] of T gradients of one shape that were multiplied by `scale`."""
+    stacked = tf.stack([tf.reshape(tf.cast(g, tf.float32), [-1]) for g in gradients]) / scale
     return tf.matmul(stacked, stacked, transpose_b=True)
 
 

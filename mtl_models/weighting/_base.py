@@ -33,6 +33,9 @@ class Weighting(keras.layers.Layer):
     needs_gram = False
     """Whether training must give the Gram matrix."""
 
+    only_shared = False
+    """Whether weights multiply only the gradients of what tasks share, and not of a task's own tower."""
+
     needs_losses_after = False
     """Whether `observe` is to be called after each training step."""
 

@@ -7,8 +7,10 @@ from mtl_models.weighting._unit_gram import UnitGram, unit_gram
 class GramWeighting(Weighting):
     """A weighting that balances the tasks' gradients, from their Gram matrix alone.
 
-    A subclass defines `balance`. A task whose gradient with respect to what is shared is 0 is not in anyone's
-    way: the others are balanced without it, and it weighs 1, for its own tower's sake. Where no Gram matrix
+    A subclass defines `balance`. Its weights may be negative or very uneven, to make the shared step one that
+    suits all; a task's own tower is in nobody's way and learns from its plain gradient (Sener & Koltun 2018,
+    algorithm 1). A task whose gradient with respect to what is shared is 0 is not in anyone's
+    way: the others are balanced without it, and it weighs 1. Where no Gram matrix
     is given, as in evaluation, tasks weigh 1.
 
     Raises:
@@ -16,6 +18,7 @@ class GramWeighting(Weighting):
     """
 
     needs_gram = True
+    only_shared = True
 
     def weigh(self, losses, gram, present, training: bool):
         if gram is None:
