@@ -26,6 +26,8 @@ def sum_row_gradients(ids, gradients) -> tuple[tf.Tensor, tf.Tensor]:
     """
     ids = tf.reshape(ids, [-1])
     gradients = tf.reshape(gradients, [tf.size(ids), gradients.shape[-1]])
-    known = tf.where(ids >= 0)[:, 0]
-    rows, position = tf.unique(tf.gather(ids, known))
-    return rows, tf.math.unsorted_segment_sum(tf.gather(gradients, known), position, tf.size(rows))
+    rows, position = tf.unique(ids)
+    sums = tf.math.unsorted_segment_sum(gradients, position, tf.size(rows))
+    # left out of the few distinct rows, and not of the many ids
+    known = tf.where(rows >= 0)[:, 0]
+    return tf.gather(rows, known), tf.gather(sums, known)
