@@ -207,14 +207,17 @@ def _in_float32(model: MultiTaskModel) -> MultiTaskModel:
     return exact
 
 
-def _part(folder: str, part: Any) -> Any:
-    """Builds a part of `mtl_models`, or a class from elsewhere, from its place in the recipe."""
+def _part(folder: str, part: Any, **instead: Any) -> Any:
+    """Builds a part of `mtl_models`, or a class from elsewhere, from its place in the recipe.
+
+    What is in `instead` takes the place of the recipe's setting of that name.
+    """
     if ":" in part.name:
         path, settings = part.name, part.settings
     else:
         path, settings = constructors.part_class(folder, part.name), part.model_dump(exclude={"name"})
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)(**settings)
+    return getattr(importlib.import_module(module), name)(**{**settings, **instead})
 
 
 def _dense_optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -229,10 +232,7 @@ def _embedding_optimizer(recipe: Recipe, steps_per_epoch: int) -> Any:
     part = recipe.training.optimizer.embedding
     if ":" in part.name:
         return _part("optimizers", part)
-    return _part(
-        "optimizers",
-        part.model_copy(update={"learning_rate": _rate(recipe, part.learning_rate, steps_per_epoch)}),
-    )
+    return _part("optimizers", part, learning_rate=_rate(recipe, part.learning_rate, steps_per_epoch))
 
 
 def _rate(recipe: Recipe, rate: float, steps_per_epoch: int) -> Any:
