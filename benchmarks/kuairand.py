@@ -120,8 +120,6 @@ def _bars(task: str, metric: str, trees_reach: float) -> list:
         bars.append((f">= {BARS['auc'][task]}", lambda mean: mean >= BARS["auc"][task]))
     if metric in ("auc", "gauc") and task in BARS["ahead_of_trees"]:
         bars.append((f"> {trees_reach:.4f}", lambda mean: mean > trees_reach))
-    if metric == "mae" and task in BARS["mae_no_worse_than_trees"]:
-        bars.append((f"<= {trees_reach:.4f}", lambda mean: mean <= trees_reach))
     return bars
 
 
