@@ -97,6 +97,58 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
         raise click.UsageError(str(error)) from None
 
 
+@mtl.command()
+@click.argument("recipe", type=_FILE)
+@click.option(
+    "--from",
+    "run_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A run's folder, whose examples are used; the newest below --output that fits where left out.",
+)
+@click.option("--output", type=_FOLDER, default="output", show_default=True, help="Where runs are.")
+@click.option("--architectures", default="", metavar="A,B", help="Try the recipe with each of these too.")
+@click.option("--weightings", default="", metavar="X,Y", help="Try the recipe with each of these too.")
+@click.option("--seeds", type=click.IntRange(min=2), default=3, show_default=True, help="Trainings of each.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting of the recipe, such as training.epochs=3. May be repeated.",
+)
+def compare(
+    recipe: Path,
+    run_dir: Path | None,
+    output: Path,
+    architectures: str,
+    weightings: str,
+    seeds: int,
+    settings: tuple[str, ...],
+) -> None:
+    """Say whether sharing helps: RECIPE and its variants against one model a task, judged on test.
+
+    All are trained alike on a run's examples. What is trained is kept: Ctrl-C, and the same command goes on.
+    """
+    from pipeline.compare import compare as comparison
+    from pipeline.compare.variants import CannotCompare
+
+    names = [[n.strip() for n in given.split(",") if n.strip()] for given in (architectures, weightings)]
+    try:
+        code = comparison.compare(
+            recipe,
+            run_dir,
+            output,
+            architectures=names[0],
+            weightings=names[1],
+            seeds=seeds,
+            settings=settings,
+        )
+    except CannotCompare as error:
+        raise click.UsageError(str(error)) from None
+    sys.exit(code)
+
+
 @mtl.group()
 def recipe() -> None:
     """Begin a recipe, or look at one."""

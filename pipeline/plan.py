@@ -38,16 +38,7 @@ class Plan:
         return self.home / "serving"
 
     def trainer_code(self) -> str:
-        parts = [
-            ("architectures", self.recipe.model.architecture),
-            ("weighting", self.recipe.weighting),
-            ("optimizers", self.recipe.training.optimizer.embedding),
-        ]
-        modules = [
-            (p.name if ":" in p.name else constructors.part_class(folder, p.name)).partition(":")[0]
-            for folder, p in parts
-        ]
-        return digests.code_digest("pipeline.trainer", *modules)
+        return trainer_code(self.recipe)
 
     def transform_code(self) -> str:
         own = [f.transform.partition(":")[0] for f in self.recipe.features.values() if f.kind == "custom"]
@@ -72,6 +63,20 @@ class Plan:
             self.baseline is not None
             and versions.record(self.baseline).get("fingerprint") == self.fingerprint()
         )
+
+
+def trainer_code(recipe: Recipe) -> str:
+    """Digest of the code that trains a recipe: of parts only those that it names."""
+    parts = [
+        ("architectures", recipe.model.architecture),
+        ("weighting", recipe.weighting),
+        ("optimizers", recipe.training.optimizer.embedding),
+    ]
+    modules = [
+        (p.name if ":" in p.name else constructors.part_class(folder, p.name)).partition(":")[0]
+        for folder, p in parts
+    ]
+    return digests.code_digest("pipeline.trainer", *modules)
 
 
 def make_plan(recipe: Recipe, recipe_file: Path, input_dir: Path, output: Path, run: str) -> Plan:

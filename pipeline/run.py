@@ -27,6 +27,7 @@ from serving.versions import record
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
 # (step, its output) -> its name in the run's folder
 MADE = {
+    ("Ingest", "examples"): "examples",
     ("Transform", "transformed_examples"): "transformed_examples",
     ("Transform", "transform_graph"): "transform_graph",
     ("Trainer", "model_run"): "model_run",
@@ -148,7 +149,7 @@ def _report(
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
-    for step, key in MADE.items():  # what `mtl train` begins from
+    for step, key in MADE.items():  # what `mtl train` and `mtl compare` begin from
         if step[0] in done:
             _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)
     _latest(plan.run_dir)

@@ -35,7 +35,7 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
     """
     recipe = load(recipe_file, settings)
     run_dir = run_dir.resolve()
-    examples, graph = _made(run_dir)
+    examples, graph = made(run_dir)
     changed = fixed_differences(recipe, load(run_dir / "recipe.yaml"))
     if changed:
         raise CannotTrain(
@@ -44,7 +44,7 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
             + f"\nleave them as in {run_dir / 'recipe.yaml'}, or let `mtl run` make new examples; "
             f"what can change here: {CHANGEABLE}"
         )
-    what = digests.text_digest(_trained_part(recipe).model_dump_json(), str(examples.resolve()))
+    what = digests.text_digest(trained_part(recipe).model_dump_json(), str(examples.resolve()))
     folder = output or run_dir.parent.parent / "train" / what
     if _trained_there(folder) not in (None, what):
         raise CannotTrain(f"{folder} holds a training with other settings or data; give another --output")
@@ -91,11 +91,12 @@ def _differences(path: str, ours: Any, theirs: Any) -> list[str]:
     return [] if ours == theirs else [f"{path}: {json.dumps(ours)} ({json.dumps(theirs)} in the run)"]
 
 
-def _trained_part(recipe: Recipe) -> Recipe:
+def trained_part(recipe: Recipe) -> Recipe:
+    """What training depends on; the rest is neutral."""
     return recipe.part("features", "derived", "tasks", "model", "weighting", "training")
 
 
-def _made(run_dir: Path) -> tuple[Path, Path]:
+def made(run_dir: Path) -> tuple[Path, Path]:
     """The run's transformed examples and transform graph."""
     examples, graph = run_dir / "transformed_examples", run_dir / "transform_graph"
     if (run_dir / "recipe.yaml").is_file() and examples.is_dir() and graph.is_dir():

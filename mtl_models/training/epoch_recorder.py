@@ -19,8 +19,8 @@ class EpochRecorder(keras.callbacks.Callback):
     `epoch` (from 1), `losses` {"total": …, task: …} and `task_weights` {task: …} of training,
     `validation` {task: {metric: …}}, `gains` {task: …}, `objective`, `best` (whether it was the best so
     far), `gate_use` {gate: {expert: mean weight}}, `gates` {gate: {"mean", "load", "entropy"}} (see
-    `gate_statistics`), `gradients` {"norms", "cosines"} (see `gradient_statistics`) on validation rows,
-    `alarms` [sentence], `learning_rate`, `seconds` of training and `validation_seconds`.
+    `gate_statistics`), `gradients` {"norms", "cosines", "conflicts"} (see `gradient_statistics`) on
+    validation rows, `alarms` [sentence], `learning_rate`, `seconds` of training and `validation_seconds`.
 
     What is measured also joins the epoch's logs, so that callbacks after this one (TensorBoard) have it.
 

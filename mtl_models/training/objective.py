@@ -41,6 +41,11 @@ def measure(task: Task, labels, predictions, weights=None, groups=None) -> dict[
     return measured
 
 
+def default_metric(kind: str, loss: str) -> str:
+    """What the objective reads of a task of this kind and loss, where nothing else is said."""
+    return "rmse" if loss in _OF_MEANS else METRICS_BY_KIND[kind][0]
+
+
 def _metric(task: Task, name: str):
     return _OF_CLASSES[name] if task.kind in ("multiclass", "ordinal") else getattr(metrics, name)
 
@@ -89,8 +94,7 @@ class Objective:
             )
 
     def metric(self, task: Task) -> str:
-        default = "rmse" if task.loss in _OF_MEANS else METRICS_BY_KIND[task.kind][0]
-        return self.metrics.get(task.name, default)
+        return self.metrics.get(task.name, default_metric(task.kind, task.loss))
 
     def gain(self, task: Task, measured: Mapping[str, float | None], labels, weights) -> float | None:
         """A task's gain from its metrics and the validation labels and row weights [N]."""

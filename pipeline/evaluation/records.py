@@ -88,6 +88,14 @@ def floats(column: pa.Array) -> np.ndarray:
     return wide
 
 
+def prediction_column(predictions: np.ndarray) -> np.ndarray | pa.Array:
+    """The reverse of `floats`, of (n,) or (n, k) predictions."""
+    values = predictions.astype(np.float64)
+    if values.ndim == 1:
+        return values
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+
+
 def _finite(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
 

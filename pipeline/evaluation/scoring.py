@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from pipeline.evaluation.records import prediction_column
 from pipeline.evaluation.unseen import seen_in_training, unseen
 from pipeline.examples import decoder, serialized_batches, single_values
 from pipeline.recipe import Recipe
@@ -48,22 +49,14 @@ def write_scores(
         before = serving.signatures["serve_examples"](examples=batch) if serving else {}
         table |= {"score": predictions["score"].numpy()} if "score" in predictions else {}
         for task in recipe.tasks:
-            table[f"{task}/prediction"] = _column(predictions[task])
+            table[f"{task}/prediction"] = prediction_column(predictions[task].numpy())
             if task in before and before[task].shape[1:] == predictions[task].shape[1:]:
-                table[f"{task}/baseline"] = _column(before[task])
+                table[f"{task}/baseline"] = prediction_column(before[task].numpy())
         table = pa.table({n: _text(v) for n, v in table.items()})
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer is not None:
         writer.close()
-
-
-def _column(predictions: tf.Tensor) -> np.ndarray | pa.Array:
-    """float64 `[rows]`, or a list of the classes' probabilities in each row."""
-    values = predictions.numpy().astype(np.float64)
-    if values.ndim == 1:
-        return values
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
 
 
 def _columns(recipe: Recipe) -> dict[str, str]:

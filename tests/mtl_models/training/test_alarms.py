@@ -92,6 +92,7 @@ def test_gradient_statistics_are_of_the_gram_matrix():
     np.testing.assert_allclose(list(found["norms"].values()), np.sqrt(np.diag(gram)), rtol=1e-5)
     cosine = gram[0, 1] / np.sqrt(gram[0, 0] * gram[1, 1])
     assert found["cosines"] == {"click and like": pytest.approx(cosine, rel=1e-5)}
+    assert found["conflicts"] == {"click and like": float(cosine < 0)}
     masked = {"click": np.ones(50, "float32"), "like": np.zeros(50, "float32")}
     found = gradient_statistics(model, x, y, masked, 50)
     assert found["norms"]["like"] is None and found["cosines"] == {"click and like": None}

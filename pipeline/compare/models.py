@@ -1,0 +1,114 @@
+"""Trains a model once, and keeps what a comparison asks of it: scores, history, cost."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import digests
+from pipeline.compare.rows import Rows
+from pipeline.evaluation.records import prediction_column
+from pipeline.plan import trainer_code
+from pipeline.recipe import Recipe
+from pipeline.train import trained_part
+from pipeline.trainer_files import HISTORY
+
+SCORES, FACTS = "scores.parquet", "facts.json"
+_BATCH = 8192
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Attributes:
+    parameters: how many weights the model has, the embedding table among them.
+    steps: of an epoch.
+    predict_seconds: to score all test rows, in batches of 8,192, once warm.
+    """
+
+    parameters: int
+    steps: int
+    predict_seconds: float
+
+
+class Models:
+    """Trained models below a folder, each in one named by its settings, seed, rows and code."""
+
+    def __init__(self, folder: Path, rows: Rows):
+        self.folder = folder
+        self.rows = rows
+
+    def folder_of(self, recipe: Recipe) -> Path:
+        """Where a recipe's model is, or will be."""
+        settings = trained_part(recipe).model_dump_json()
+        return self.folder / digests.text_digest(settings, self.rows.content, trainer_code(recipe))
+
+    def has(self, recipe: Recipe) -> bool:
+        """Whether it is trained."""
+        return (self.folder_of(recipe) / FACTS).is_file()
+
+    def train(self, recipe: Recipe, show: Callable[[dict], None]) -> None:
+        """Trains it, from where an earlier attempt stopped, unless that is done.
+
+        Raises:
+          ValueError: a part of the recipe does not fit its tasks.
+        """
+        if self.has(recipe):
+            return
+        import keras
+
+        from pipeline import trainer
+
+        folder, steps = self.folder_of(recipe), 1
+
+        def shown(at: dict) -> None:
+            nonlocal steps
+            steps = at["steps"] or steps
+            show(at)
+
+        folder.mkdir(parents=True, exist_ok=True)
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(recipe.training.seed)
+        rows = self.rows
+        train, validation = (_of(recipe, arrays) for arrays in (rows.train, rows.validation))
+        model, history = trainer.fit(
+            recipe, rows.layout, train, validation, folder, (folder, folder.name), shown
+        )
+        inputs = rows.test_inputs
+        model.predict({n: v[:_BATCH] for n, v in inputs.items()}, batch_size=_BATCH, verbose=0)
+        started = time.perf_counter()
+        scores = model.predict(inputs, batch_size=_BATCH, verbose=0)
+        seconds = time.perf_counter() - started
+        columns = {f"{t}/prediction": prediction_column(np.asarray(scores[t])) for t in recipe.tasks}
+        pq.write_table(pa.table(columns), folder / SCORES)
+        (folder / HISTORY).write_text(json.dumps(history, indent=1))
+        part = folder / f".partial-{os.getpid()}"
+        part.write_text(json.dumps(asdict(Facts(model.count_params(), steps, seconds)), indent=1))
+        part.replace(folder / FACTS)  # the last: its presence says that all is there
+        for left in (*folder.glob("state.npz"), *folder.glob("model.keras")):
+            left.unlink()
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+    def scores(self, recipe: Recipe) -> pa.Table:
+        """`<task>/prediction` of the test rows."""
+        return pq.read_table(self.folder_of(recipe) / SCORES)
+
+    def history(self, recipe: Recipe) -> dict:
+        """As `trainer.fit` returns it."""
+        return json.loads((self.folder_of(recipe) / HISTORY).read_text())
+
+    def facts(self, recipe: Recipe) -> Facts:
+        """What it costs."""
+        return Facts(**json.loads((self.folder_of(recipe) / FACTS).read_text()))
+
+
+def _of(recipe: Recipe, arrays: tuple) -> tuple:
+    """Labels, weights and masks of the recipe's tasks alone."""
+    inputs, *others = arrays
+    return inputs, *[{t: part[t] for t in recipe.tasks} for part in others]
