@@ -109,8 +109,8 @@ def _fitting(recipe: Recipe, run_dir: Path | None, output: Path) -> Path:
             return candidate
         newest = newest or changed
     raise CannotCompare(
-        f"no run below {runs} has examples of this recipe; `mtl run` makes them, --output says where to look, "
-        "--from names a run" + (f"\n{newest}" if newest else "")
+        f"no run below {runs} has examples of this recipe; `mtl run` makes them, --output says where to "
+        "look, --from names a run" + (f"\n{newest}" if newest else "")
     )
 
 

@@ -1,4 +1,4 @@
-"""What a comparison came to, as the plain values of compare.json; docs/compare.md says what each means."""
+"""What a comparison came to, as the plain values of compare.json."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -154,13 +154,12 @@ def _cost(models: Models, variant: Variant, seeds: Sequence[int]) -> dict[str, f
     """Of all of a variant's models together: weights; mean over seeds of seconds to train, milliseconds a
     step (of one a task: a step of each), milliseconds to score 1,000 rows."""
     totals = {"parameters": [], "train_seconds": [], "step_ms": [], "predict_ms": []}
-    rows = max(1, len(models.rows.judged))
     for seed in seeds:
         of = [(models.facts(r), models.history(r)["epochs"]) for r in variant.seeded(seed)]
         totals["parameters"].append(sum(facts.parameters for facts, _ in of))
         totals["train_seconds"].append(sum(e["seconds"] for _, epochs in of for e in epochs))
         totals["step_ms"].append(sum(_step_seconds(epochs) / facts.steps for facts, epochs in of) * 1e3)
-        totals["predict_ms"].append(sum(facts.predict_seconds for facts, _ in of) / rows * 1e6)
+        totals["predict_ms"].append(sum(facts.predict_seconds for facts, _ in of) * 1e3)
     found = {name: float(np.mean(values)) for name, values in totals.items()}
     return found | {"parameters": int(found["parameters"])}
 

@@ -43,7 +43,7 @@ def measured(models: Models, recipe: Recipe) -> dict[str, dict[str, np.ndarray]]
     """
     judged = recipe.evaluation
     how = (judged.weighted, judged.replicates, judged.k, judged.quantile)
-    what = digests.text_digest(repr(how), digests.code_digest("pipeline.evaluation.engine"))
+    what = digests.text_digest(repr(how), models.measuring_code)
     path = models.folder_of(recipe) / f"measured-{what}.npz"
     if not path.is_file():
         found = _measure(models, recipe)

@@ -92,6 +92,7 @@ def _alone(recipe: Recipe, task: str) -> Recipe:
     stopping = recipe.training.stopping.model_copy(update={"objective": None})
     return _with(
         neutral,
+        evaluation=recipe.evaluation.model_copy(update={"references": {}}),
         tasks={task: recipe.tasks[task].model_copy(update={"loss_weight": 1.0})},
         model=type(recipe.model).model_validate(model),
         weighting=type(neutral.weighting).model_validate(weighting),

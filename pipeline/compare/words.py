@@ -15,9 +15,7 @@ def task_rows(facts: dict[str, Any]) -> list[tuple[str, ...]]:
             interval = "" if found["low"] is None else f"{found['low']:+.4f} to {found['high']:+.4f}"
             numbers = (f"{_number(found[n])}" for n in ("single_task", "value"))
             change = "" if found["difference"] is None else f"{found['difference']:+.4f}"
-            rows.append(
-                (variant["name"], task, of["metric"], *numbers, change, interval, of["verdict"])
-            )
+            rows.append((variant["name"], task, of["metric"], *numbers, change, interval, of["verdict"]))
     return rows
 
 
@@ -66,7 +64,9 @@ def _of_variant(variant: dict[str, Any]) -> list[str]:
     parts = [f"{said} {_several(told[v])}" for v, said in _SAID.items() if told[v]]
     found = [f"{name}: sharing {'; '.join(parts)}."]
     if sides["seesaw"]:
-        found.append(f"{name}: a seesaw, {_several(sides['gain'])} gains where {_several(sides['lose'])} loses.")
+        found.append(
+            f"{name}: a seesaw, {_several(sides['gain'])} gains where {_several(sides['lose'])} loses."
+        )
     pairs = {p: v for p, v in variant["gradients"]["pairs"].items() if v["cosine"] is not None}
     if pairs:
         pair, worst = min(pairs.items(), key=lambda p: p[1]["cosine"])
