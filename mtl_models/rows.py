@@ -33,9 +33,10 @@ class RowGradients(NamedTuple):
 
 def gather_rows(table, ids) -> tf.Tensor:
     """Rows of `table` [R, dim] at `ids` (any shape), zeros where an id is negative: [..., dim]."""
-    known = ids >= 0
-    rows = tf.gather(table.value, tf.where(known, ids, tf.zeros_like(ids)))
-    return tf.where(known[..., None], rows, tf.zeros_like(rows))
+    known, rows, _ = _flat_rows(ids)
+    values = tf.gather(table.value, rows)
+    values = tf.where(known[:, None], values, tf.zeros_like(values))
+    return tf.reshape(values, tf.concat([tf.shape(ids), [values.shape[-1]]], 0))
 
 
 def sum_row_gradients(ids, gradients) -> RowGradients:
@@ -60,13 +61,21 @@ def sum_row_gradients_in_place(ids, gradients, scratch: tf.Variable) -> RowGradi
         gradients: [..., dim].
         scratch: integers [R], an entry for each row of the table, with any content.
     """
+    known, rows, any_known = _flat_rows(ids)
+    count = tf.size(rows)
+    gradients = tf.reshape(gradients, [count, gradients.shape[-1]])
+    gradients = tf.where(known[:, None], gradients, tf.zeros_like(gradients))
+    scratch.scatter_update(tf.IndexedSlices(tf.range(count, dtype=scratch.dtype), rows))
+    owner = tf.gather(scratch, rows)
+    return RowGradients(rows, tf.math.unsorted_segment_sum(gradients, owner, count), owner, any_known)
+
+
+def _flat_rows(ids):
+    """`(whether an id is one [N], its row or the batch's greatest [N], whether there is any)`.
+
+    The same rows for reading as for writing, so that XLA reads them once.
+    """
     ids = tf.reshape(ids, [-1])
     known = ids >= 0
-    gradients = tf.reshape(gradients, [tf.size(ids), gradients.shape[-1]])
-    gradients = tf.where(known[:, None], gradients, tf.zeros_like(gradients))
     greatest = tf.reduce_max(ids)
-    rows = tf.where(known, ids, tf.maximum(greatest, tf.zeros_like(greatest)))
-    scratch.scatter_update(tf.IndexedSlices(tf.range(tf.size(ids), dtype=scratch.dtype), rows))
-    owner = tf.gather(scratch, rows)
-    sums = tf.math.unsorted_segment_sum(gradients, owner, tf.size(ids))
-    return RowGradients(rows, sums, owner, greatest >= 0)
+    return known, tf.where(known, ids, tf.maximum(greatest, tf.zeros_like(greatest))), greatest >= 0

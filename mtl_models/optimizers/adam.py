@@ -25,7 +25,7 @@ class RowAdam(RowOptimizer):
     >>> optimizer = RowAdam(0.1)
     >>> optimizer.build([table])
     >>> optimizer.apply_rows(np.array([2]), np.array([[1.0, -3.0]], "float32"))
-    >>> table.numpy().round(4).tolist()  # the bias-corrected first step is η
+    >>> np.round(np.float64(table), 4).tolist()  # the bias-corrected first step is η
     [[0.0, 0.0], [0.0, 0.0], [-0.1, 0.1]]
     """
 
@@ -49,13 +49,9 @@ class RowAdam(RowOptimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
 
-    def build(self, variables):
-        if self.built:
-            return
-        super().build(variables)
-        self.first_moment = self.add_variable_from_reference(variables[0], "first_moment")
-        self.second_moment = self.add_variable_from_reference(variables[0], "second_moment")
-        self.slots = [self.first_moment, self.second_moment]
+    @property
+    def initial_slots(self) -> dict[str, float]:
+        return {"first_moment": 0.0, "second_moment": 0.0}
 
     def update_rows(self, values, first, second, gradients, *, learning_rate) -> tuple:
         step = tf.cast(self.iterations.value + 1, gradients.dtype)

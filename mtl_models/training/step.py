@@ -38,19 +38,20 @@ class TrainStep:
         self.only_shared = model.weighting.only_shared
         shared = {id(v) for v in model.shared_variables()}
         self.is_shared = [id(self.variables[i]) in shared for i in self.of_model]
-
         self.scratch = None
         if jit_compile:
-            self._update = tf.function(self._update, jit_compile=True)
+            self._update = tf.function(self._update, jit_compile=True, autograph=False)
             if model.layout.categorical:
-                # int64, since int32 variables are not kept on GPUs
-                self.scratch = tf.Variable(tf.zeros([model.layout.table_rows], tf.int64), trainable=False)
+                # an int32 variable would not be kept on a GPU
+                index = tf.int64 if tf.config.list_logical_devices("GPU") else tf.int32
+                self.scratch = tf.Variable(tf.zeros([model.layout.table_rows], index), trainable=False)
 
-    def __call__(self, packed: dict, labels: list, weights: list) -> tuple:
-        """Updates the model; returns `(total, losses [T], task weights [T], sums of row weights [T])`."""
+    def __call__(self, packed: dict, labels: list, weights: list) -> dict:
+        """Updates the model and its `step_log`; returns what that says of the epoch so far."""
+        # ids are dropped here, since XLA is slow at drawing numbers on CPUs
         return self._update(self.model.feature_inputs.drop_ids(packed, training=True), labels, weights)
 
-    def _update(self, packed: dict, labels: list, weights: list) -> tuple:
+    def _update(self, packed: dict, labels: list, weights: list) -> dict:
         model, scale = self.model, self._scale()
         rows = model.feature_inputs.lookup(packed)
         gradients = self._over_parameters if self.over_parameters else self._at_once
@@ -60,7 +61,8 @@ class TrainStep:
             rows = model.feature_inputs.lookup(packed)
             found = forward(model, rows, packed, labels, weights, training=True)
             model.weighting.observe(log[1], tf.stack(found.losses))
-        return log
+        model.step_log.update_state(*log)
+        return model.step_log.result()
 
     def gram(self, packed: dict, labels: list, weights: list):
         """`(Gram matrix [T, T], losses [T], sums of row weights [T])` of a batch, without dropout."""
@@ -220,7 +222,7 @@ class TrainStep:
             row_gradients, dense_gradients = clipped[0], clipped[1:]
         wanted = None if rows is None else rows.any
         if scaled:
-            # where any gradient overflowed, neither optimizer takes the step, and the dense one lowers the scale
+            # where any gradient overflowed, no optimizer takes the step, and the dense one lowers the scale
             finite = tf.math.is_finite(tf.linalg.global_norm([row_gradients, *dense_gradients]))
             poison = tf.where(finite, 0.0, float("nan"))
             dense_gradients = [dense_gradients[0] + poison, *dense_gradients[1:]]
