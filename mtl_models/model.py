@@ -256,7 +256,7 @@ class MultiTaskModel(keras.Model):
             embedding_optimizer: for the embedding table; None: `RowAdagrad()`.
             clip_norm: greatest norm of a step's gradients, all of them taken as one vector.
             steps_per_execution: steps a call from Python.
-            jit_compile: compiles a step with XLA; see `TrainStep`. On CPU, dropout is slow under XLA.
+            jit_compile: compiles a step with XLA; see `TrainStep`.
             run_eagerly: as in Keras.
         """
         super().compile(

@@ -22,10 +22,12 @@ from mtl_models import (
 from mtl_models.training.array_batches import ITERATORS_PER_EPOCH
 from pipeline import progress
 from pipeline.recipe import Recipe, constructors
+from pipeline.recipe.model import Training
 from pipeline.shards.columns import read_columns
 from pipeline.trained_tasks import task_of
 from pipeline.trainer_files import HISTORY
 
+_REPAY_COMPILING = 4000  # steps
 _BINS = 32  # of a number's piecewise-linear encoding, at quantiles of training
 
 
@@ -127,7 +129,7 @@ def fit(
         embedding_optimizer=_embedding_optimizer(recipe, steps),
         clip_norm=settings.clip_norm,
         # batches of whole requests differ in size, and XLA would compile for each
-        jit_compile=settings.jit_compile and groups is None,
+        jit_compile=_is_compiled(settings, steps) and groups is None,
         steps_per_execution=min(settings.steps_per_execution, steps),
     )
     recorder = EpochRecorder(
@@ -185,6 +187,12 @@ def _requests(inputs: dict) -> np.ndarray | None:
         return None
     request = inputs["request"].reshape(-1)
     return np.where(request < 0, -1 - np.arange(len(request)), request)
+
+
+def _is_compiled(settings: Training, steps: int) -> bool:
+    if settings.jit_compile is None:
+        return settings.epochs * steps >= _REPAY_COMPILING
+    return settings.jit_compile
 
 
 def _in_float32(model: MultiTaskModel) -> MultiTaskModel:

@@ -48,11 +48,11 @@ class TrainStep:
 
     def __call__(self, packed: dict, labels: list, weights: list) -> dict:
         """Updates the model and its `step_log`; returns what that says of the epoch so far."""
-        # ids are dropped here, since XLA is slow at drawing numbers on CPUs
-        return self._update(self.model.feature_inputs.drop_ids(packed, training=True), labels, weights)
+        return self._update(packed, labels, weights)
 
     def _update(self, packed: dict, labels: list, weights: list) -> dict:
         model, scale = self.model, self._scale()
+        packed = model.feature_inputs.drop_ids(packed, training=True)
         rows = model.feature_inputs.lookup(packed)
         gradients = self._over_parameters if self.over_parameters else self._at_once
         row_gradients, dense_gradients, log = gradients(rows, packed, labels, weights, scale)
