@@ -81,8 +81,9 @@ def no_baseline(recipe: Recipe, candidate: AskedModel, serving: AskedModel | Non
             found[task] = NoBaseline(f"the serving model has no task {task}; it has {have}")
         elif kind != spec.kind:
             found[task] = NoBaseline(f"the serving model's {task} is {kind}, and here it is {spec.kind}")
-        elif candidate.outputs.get(task) != serving.outputs[task] or (
-            classes is not None and classes != candidate.card.get("classes", {}).get(task)
+        elif candidate.outputs and (
+            candidate.outputs[task] != serving.outputs[task]
+            or (classes is not None and classes != candidate.card.get("classes", {}).get(task))
         ):
             found[task] = NoBaseline(f"the serving model's {task} has other classes")
     return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.evaluation.class_sums import ClassTerms
 from pipeline.evaluation.row_sums import BinaryTerms, RegressionTerms, RowTerms, equal_mass_edges
-from pipeline.metric_names import METRICS, OF_RANKINGS, role_of
+from pipeline.metric_names import METRICS, role_of
 
 _KINDS = {terms.__name__: terms for terms in (BinaryTerms, RegressionTerms, ClassTerms)}
 
@@ -59,8 +59,7 @@ def terms_from(form: Mapping[str, Any]) -> RowTerms:
 
 
 def metric_names(kind: str, roles: Sequence[str]) -> list[str]:
-    """The metrics of a kind of task's own scores where there are these roles."""
-    own = [m for m in METRICS[kind] if m not in OF_RANKINGS]
-    ordered = [m for m in own if (role := role_of(m)) is None or role in roles]
+    """The metrics of a kind of task where there are these roles."""
+    ordered = [m for m in METRICS[kind] if (role := role_of(m)) is None or role in roles]
     sums = terms_of(kind, np.empty(0), np.empty((0, 1)), np.empty(0), 0.5).metrics
     return list(dict.fromkeys([*ordered, *sums]))
