@@ -170,7 +170,11 @@ def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Stat
     if gate.task not in table.tasks:
         have = ", ".join(table.tasks) or "none"
         return "failed", f"{head} was not computed: there is no task {gate.task} among {have}"
-    names = table.slices(gate.task)
+    if gate.metric in OF_RANKINGS and table.no_baseline(gate.task) is not None:
+        status, sentence = _not_compared(head, table, gate.task)
+        return status, f"{sentence} (slice {name})"
+    # rows without a label are in rankings, and in nothing else
+    names = dict.fromkeys(r.slice for r in table if r.task == gate.task and r.metric not in OF_RANKINGS)
     if name not in names:
         feature = " & ".join(features_of(name))
         features = dict.fromkeys(" & ".join(features_of(n)) for n in names if n != OVERALL)
@@ -178,9 +182,6 @@ def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Stat
             return "skipped", f"{head} is not judged: no example in this slice (slice {name}, 0 examples)"
         have = ", ".join(features) or "none"
         return "failed", f"{head} was not computed: {feature} is not a feature that was sliced by ({have})"
-    if gate.metric in OF_RANKINGS and table.no_baseline(gate.task) is not None:
-        status, sentence = _not_compared(head, table, gate.task)
-        return status, f"{sentence} (slice {name})"
     metrics = dict.fromkeys(r.metric for r in table if r.task == gate.task and r.reference is None)
     return "failed", f"{head} was not computed (slice {name}): the metrics there are {', '.join(metrics)}"
 

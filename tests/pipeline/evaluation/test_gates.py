@@ -16,6 +16,7 @@ TABLE = MetricsTable(
         MetricRow("like", "tab=1", "auc", 0.8, 0.8, examples=120),
         MetricRow("like", "tab=2", "auc", None, 0.8, examples=12, note="it needs examples of both classes"),
         MetricRow("like", "tab=3", "auc", 0.8, None, examples=500),
+        MetricRow("like", "tab=9", "rank_correlation", 0.9, examples=70),
         MetricRow("share", "overall", "auc", 0.9, None, examples=10),
         MetricRow("watch_time", "overall", "mae", 12345.678, 12340.0, examples=1000),
     ]
@@ -101,6 +102,10 @@ FIRST_RUN = MetricsTable([MetricRow("like", "overall", "auc", 0.7, examples=100)
             "like: auc is not judged: no example in this slice (slice tab=9, 0 examples)",
         ),
         (
+            Gate("like", "rank_correlation", slice="tab=9", lower=0.1), "passed",
+            "like: rank_correlation 0.900 is above the lower bound 0.100 by 0.800 (slice tab=9, 70 examples)",
+        ),
+        (
             Gate("like", "auc", slice="tob=9", lower=0.1), "failed",
             "like: auc was not computed: tob is not a feature that was sliced by (tab)",
         ),
@@ -114,7 +119,8 @@ FIRST_RUN = MetricsTable([MetricRow("like", "overall", "auc", 0.7, examples=100)
         ),
         (
             Gate("like", "ndcg", lower=0.1), "failed",
-            "like: ndcg was not computed (slice overall): the metrics there are auc, logloss, calibration",
+            "like: ndcg was not computed (slice overall): the metrics there are auc, logloss, calibration, "
+            "rank_correlation",
         ),
     ],
 )  # fmt: skip
