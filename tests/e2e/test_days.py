@@ -317,6 +317,26 @@ def test_a_serving_model_that_cannot_be_loaded_is_refused_comparison(place, days
     assert all(could_not in sentence for sentence in failed)
 
 
+def test_a_model_that_cannot_be_loaded_fails_the_serving_check(place, days, tmp_path):
+    from tfx.types import standard_artifacts
+
+    from pipeline.components.artifacts import Verdict
+    from pipeline.components.serving_check import ServingCheck
+    from pipeline.components.verdicts import read_verdicts
+
+    model, examples, verdict = standard_artifacts.Model(), standard_artifacts.Examples(), Verdict()
+    model.uri, verdict.uri = str(tmp_path / "model"), str(tmp_path / "verdict")
+    examples.uri = str(days["next_day"].folder / "examples")
+    (tmp_path / "model" / "Format-Serving").mkdir(parents=True)
+    (tmp_path / "model" / "Format-Serving" / "saved_model.pb").write_bytes(b"no model")
+    recipe = load(place / "recipe.yaml").model_dump_json()
+    check = ServingCheck.EXECUTOR_SPEC.executor_class._FUNCTION  # what TFX calls in the pipeline
+    check(examples=examples, model=model, recipe=recipe, code="", verdict=verdict)
+    [found] = read_verdicts(verdict.uri)
+    assert found.status == "failed" and found.gate == "serving"
+    assert found.sentence.startswith("serving check: the model could not be loaded (")
+
+
 def test_two_processes_two_folders_the_same_metrics(place, days, tmp_path, small):
     shuffled = place / "shuffled"
     settings = [x for s in small for x in ("--set", s)]
