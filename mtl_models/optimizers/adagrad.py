@@ -48,12 +48,11 @@ class RowAdagrad(RowOptimizer):
         self.accumulator = self.add_variable_from_reference(
             variables[0], "accumulator", initializer=keras.initializers.Constant(self.initial_accumulator)
         )
+        self.slots = [self.accumulator]
 
-    def update_rows(self, table, rows, gradients, learning_rate) -> None:
-        accumulated = tf.gather(self.accumulator.value, rows) + tf.square(gradients)
-        self.accumulator.value.scatter_update(tf.IndexedSlices(accumulated, rows))
-        step = learning_rate * gradients / (tf.sqrt(accumulated) + self.epsilon)
-        table.value.scatter_sub(tf.IndexedSlices(step, rows))
+    def update_rows(self, values, accumulated, gradients, *, learning_rate) -> tuple:
+        accumulated += tf.square(gradients)
+        return values - learning_rate * gradients / (tf.sqrt(accumulated) + self.epsilon), accumulated
 
     def get_config(self) -> dict:
         return {
