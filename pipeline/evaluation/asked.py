@@ -49,14 +49,14 @@ class AskedModel:
             self.outputs = {}
 
     def predict(self, examples: tf.Tensor) -> dict[str, np.ndarray]:
-        """Each output's predictions of serialized examples `[rows]`; NaN once there is a fault."""
+        """Each output's predictions of serialized examples `[rows]`; float32 NaN once there is a fault."""
         if self.fault is None:
             try:
                 return {n: x.numpy() for n, x in self._answer(examples=examples).items()}
             except Exception as error:
                 self.fault = f"failed on test rows ({_message(error)})"
         return {
-            name: np.full((len(examples), *(size or 1 for size in shape)), np.nan)
+            name: np.full((len(examples), *(size or 1 for size in shape)), np.nan, np.float32)
             for name, shape in self.outputs.items()
         }
 

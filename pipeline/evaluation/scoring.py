@@ -16,7 +16,7 @@ from pipeline.slice_names import NEW_ROLES
 
 def write_scores(
     recipe: Recipe, examples: str, model: str, baseline: str | None, path: str | Path, split: str = "test"
-) -> None:
+) -> Faults:
     """Writes one Parquet file with roles, slices, labels and predictions of every row of the split.
 
     Args:
@@ -27,6 +27,10 @@ def write_scores(
         column; why is in the file's `Faults`, and so is what either model did wrong.
       path: the file to write.
       split: the split to score.
+
+    Returns:
+      The file's `Faults`: a model that cannot be asked does not raise, and where it is the candidate all its
+      predictions from there on are NaN.
     """
     candidate = AskedModel(model)
     serving = AskedModel(baseline) if baseline else None
@@ -58,10 +62,12 @@ def write_scores(
         table = pa.table({n: _text(v) for n, v in table.items()})
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
+    missing |= no_baseline(recipe, candidate, serving)  # it may have failed since
+    faults = Faults(candidate.fault, missing)
     if writer is not None:
-        missing |= no_baseline(recipe, candidate, serving)  # it may have failed since
-        writer.add_key_value_metadata(Faults(candidate.fault, missing).metadata())
+        writer.add_key_value_metadata(faults.metadata())
         writer.close()
+    return faults
 
 
 def _columns(recipe: Recipe) -> dict[str, str]:

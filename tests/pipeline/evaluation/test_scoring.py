@@ -176,8 +176,10 @@ def why(place, tmp_path):
 
     def _why(baseline) -> NoBaseline:
         scores = tmp_path / "scores.parquet"
-        write_scores(loads(RECIPE), str(place / "examples"), str(place / "model"), str(baseline), scores)
-        return ScoreFiles(scores).faults.no_baseline["click"]
+        model = str(place / "model")
+        found = write_scores(loads(RECIPE), str(place / "examples"), model, str(baseline), scores)
+        assert found == ScoreFiles(scores).faults and found.candidate is None
+        return found.no_baseline["click"]
 
     return _why
 
