@@ -3,6 +3,8 @@
 # The AUC within values of a role is `gauc` of the user, else `gauc_ROLE`.
 GROUPED = ("gauc", "gauc_item", "gauc_request", "gauc_position", "gauc_scenario")
 WITHIN_REQUESTS = ("ndcg_at_k", "mrr", "recall_at_k")
+# How much of the serving model's order within requests is kept; no label is needed for them.
+OF_RANKINGS = ("rank_correlation", "top_k_overlap")
 
 # +1 higher is better, -1 lower, 0 closest to 1.
 DIRECTIONS = {
@@ -22,20 +24,24 @@ DIRECTIONS = {
     "quantile_loss": -1,
     "ece": -1,
     "calibration": 0,
+    **dict.fromkeys(OF_RANKINGS, 1),
 }
+# What can be worse or better than the serving model's, and of which a difference has a sign that says so.
+COMPARED = tuple(metric for metric in DIRECTIONS if metric not in OF_RANKINGS)
+DIRECTED = tuple(metric for metric in COMPARED if DIRECTIONS[metric])
 
 _OF_PROBABILITIES = ("logloss", "normalized_entropy", "ece")
 _OF_CLASSES = ("accuracy", "macro_f1", *_OF_PROBABILITIES)
 METRICS = {
-    "binary": ("auc", "pr_auc", *GROUPED, *WITHIN_REQUESTS, *_OF_PROBABILITIES, "calibration"),
-    "regression": ("mae", "rmse", "r2", "spearman", "quantile_loss", "calibration"),
+    "binary": ("auc", "pr_auc", *GROUPED, *WITHIN_REQUESTS, *_OF_PROBABILITIES, "calibration", *OF_RANKINGS),
+    "regression": ("mae", "rmse", "r2", "spearman", "quantile_loss", "calibration", *OF_RANKINGS),
     "multiclass": _OF_CLASSES,
-    "ordinal": ("quadratic_kappa", "mae", *_OF_CLASSES),
+    "ordinal": ("quadratic_kappa", "mae", *_OF_CLASSES, *OF_RANKINGS),
 }
 
 
 def role_of(metric: str) -> str | None:
     """The role that a metric needs, or None."""
-    if metric in WITHIN_REQUESTS:
+    if metric in (*WITHIN_REQUESTS, *OF_RANKINGS):
         return "request"
     return (metric.removeprefix("gauc_") if metric != "gauc" else "user") if metric in GROUPED else None

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
@@ -10,6 +9,7 @@ from tfx.utils import path_utils
 
 from pipeline.components.artifacts import Verdict as VerdictArtifact
 from pipeline.components.verdicts import write_verdicts
+from pipeline.evaluation.asked import AskedModel
 from pipeline.evaluation.gates import Verdict
 from pipeline.examples import serialized_batches
 from pipeline.recipe import Recipe
@@ -30,12 +30,13 @@ def ServingCheck(
     read = Recipe.model_validate_json(recipe)
     path = path_utils.serving_model_path(model.uri)
     serialized = next(serialized_batches(examples.uri, "test", read.serving.check_rows))
-    loaded = tf.saved_model.load(path)
-    expected = {n: x.numpy() for n, x in loaded.signatures["serve_examples"](examples=serialized).items()}
+    offline = AskedModel(path)
+    expected = offline.predict(serialized)
     rows = {n: x.numpy() for n, x in parse_examples(serialized, read).items()}
-    found = check(path, rows, expected, read.serving.tolerance)
-    if found.error:
-        said = Verdict("failed", f"serving check: {found.error}", gate="serving")
+    found = None if offline.fault else check(path, rows, expected, read.serving.tolerance)
+    if found is None or found.error:
+        error = f"the model {offline.fault}" if found is None else found.error
+        said = Verdict("failed", f"serving check: {error}", gate="serving")
     else:
         said = Verdict(
             "passed",

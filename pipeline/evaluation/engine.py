@@ -172,7 +172,8 @@ class _Task:
         return Measured(metrics, self.records.examples, terms, sums, faults)
 
     def _faults(self) -> dict[str, str]:
-        what = {"label": "labels", "prediction": "predictions"}
+        theirs = "predictions of the serving model"
+        what = {"label": "labels", "prediction": "predictions", "baseline": theirs}
         return {
             name: f"{bad:,} of {self.rows:,} {what.get(name, 'scores')} are not finite numbers"
             for name, bad in self.records.not_finite.items()

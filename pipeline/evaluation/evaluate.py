@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evaluation.engine import Bootstrap, Measured, measure
+from pipeline.evaluation.rankings import Rankings, measure_rankings
 from pipeline.evaluation.records import ScoreFiles
 from pipeline.evaluation.reliability import reliability_rows
 from pipeline.evaluation.replicates import percentile_intervals
+from pipeline.evaluation.row_sums import RowTerms
 from pipeline.evaluation.slicing import Slices
-from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
+from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable, NoBaseline
 from pipeline.evaluation.terms import metric_names
 from pipeline.evaluation.tfma_analysis import COLUMNS, read_analysis, write_analysis
 
@@ -36,6 +38,8 @@ _UNDEFINED = {
     "r2": "the labels are all the same",
     "spearman": "labels or predictions are all the same",
     "quadratic_kappa": "labels and predictions are all of one class",
+    "rank_correlation": "no request has rows that either model puts in order",
+    "top_k_overlap": "no request has more than k rows",
 }
 
 
@@ -116,8 +120,24 @@ def _reference_rows(task: str, kind: str, measured: Measured) -> Iterator[Metric
         yield MetricRow(task, OVERALL, "mae", value, examples=examples, reference="constant")
 
 
-def _faulty_rows(task: str, kind: str, roles: Sequence[str], measured: Measured) -> Iterator[MetricRow]:
-    examples, note = int(measured.examples[0]), measured.faults.get("label") or measured.faults[_CANDIDATE]
+def _ranking_rows(task: str, rankings: Rankings, slices: Slices) -> Iterator[MetricRow]:
+    """How much of the serving model's order is kept; there is no baseline of that."""
+    for metric, values in rankings.metrics.items():
+        ends = percentile_intervals(values[:, 1:])
+        for slice_id, (name, examples) in enumerate(zip(slices.names, rankings.examples, strict=True)):
+            if examples or name == OVERALL:
+                value = values[slice_id, 0]
+                note = None if np.isfinite(value) else rankings.fault or _note(metric, examples)
+                yield MetricRow(
+                    task, name, metric, value, None, *ends[slice_id], examples=int(examples), note=note
+                )
+
+
+def _faulty_rows(
+    task: str, kind: str, roles: Sequence[str], measured: Measured, fault: str | None
+) -> Iterator[MetricRow]:
+    examples = int(measured.examples[0])
+    note = measured.faults.get("label") or (f"the model {fault}" if fault else measured.faults[_CANDIDATE])
     for metric in metric_names(kind, roles):
         counted = metric == "examples"
         value = float(examples) if counted else None
@@ -145,9 +165,10 @@ def evaluate_scores(
     impressions it rests on), gauc_ROLE for other roles, ndcg_at_k, mrr and recall_at_k (with a request role),
     logloss, normalized_entropy, calibration and ece; regression tasks mae, rmse, r2, spearman, quantile_loss
     and calibration; multiclass tasks accuracy, macro_f1, logloss, normalized_entropy and ece; ordinal ones
-    also quadratic_kappa and mae. All metrics and their differences to the serving model carry intervals by a
-    bootstrap of users (of rows without a user role). A metric that cannot be computed has value None and a
-    note that says why. Sums over rows go through TensorFlow Model Analysis.
+    also quadratic_kappa and mae. With a request role, tasks that have an order get rank_correlation and
+    top_k_overlap with the serving model (see `rankings`). All metrics and their differences to the serving
+    model carry intervals by a bootstrap of users (of rows without a user role). A metric that cannot be
+    computed has value None and a note that says why. Sums over rows go through TensorFlow Model Analysis.
 
     Args:
       paths: a Parquet file of scores, a folder of them or a list of either (see `records`).
@@ -196,5 +217,36 @@ def evaluate_scores(
             rows += _rows(task, of, found, analysis)
             rows += _reference_rows(task, kinds[task], of)
         else:
-            rows += _faulty_rows(task, kinds[task], roles, of)
-    return Evaluated(MetricsTable(rows), reliability_rows(measured))
+            rows += _faulty_rows(task, kinds[task], roles, of, files.faults.candidate)
+    for task, rankings in _rankings(
+        files, kinds, roles, found, terms, Bootstrap(replicates, seed), k
+    ).items():
+        rows += _ranking_rows(task, rankings, found)
+    return Evaluated(
+        MetricsTable(rows, _unfit_baselines(measured) | files.faults.no_baseline), reliability_rows(measured)
+    )
+
+
+def _rankings(
+    files: ScoreFiles,
+    kinds: Mapping[str, str],
+    roles: Sequence[str],
+    slices: Slices,
+    terms: Mapping[str, Mapping[str, RowTerms]],
+    bootstrap: Bootstrap,
+    k: int,
+) -> dict[str, Rankings]:
+    """Of the tasks with an order that both models were measured on."""
+    tasks = [task for task, of in terms.items() if kinds[task] != "multiclass" and "baseline" in of]
+    if not tasks or "request" not in roles:
+        return {}
+    return measure_rankings(files, tasks, "user" in roles, slices, bootstrap, k)
+
+
+def _unfit_baselines(measured: Mapping[str, Measured]) -> dict[str, NoBaseline]:
+    """Tasks of which the serving model predicted what is no number."""
+    return {
+        task: NoBaseline(of.faults[_BASELINE], fault=True)
+        for task, of in measured.items()
+        if _BASELINE in of.faults
+    }

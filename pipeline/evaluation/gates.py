@@ -1,4 +1,4 @@
-"""Gates: does each task's metric keep its bounds, and is it no worse than the serving model's?
+"""Gates: does each task's metric keep its bounds, and how does it compare with the serving model's?
 
 A gate never raises over what a model did: it gives verdicts, one plain sentence each.
 """
@@ -6,19 +6,21 @@ A gate never raises over what a model did: it gives verdicts, one plain sentence
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
 from typing import Literal
 
-from pipeline.evaluation.table import OVERALL, MetricsTable
-from pipeline.metric_names import DIRECTIONS
+from pipeline.evaluation.gate_sentences import (
+    Interval,
+    Status,
+    better_sentence,
+    bound_sentence,
+    drop_interval_sentence,
+    drop_sentence,
+)
+from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
+from pipeline.metric_names import COMPARED, DIRECTED, OF_RANKINGS
 from pipeline.slice_names import conditions_of, features_of, slice_name
-
-Status = Literal["passed", "failed", "skipped"]
-Round = Callable[[Decimal], Decimal]
-# Digits of any float written out in full, and of a difference of two.
-_PRECISION = 700
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,13 @@ class Gate:
       max_drop: how much worse than the serving model it may be, in the metric's own units;
         worse is lower, higher or further from 1 as the metric has it.
       min_examples: with fewer rows of known label the gate is skipped.
+      interval: which part of the 95 % interval (for max_drop: of the difference) must keep the bounds; None
+        judges by the value alone.
+      better: all of the difference's 95 % interval must be on the better side.
 
     Raises:
       ValueError: if nothing is bounded, a bound is not finite, lower is above upper, max_drop is
-        negative or on a metric of unknown direction, or the slice has no "=".
+        negative, max_drop, better or interval do not fit the metric, or the slice has no "=".
     """
 
     task: str
@@ -44,13 +49,15 @@ class Gate:
     upper: float | None = None
     max_drop: float | None = None
     min_examples: int = 0
+    interval: Interval | None = None
+    better: bool = False
 
     def __post_init__(self) -> None:
         where = f"gate {self.task}/{self.metric}"
         bounds = {n: getattr(self, n) for n in ("lower", "upper", "max_drop")}
         bounds = {name: bound for name, bound in bounds.items() if bound is not None}
-        if not bounds:
-            raise ValueError(f"{where} bounds nothing: give lower, upper or max_drop")
+        if not bounds and not self.better:
+            raise ValueError(f"{where} bounds nothing: give lower, upper, max_drop or better")
         for name, bound in bounds.items():
             if not math.isfinite(bound):
                 raise ValueError(f"{where}: {name} is {bound}; it must be a finite number")
@@ -58,9 +65,15 @@ class Gate:
             raise ValueError(f"{where}: lower {self.lower} is above upper {self.upper}; nothing can pass")
         if self.max_drop is not None and self.max_drop < 0:
             raise ValueError(f"{where}: max_drop is {self.max_drop}; it must be 0 or more")
-        if self.max_drop is not None and self.metric not in DIRECTIONS:
-            known = ", ".join(DIRECTIONS)
+        if self.max_drop is not None and self.metric not in COMPARED:
+            known = ", ".join(COMPARED)
             raise ValueError(f"{where}: max_drop needs a metric whose better side is known: {known}")
+        by_interval = self.better or (self.max_drop is not None and self.interval is not None)
+        if by_interval and self.metric not in DIRECTED:
+            known = ", ".join(DIRECTED)
+            raise ValueError(f"{where}: a difference has an interval with a better side only of {known}")
+        if self.interval is not None and not bounds:
+            raise ValueError(f"{where}: interval says how lower, upper and max_drop are judged; give one")
         if self.slice is not None and "=" not in self.slice:
             raise ValueError(f"{where}: slice is {self.slice!r}; it must be written feature=value")
 
@@ -83,77 +96,12 @@ class Verdict:
     gate: str = "metrics"
 
 
-def _exact(x: float) -> Decimal:
-    # The shortest decimal that reads back as x: what a person wrote in the recipe, and no rounding.
-    return Decimal(repr(float(x)))
-
-
-def _rounding(numbers: Sequence[Decimal], agrees: Callable[[Round], bool]) -> Round:
-    """The coarsest rounding, to 3 decimal places or more, under which a sentence stays true.
-
-    Args:
-      numbers: those printed; the places of the longest are enough to print all exactly.
-      agrees: whether what the sentence says of exact numbers holds of the rounded ones.
-    """
-    most = max(3, *(-int(x.as_tuple().exponent) for x in numbers))
-    for places in range(3, most + 1):
-        unit = Decimal(1).scaleb(-places)
-        if agrees(lambda x: x.quantize(unit)):  # noqa: B023, called at once
-            break
-    return lambda x: x.quantize(unit)
-
-
-def _bound_sentence(
-    head: str, value: float, bound: float, side: Literal["lower", "upper"]
-) -> tuple[Status, str]:
-    v, b = _exact(value), _exact(bound)
-    rounded = _rounding((v, b), lambda to: to(v).compare(to(b)) == v.compare(b))
-    if v == b:
-        return "passed", f"{head} {rounded(v):,f} is exactly the {side} bound"
-    outside = v < b if side == "lower" else v > b
-    word, kind = ("below" if v < b else "above"), ("bound" if outside else f"{side} bound")
-    gap = abs(rounded(v) - rounded(b))
-    sentence = f"{head} {rounded(v):,f} is {word} the {kind} {rounded(b):,f} by {gap:,f}"
-    return ("failed" if outside else "passed"), sentence
-
-
-def _drop_sentence(
-    head: str, metric: str, value: float, baseline: float, max_drop: float
-) -> tuple[Status, str]:
-    v, b, allowed = _exact(value), _exact(baseline), _exact(max_drop)
-    # Smaller is better, so that one arithmetic serves every direction.
-    badness = {1: lambda x: -x, -1: lambda x: x, 0: lambda x: abs(x - 1)}[DIRECTIONS[metric]]
-    drop = badness(v) - badness(b)
-
-    def agrees(to: Round) -> bool:
-        printed = badness(to(v)) - badness(to(b))
-        return printed.compare(to(allowed)) == drop.compare(allowed) and printed.compare(0) == drop.compare(0)
-
-    rounded = _rounding((v, b, allowed), agrees)
-    gap = abs(badness(rounded(v)) - badness(rounded(b)))
-    theirs = f"the serving model's {rounded(b):,f}"
-    if drop == 0:
-        compared = f"is as good as {theirs}"
-    elif DIRECTIONS[metric]:
-        compared = f"is {'below' if v < b else 'above'} {theirs} by {gap:,f}"
-    else:
-        compared = f"is {'further from' if drop > 0 else 'closer to'} 1 than {theirs} by {gap:,f}"
-    if drop > allowed:
-        compared += f", more than the {rounded(allowed):,f} allowed"
-    elif drop > 0:
-        compared += f", within the {rounded(allowed):,f} allowed"
-    elif drop < 0:
-        compared += ", which is better"
-    return ("failed" if drop > allowed else "passed"), f"{head} {rounded(v):,f} {compared}"
-
-
 def judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
-    """The verdicts of one gate: one for each of lower, upper and max_drop it gives."""
-    with localcontext(prec=_PRECISION):
-        return _judge(gate, table)
+    """The verdicts of one gate: one for each of lower, upper, max_drop and better it gives.
 
-
-def _judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
+    A value that cannot be had fails. A comparison is skipped where there is nothing to compare with (no
+    serving model yet, or it has no such task), and fails where there is and it could not be done.
+    """
     name = slice_name(conditions_of(gate.slice)) if gate.slice else OVERALL
     head = f"{gate.task}: {gate.metric}"
 
@@ -170,33 +118,63 @@ def _judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
     if row.value is None:
         why = row.note or "its value is not a number"
         return [verdict("failed", f"{head} is undefined, so its gate cannot pass: {why} {where}")]
-    verdicts = []
+    said = [*_bounds(gate, row, head), *_comparisons(gate, row, head, table)]
+    return [verdict(status, f"{sentence} {where}") for status, sentence in said]
+
+
+def _bounds(gate: Gate, row: MetricRow, head: str) -> Iterator[tuple[Status, str]]:
     for side in ("lower", "upper"):
         bound = getattr(gate, side)
-        if bound is not None:
-            status, sentence = _bound_sentence(head, row.value, bound, side)
-            verdicts.append(verdict(status, f"{sentence} {where}"))
-    if gate.max_drop is not None:
-        if row.baseline is not None:
-            status, sentence = _drop_sentence(head, gate.metric, row.value, row.baseline, gate.max_drop)
+        if bound is None:
+            continue
+        if gate.interval is None:
+            yield bound_sentence(head, row.value, bound, side)
+        elif row.low is None:
+            yield _no_interval(f"{head} {row.value:,.3f}")
         else:
-            baseline_tasks = table.baseline_tasks
-            if not baseline_tasks:
-                why = "there is no serving model yet"
-            elif gate.task not in baseline_tasks:
-                why = f"the serving model has no task {gate.task}"
-            else:
-                why = "it is undefined for the serving model"
-            status, sentence = "skipped", f"{head} is not compared: {why}"
-        verdicts.append(verdict(status, f"{sentence} {where}"))
-    return verdicts
+            yield bound_sentence(head, row.value, bound, side, gate.interval, (row.low, row.high))
+
+
+def _comparisons(gate: Gate, row: MetricRow, head: str, table: MetricsTable) -> Iterator[tuple[Status, str]]:
+    asked = [*(["max_drop"] if gate.max_drop is not None else []), *(["better"] if gate.better else [])]
+    difference = None if row.diff_low is None else (row.diff_low, row.diff_high)
+    for what in asked:
+        if row.baseline is None:
+            yield _not_compared(head, table, gate.task)
+        elif what == "max_drop" and gate.interval is None:
+            yield drop_sentence(head, gate.metric, row.value, row.baseline, gate.max_drop)
+        elif difference is None:
+            yield _no_interval(f"{head}'s difference to the serving model")
+        elif what == "max_drop":
+            compared = (head, gate.metric, row.value, row.baseline, gate.max_drop)
+            yield drop_interval_sentence(*compared, gate.interval, difference)
+        else:
+            yield better_sentence(head, gate.metric, row.value, row.baseline, difference)
+
+
+def _no_interval(what: str) -> tuple[Status, str]:
+    why = "too few draws of the bootstrap have an answer"
+    return "failed", f"{what} has no interval, so its gate cannot pass: {why}"
+
+
+def _not_compared(head: str, table: MetricsTable, task: str) -> tuple[Status, str]:
+    missing = table.no_baseline(task)
+    if missing is None:
+        return "skipped", f"{head} is not compared: it is undefined for the serving model"
+    if missing.fault:
+        return "failed", f"{head} could not be compared, so its gate cannot pass: {missing.reason}"
+    return "skipped", f"{head} is not compared: {missing.reason}"
 
 
 def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Status, str]:
     if gate.task not in table.tasks:
         have = ", ".join(table.tasks) or "none"
         return "failed", f"{head} was not computed: there is no task {gate.task} among {have}"
-    names = table.slices(gate.task)
+    if gate.metric in OF_RANKINGS and table.no_baseline(gate.task) is not None:
+        status, sentence = _not_compared(head, table, gate.task)
+        return status, f"{sentence} (slice {name})"
+    # rows without a label are in rankings, and in nothing else
+    names = dict.fromkeys(r.slice for r in table if r.task == gate.task and r.metric not in OF_RANKINGS)
     if name not in names:
         feature = " & ".join(features_of(name))
         features = dict.fromkeys(" & ".join(features_of(n)) for n in names if n != OVERALL)

@@ -3,13 +3,15 @@
 Columns of the scores file: `role/<role>` (int or string), `slice/<feature>`, and for each task
 `<task>/label`, `<task>/mask` (1 where the label is known), `<task>/weight`, `<task>/prediction` (a list of
 probabilities where the task has classes), and optionally `<task>/baseline` (the serving model's prediction)
-and `<task>/reference/<name>` (another system's score of the same rows).
+and `<task>/reference/<name>` (another system's score of the same rows). The file's metadata may hold
+`Faults`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +24,36 @@ import pyarrow.parquet as pq
 from pipeline.evaluation.partitions import Partitions, hash_parts, parts_for
 from pipeline.evaluation.replicates import splitmix64
 from pipeline.evaluation.slicing import Coded, Slices, coded
+from pipeline.evaluation.table import NoBaseline
 
 _ROWS_A_BATCH = 1 << 16
 # Of a task's rows, as many are kept as a sample; it decides where ranges and calibration bins are cut.
 _SAMPLE = 1 << 15
+_FAULTS = "faults"
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What stands beside scores in words.
+
+    Attributes:
+      candidate: why its predictions are no numbers, where it could not be asked.
+      no_baseline: task -> why it is not compared with the serving model.
+    """
+
+    candidate: str | None = None
+    no_baseline: dict[str, NoBaseline] = field(default_factory=dict)
+
+    def metadata(self) -> dict[str, str]:
+        """As metadata of a Parquet file."""
+        return {_FAULTS: json.dumps(asdict(self))}
+
+    @classmethod
+    def of(cls, path: str) -> Faults:
+        """Reads what a file has of `metadata`."""
+        said = json.loads((pq.read_metadata(path).metadata or {}).get(_FAULTS.encode(), "{}"))
+        tasks = said.get("no_baseline", {})
+        return cls(said.get("candidate"), {task: NoBaseline(**why) for task, why in tasks.items()})
 
 
 class ScoreFiles:
@@ -43,6 +71,11 @@ class ScoreFiles:
             raise FileNotFoundError(f"no Parquet file of scores under {', '.join(map(str, paths))}")
         self.files = sorted(files)
         self.schema = pq.read_schema(self.files[0])
+        faults = [Faults.of(file) for file in self.files]
+        self.faults = Faults(
+            next((f.candidate for f in faults if f.candidate), None),
+            {task: why for f in faults for task, why in f.no_baseline.items()},
+        )
         self.rows = sum(pq.read_metadata(file).num_rows for file in self.files)
 
     def require(self, columns: Sequence[str]) -> None:

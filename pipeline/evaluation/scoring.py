@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import tensorflow as tf
 
-from pipeline.evaluation.records import prediction_column
+from pipeline.evaluation.asked import AskedModel, no_baseline
+from pipeline.evaluation.records import Faults, prediction_column
 from pipeline.evaluation.unseen import seen_in_training, unseen
 from pipeline.examples import decoder, serialized_batches, single_values
 from pipeline.recipe import Recipe
@@ -16,20 +16,26 @@ from pipeline.slice_names import NEW_ROLES
 
 def write_scores(
     recipe: Recipe, examples: str, model: str, baseline: str | None, path: str | Path, split: str = "test"
-) -> None:
+) -> Faults:
     """Writes one Parquet file with roles, slices, labels and predictions of every row of the split.
 
     Args:
       recipe: names roles, tasks, slices and references.
       examples: folder of raw examples.
       model: SavedModel of the candidate.
-      baseline: SavedModel that serves now, or None. A task that it does not have, or has with other classes,
-        gets no baseline column.
+      baseline: SavedModel that serves now, or None. A task that cannot be compared with it gets no baseline
+        column; why is in the file's `Faults`, and so is what either model did wrong.
       path: the file to write.
       split: the split to score.
+
+    Returns:
+      The file's `Faults`: a model that cannot be asked does not raise, and where it is the candidate all its
+      predictions from there on are NaN.
     """
-    candidate = tf.saved_model.load(model)  # kept: signatures hold no reference to their variables
-    serving = tf.saved_model.load(baseline) if baseline else None
+    candidate = AskedModel(model)
+    serving = AskedModel(baseline) if baseline else None
+    missing = no_baseline(recipe, candidate, serving)
+    compared = [task for task in recipe.tasks if task not in missing and task in candidate.outputs]
     columns = _columns(recipe)
     decode = decoder(columns).DecodeBatch
     seen = seen_in_training(recipe, examples)
@@ -45,18 +51,23 @@ def write_scores(
             if role in seen
         }
         table |= {n: arrays[n] for n in columns if "/" in n}
-        predictions = candidate.signatures["serve_examples"](examples=batch)
-        before = serving.signatures["serve_examples"](examples=batch) if serving else {}
-        table |= {"score": predictions["score"].numpy()} if "score" in predictions else {}
+        predictions = candidate.predict(batch)
+        before = serving.predict(batch) if compared else {}
+        table |= {"score": predictions["score"]} if "score" in predictions else {}
         for task in recipe.tasks:
-            table[f"{task}/prediction"] = prediction_column(predictions[task].numpy())
-            if task in before and before[task].shape[1:] == predictions[task].shape[1:]:
-                table[f"{task}/baseline"] = prediction_column(before[task].numpy())
+            nothing = np.full(len(batch), np.nan)  # of a candidate that could not be loaded
+            table[f"{task}/prediction"] = prediction_column(predictions.get(task, nothing))
+            if task in compared:
+                table[f"{task}/baseline"] = prediction_column(before[task])
         table = pa.table({n: _text(v) for n, v in table.items()})
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
+    missing |= no_baseline(recipe, candidate, serving)  # it may have failed since
+    faults = Faults(candidate.fault, missing)
     if writer is not None:
+        writer.add_key_value_metadata(faults.metadata())
         writer.close()
+    return faults
 
 
 def _columns(recipe: Recipe) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class MetricRow:
 
 
 _FLOATS = ("value", "baseline", "low", "high", "diff_low", "diff_high")
+_NO_BASELINE = b"no_baseline"
 _SCHEMA = pa.schema(
     [(n, pa.string()) for n in ("task", "slice", "metric")]
     + [(n, pa.float64()) for n in _FLOATS]
@@ -57,11 +59,29 @@ _SCHEMA = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class NoBaseline:
+    """Why a task is not compared with the serving model.
+
+    Attributes:
+      reason: the end of a sentence.
+      fault: whether it should have been: the serving model is there, and could not be asked.
+    """
+
+    reason: str
+    fault: bool = False
+
+
 class MetricsTable:
     """Rows of metrics, found by task, slice, metric and reference."""
 
-    def __init__(self, rows: Iterable[MetricRow]):
-        """Raises ValueError if two rows have the same task, slice, metric and reference."""
+    def __init__(self, rows: Iterable[MetricRow], no_baseline: Mapping[str, NoBaseline] | None = None):
+        """Takes the rows, and of tasks that are not compared the reason where it is known.
+
+        Raises:
+          ValueError: if two rows have the same task, slice, metric and reference.
+        """
+        self._no_baseline = dict(no_baseline or {})
         self._rows: dict[tuple[str, str, str, str | None], MetricRow] = {}
         for row in rows:
             key = (row.task, row.slice, row.metric, row.reference)
@@ -91,18 +111,32 @@ class MetricsTable:
         """Tasks that the serving model predicted too; empty on a first run."""
         return {row.task for row in self if row.baseline is not None}
 
+    def no_baseline(self, task: str) -> NoBaseline | None:
+        """Why a task is not compared with the serving model; None where it is."""
+        if task in self._no_baseline:
+            return self._no_baseline[task]
+        if not self.baseline_tasks:
+            return NoBaseline("there is no serving model yet")
+        return None if task in self.baseline_tasks else NoBaseline(f"the serving model has no task {task}")
+
     def slices(self, task: str) -> list[str]:
         """Slice names of a task, "overall" among them."""
         return list(dict.fromkeys(row.slice for row in self if row.task == task))
 
     def to_arrow(self) -> pa.Table:
-        """One row a metric, columns as the attributes of MetricRow."""
-        return pa.Table.from_pylist([asdict(row) for row in self], schema=_SCHEMA)
+        """One row a metric, columns as the attributes of MetricRow; `no_baseline` is metadata."""
+        reasons = json.dumps({task: asdict(why) for task, why in self._no_baseline.items()})
+        schema = _SCHEMA.with_metadata({_NO_BASELINE: reasons})
+        return pa.Table.from_pylist([asdict(row) for row in self], schema=schema)
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> MetricsTable:
         """The reverse of `to_arrow`."""
-        return cls(MetricRow(**row) for row in table.to_pylist())
+        reasons = json.loads((table.schema.metadata or {}).get(_NO_BASELINE, "{}"))
+        return cls(
+            (MetricRow(**row) for row in table.to_pylist()),
+            {task: NoBaseline(**why) for task, why in reasons.items()},
+        )
 
     def write(self, path: str | Path) -> None:
         """Writes Parquet, every digit kept."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from pipeline.metric_names import METRICS, role_of
+from pipeline.metric_names import COMPARED, DIRECTED, METRICS, OF_RANKINGS, role_of
 from pipeline.recipe.checking import check_expression, known_column
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import near
 from pipeline.recipe.model import Recipe
+from pipeline.recipe.parts import Gate
 from pipeline.recipe.tasks import CLASS_KINDS
 from pipeline.slice_names import NEW_ROLES, features_of
 
@@ -43,6 +44,32 @@ def gate_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(
                 f"{path}.lower", f"is above upper ({gate.upper}); nothing could pass", value=gate.lower
             )
+        yield from _comparison(path, gate, recipe.evaluation.replicates)
+
+
+def _comparison(path: str, gate: Gate, replicates: int) -> Iterator[Problem]:
+    """What is asked of the difference to the serving model, or of an interval."""
+    by_interval = gate.better or (gate.max_drop is not None and gate.interval is not None)
+    asked = "better" if gate.better else "max_drop"
+    if gate.metric in OF_RANKINGS and (gate.max_drop is not None or gate.better):
+        yield Problem(
+            f"{path}.{asked}",
+            f"{gate.metric} is of both models already; give lower",
+            value=getattr(gate, asked),
+        )
+    elif by_interval and gate.metric not in DIRECTED and gate.metric in COMPARED:
+        yield Problem(
+            f"{path}.{'better' if gate.better else 'interval'}",
+            f"{gate.metric} is best at 1, so that a difference does not say which is better; give lower and "
+            "upper, or use ece",
+            value=gate.better or gate.interval,
+        )
+    if (gate.better or gate.interval is not None) and not replicates:
+        yield Problem(
+            f"{path}.{'better' if gate.better else 'interval'}",
+            "needs intervals, and evaluation.replicates is 0",
+            value=gate.better or gate.interval,
+        )
 
 
 def _slice(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:

@@ -418,12 +418,28 @@ class Gate(Part):
     lower: float | None = Field(None, description="smallest value allowed")
     upper: float | None = Field(None, description="largest value allowed")
     max_drop: float | None = Field(None, ge=0, description="how much worse than the serving model is allowed")
+    interval: Literal["whole", "any"] | None = Field(
+        None,
+        description="judges `lower`, `upper` and `max_drop` by the 95 % interval (of `max_drop` that of the "
+        "difference to the serving model): `whole` passes only where all of it keeps the bound, `any` fails "
+        "only where none of it does; by the value alone where left out",
+    )
+    better: bool = Field(
+        False,
+        description="significantly better than the serving model: all of the difference's 95 % interval is "
+        "on the better side",
+    )
     min_examples: int = Field(0, ge=0, description="with fewer rows the gate is skipped, and says so")
 
     @model_validator(mode="after")
     def _bounds(self) -> "Gate":
-        if self.lower is None and self.upper is None and self.max_drop is None:
-            raise ValueError("a gate needs lower, upper or max_drop")
+        bounded = any(bound is not None for bound in (self.lower, self.upper, self.max_drop))
+        if not bounded and not self.better:
+            raise ValueError("a gate needs lower, upper, max_drop or better")
+        if not bounded and self.interval is not None:
+            raise ValueError(
+                "interval says how lower, upper and max_drop are judged; give one, or leave it out"
+            )
         return self
 
 

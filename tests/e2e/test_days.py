@@ -4,6 +4,7 @@ The runs happen in this order, each on what the one before left, as they would i
 """
 
 import csv
+import html
 import json
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from google.protobuf import text_format
 
 from pipeline.demo import generate
 from pipeline.ingest.schema import schema_proto
+from pipeline.metric_names import OF_RANKINGS
 from pipeline.recipe import RecipeError, load
 from serving import versions
 
@@ -41,6 +43,9 @@ GATES = """gates:
   - {task: like, metric: auc, lower: 0.55, max_drop: 0.1}
   - {task: purchase, metric: logloss, upper: 2}
   - {task: depth, metric: quadratic_kappa, lower: -1}
+  - {task: click, metric: auc, slice: device=tablet, max_drop: 0.06, min_examples: 100}
+  - {task: purchase, metric: logloss, max_drop: 1, interval: any}
+  - {task: click, metric: rank_correlation, lower: 0.1}
 """
 # what the demo itself does without
 MORE = """history:
@@ -128,7 +133,12 @@ def days(place, go, root, tmp_path_factory):
     for path in sorted(shuffled.glob("impressions/*/*.parquet")):
         table = pq.read_table(path)
         like = pa.array(draw.permutation(table["like"].to_numpy()))
-        pq.write_table(table.set_column(table.column_names.index("like"), "like", like), path)
+        table = table.set_column(table.column_names.index("like"), "like", like)
+        if path.parent.name < "2024-03-13":  # the test day's clicks stay what they are
+            click, on_tablet = table["click"].to_numpy(), np.array(table["device"]) == "tablet"
+            flipped = pa.array(np.where(on_tablet, 1 - click, click), table.schema.field("click").type)
+            table = table.set_column(table.column_names.index("click"), "click", flipped)
+        pq.write_table(table, path)
     seen["shuffled"] = go(recipe, shuffled, output)
     seen["after_shuffled"] = versions.current(serving)
     return seen
@@ -240,21 +250,92 @@ def test_one_more_day_is_compared_and_pushed(days):
     assert metrics["pushed"] == str(days["after_next_day"])
 
 
+def gates_of(outcome, task):
+    """slice -> what each gate of a task said of it."""
+    found = {}
+    for gate in outcome.metrics["gates"]:
+        if gate["task"] == task:
+            found.setdefault(gate["slice"], []).append((gate["status"], gate["sentence"]))
+    return found
+
+
+def test_the_first_run_compares_nothing_and_the_next_day_all(days):
+    first, later = (gates_of(days[run], "click")["overall"] for run in ("first", "next_day"))
+    assert [status for status, _ in first] == ["passed", "skipped", "skipped"]
+    assert "rank_correlation is not compared: there is no serving model yet" in first[2][1]
+    assert [status for status, _ in later] == ["passed", "passed", "passed"]
+    assert "rank_correlation 0." in later[2][1] and "above the lower bound 0.100" in later[2][1]
+    [_, (status, said)] = gates_of(days["next_day"], "purchase")["overall"]
+    assert status == "passed" and "the serving model's" in said and "the difference's 95 % interval" in said
+
+
 def test_shuffled_labels_of_one_task_are_refused(days):
     refused = days["shuffled"]
     metrics = refused.metrics
     assert (refused.code, metrics["status"], metrics["pushed"]) == (3, "refused", None)
-    assert "like" in metrics["reason"] and "click" not in metrics["reason"] and "below" in metrics["reason"]
+    assert "like: auc" in metrics["reason"] and "below" in metrics["reason"]
+    assert "purchase" not in metrics["reason"] and "depth" not in metrics["reason"]
     assert {n: t["gate"] for n, t in metrics["tasks"].items()} == {
         "reaction": "none",
         "depth": "pass",
         "seconds": "none",
-        "click": "pass",
+        "click": "fail",
         "like": "fail",
         "watch_time": "none",
         "purchase": "pass",
     }
     assert days["after_shuffled"] == days["after_next_day"]
+
+
+def test_labels_flipped_on_one_segment_are_refused_by_its_slice_alone(days):
+    click = gates_of(days["shuffled"], "click")
+    assert [status for status, _ in click["overall"][:2]] == ["passed", "passed"]
+    assert "above the lower bound 0.520" in click["overall"][0][1]
+    [(status, said)] = click["device=tablet"]
+    assert status == "failed" and said.startswith("click: auc 0.") and "(slice device=tablet, " in said
+    assert "is below the serving model's 0." in said and "more than the 0.060 allowed" in said
+    assert said in days["shuffled"].metrics["reason"]
+    assert said in html.unescape((days["shuffled"].folder / "report" / "index.html").read_text())
+    [(status, _)] = gates_of(days["next_day"], "click")["device=tablet"]
+    assert status == "passed"
+
+
+def test_a_serving_model_that_cannot_be_loaded_is_refused_comparison(place, days, go):
+    serving = place / "output" / "demo" / "serving"
+    before = versions.versions(serving)
+    [data] = (versions.current(serving) / "variables").glob("variables.data*")
+    whole = data.read_bytes()
+    data.write_bytes(whole[:1000])
+    try:
+        found = go(place / "recipe.yaml", place / "data", place / "output", "gates.0.lower=0.515")
+    finally:
+        data.write_bytes(whole)
+    assert (found.code, found.metrics["status"], found.metrics["pushed"]) == (3, "refused", None)
+    assert found.ran == {"Evaluate", "Gate", "Push"} and versions.versions(serving) == before
+    failed = [g["sentence"] for g in found.metrics["gates"] if g["status"] == "failed"]
+    assert len(failed) == 5  # four drops and the rankings; bounds are kept
+    could_not = "could not be compared, so its gate cannot pass: the serving model could not be loaded"
+    assert all(could_not in sentence for sentence in failed)
+
+
+def test_a_model_that_cannot_be_loaded_fails_the_serving_check(place, days, tmp_path):
+    from tfx.types import standard_artifacts
+
+    from pipeline.components.artifacts import Verdict
+    from pipeline.components.serving_check import ServingCheck
+    from pipeline.components.verdicts import read_verdicts
+
+    model, examples, verdict = standard_artifacts.Model(), standard_artifacts.Examples(), Verdict()
+    model.uri, verdict.uri = str(tmp_path / "model"), str(tmp_path / "verdict")
+    examples.uri = str(days["next_day"].folder / "examples")
+    (tmp_path / "model" / "Format-Serving").mkdir(parents=True)
+    (tmp_path / "model" / "Format-Serving" / "saved_model.pb").write_bytes(b"no model")
+    recipe = load(place / "recipe.yaml").model_dump_json()
+    check = ServingCheck.EXECUTOR_SPEC.executor_class._FUNCTION  # what TFX calls in the pipeline
+    check(examples=examples, model=model, recipe=recipe, code="", verdict=verdict)
+    [found] = read_verdicts(verdict.uri)
+    assert found.status == "failed" and found.gate == "serving"
+    assert found.sentence.startswith("serving check: the model could not be loaded (")
 
 
 def test_two_processes_two_folders_the_same_metrics(place, days, tmp_path, small):
@@ -282,9 +363,12 @@ def test_two_processes_two_folders_the_same_metrics(place, days, tmp_path, small
     again = json.loads((tmp_path / "demo/latest/report/metrics.json").read_text())
     one = days["shuffled"].metrics
     for task, values in again["tasks"].items():
-        assert values["metrics"] == one["tasks"][task]["metrics"]
-        assert values["intervals"] == one["tasks"][task]["intervals"]
-    assert "refused" in ran.stdout and "like: auc" in ran.stdout
+        for what in ("metrics", "intervals"):
+            there = one["tasks"][task][what]  # beside a serving model, here alone
+            assert values[what] == {n: v for n, v in there.items() if n not in OF_RANKINGS}
+    assert "refused" in ran.stdout and "FAIL  like: auc" in ran.stdout
+    alone = "is not compared: there is no serving model yet (slice device=tablet, "
+    assert f"skip  click: auc {alone}" in ran.stdout
     assert "I0000" not in ran.stdout + ran.stderr  # TensorFlow's chatter is in the log
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.evaluation.gates import Gate, Verdict, judge, judge_all, task_result
-from pipeline.evaluation.table import MetricRow, MetricsTable
+from pipeline.evaluation.table import MetricRow, MetricsTable, NoBaseline
 
 TABLE = MetricsTable(
     [
@@ -16,8 +16,20 @@ TABLE = MetricsTable(
         MetricRow("like", "tab=1", "auc", 0.8, 0.8, examples=120),
         MetricRow("like", "tab=2", "auc", None, 0.8, examples=12, note="it needs examples of both classes"),
         MetricRow("like", "tab=3", "auc", 0.8, None, examples=500),
+        MetricRow("like", "tab=9", "rank_correlation", 0.9, examples=70),
         MetricRow("share", "overall", "auc", 0.9, None, examples=10),
         MetricRow("watch_time", "overall", "mae", 12345.678, 12340.0, examples=1000),
+    ]
+)
+# by the intervals: value, baseline, ends of the value's, ends of the difference's
+SURE = MetricsTable(
+    [
+        MetricRow("like", "overall", "auc", 0.71, 0.73, 0.69, 0.73, -0.03, -0.01, examples=90),
+        MetricRow("like", "overall", "logloss", 0.25, 0.24, 0.22, 0.28, -0.01, 0.03, examples=90),
+        MetricRow("like", "overall", "calibration", 1.12, 1.0, 1.08, 1.16, 0.1, 0.14, examples=90),
+        MetricRow("like", "overall", "ece", 0.02, 0.03, 0.012, 0.03, -0.02, -0.004, examples=90),
+        MetricRow("like", "overall", "gauc", 0.71, 0.70, examples=90),
+        MetricRow("like", "overall", "rank_correlation", 0.83, None, 0.81, 0.85, examples=400),
     ]
 )
 FIRST_RUN = MetricsTable([MetricRow("like", "overall", "auc", 0.7, examples=100)])
@@ -90,6 +102,10 @@ FIRST_RUN = MetricsTable([MetricRow("like", "overall", "auc", 0.7, examples=100)
             "like: auc is not judged: no example in this slice (slice tab=9, 0 examples)",
         ),
         (
+            Gate("like", "rank_correlation", slice="tab=9", lower=0.1), "passed",
+            "like: rank_correlation 0.900 is above the lower bound 0.100 by 0.800 (slice tab=9, 70 examples)",
+        ),
+        (
             Gate("like", "auc", slice="tob=9", lower=0.1), "failed",
             "like: auc was not computed: tob is not a feature that was sliced by (tab)",
         ),
@@ -103,12 +119,140 @@ FIRST_RUN = MetricsTable([MetricRow("like", "overall", "auc", 0.7, examples=100)
         ),
         (
             Gate("like", "ndcg", lower=0.1), "failed",
-            "like: ndcg was not computed (slice overall): the metrics there are auc, logloss, calibration",
+            "like: ndcg was not computed (slice overall): the metrics there are auc, logloss, calibration, "
+            "rank_correlation",
         ),
     ],
 )  # fmt: skip
 def test_verdict(gate, status, sentence):
     assert [(v.status, v.sentence) for v in judge(gate, TABLE)] == [(status, sentence)]
+
+
+@pytest.mark.parametrize(
+    ("gate", "status", "sentence"),
+    [
+        (
+            Gate("like", "auc", lower=0.7, interval="whole"), "failed",
+            "like: auc 0.710: the lower end of its 95 % interval, 0.690, is below the bound 0.700 by 0.010",
+        ),
+        (
+            Gate("like", "auc", lower=0.7, interval="any"), "passed",
+            "like: auc 0.710: the upper end of its 95 % interval, 0.730, is above the lower bound 0.700 by "
+            "0.030",
+        ),
+        (
+            Gate("like", "auc", lower=0.7300004, interval="any"), "failed",
+            "like: auc 0.7100000: the upper end of its 95 % interval, 0.7300000, is below the bound "
+            "0.7300004 by 0.0000004",
+        ),
+        (
+            Gate("like", "calibration", upper=1.1, interval="any"), "passed",
+            "like: calibration 1.120: the lower end of its 95 % interval, 1.080, is below the upper bound "
+            "1.100 by 0.020",
+        ),
+        (
+            Gate("like", "ece", upper=0.01, interval="any"), "failed",
+            "like: ece 0.020: the lower end of its 95 % interval, 0.012, is above the bound 0.010 by 0.002",
+        ),
+        (
+            Gate("like", "ece", upper=0.03, interval="whole"), "passed",
+            "like: ece 0.020: the upper end of its 95 % interval, 0.030, is exactly the upper bound",
+        ),
+        (
+            Gate("like", "auc", max_drop=0.02, interval="whole"), "failed",
+            "like: auc 0.710 is below the serving model's 0.730 by 0.020; the difference's 95 % interval "
+            "reaches to 0.030 worse, more than the 0.020 allowed",
+        ),
+        (
+            Gate("like", "auc", max_drop=0.03, interval="whole"), "passed",
+            "like: auc 0.710 is below the serving model's 0.730 by 0.020; the difference's 95 % interval "
+            "reaches to 0.030 worse, within the 0.030 allowed",
+        ),
+        (
+            Gate("like", "auc", max_drop=0.0, interval="any"), "failed",
+            "like: auc 0.710 is below the serving model's 0.730 by 0.020; the difference's 95 % interval "
+            "begins at 0.010 worse, more than the 0.000 allowed",
+        ),
+        (
+            Gate("like", "auc", max_drop=0.015, interval="any"), "passed",
+            "like: auc 0.710 is below the serving model's 0.730 by 0.020; the difference's 95 % interval "
+            "begins at 0.010 worse, within the 0.015 allowed",
+        ),
+        (
+            Gate("like", "logloss", max_drop=0.0, interval="any"), "passed",
+            "like: logloss 0.250 is above the serving model's 0.240 by 0.010; not all of the difference's "
+            "95 % interval is worse",
+        ),
+        (
+            Gate("like", "ece", max_drop=0.0, interval="whole"), "passed",
+            "like: ece 0.020 is below the serving model's 0.030 by 0.010; none of the difference's 95 % "
+            "interval is worse",
+        ),
+        (
+            Gate("like", "ece", better=True), "passed",
+            "like: ece 0.020 is below the serving model's 0.030 by 0.010, significantly better: the "
+            "difference's 95 % interval is -0.020 to -0.004",
+        ),
+        (
+            Gate("like", "logloss", better=True), "failed",
+            "like: logloss 0.250 is above the serving model's 0.240 by 0.010, not significantly better: the "
+            "difference's 95 % interval is -0.010 to 0.030",
+        ),
+        (
+            Gate("like", "auc", better=True), "failed",
+            "like: auc 0.710 is below the serving model's 0.730 by 0.020, significantly worse: the "
+            "difference's 95 % interval is -0.030 to -0.010",
+        ),
+        (
+            Gate("like", "gauc", better=True), "failed",
+            "like: gauc's difference to the serving model has no interval, so its gate cannot pass: too few "
+            "draws of the bootstrap have an answer",
+        ),
+        (
+            Gate("like", "gauc", lower=0.1, interval="any"), "failed",
+            "like: gauc 0.710 has no interval, so its gate cannot pass: too few draws of the bootstrap have "
+            "an answer",
+        ),
+    ],
+)  # fmt: skip
+def test_verdict_by_interval(gate, status, sentence):
+    said = [(v.status, v.sentence) for v in judge(gate, SURE)]
+    assert said == [(status, f"{sentence} (slice overall, 90 examples)")]
+
+
+def test_rankings_that_moved_too_far():
+    (verdict,) = judge(Gate("like", "rank_correlation", lower=0.9), SURE)
+    assert (verdict.status, verdict.sentence) == (
+        "failed",
+        "like: rank_correlation 0.830 is below the bound 0.900 by 0.070 (slice overall, 400 examples)",
+    )
+
+
+COMPARISONS = [
+    Gate("like", "auc", max_drop=0.1),
+    Gate("like", "auc", max_drop=0.1, interval="whole"),
+    Gate("like", "auc", better=True),
+    Gate("like", "rank_correlation", lower=0.9),
+    Gate("like", "top_k_overlap", lower=0.9, slice="tab=1", interval="any"),
+]
+
+
+@pytest.mark.parametrize("gate", COMPARISONS)
+@pytest.mark.parametrize(
+    ("why", "status", "said"),
+    [
+        (None, "skipped", "is not compared: there is no serving model yet"),
+        (NoBaseline("the serving model has no task like; it has click"), "skipped",
+         "is not compared: the serving model has no task like; it has click"),
+        (NoBaseline("the serving model could not be loaded (OSError)", fault=True), "failed",
+         "could not be compared, so its gate cannot pass: the serving model could not be loaded (OSError)"),
+    ],
+)  # fmt: skip
+def test_nothing_to_compare_with_is_skipped_and_a_fault_is_not(gate, why, status, said):
+    rows = [MetricRow("like", s, "auc", 0.7, None, 0.6, 0.8, examples=100) for s in ("overall", "tab=1")]
+    (verdict,) = judge(gate, MetricsTable(rows, {"like": why} if why else None))
+    assert verdict.status == status
+    assert verdict.sentence.startswith(f"like: {gate.metric} {said} (slice {gate.slice or 'overall'}")
 
 
 def test_first_run_skips_only_the_comparison():
@@ -169,6 +313,32 @@ def test_drop_sentence_never_contradicts_itself(metric, value, baseline, allowed
         assert "which is better" in verdict.sentence or "is as good as" in verdict.sentence
 
 
+ends = st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(sorted)
+
+
+@given(
+    st.sampled_from(["auc", "logloss"]), st.floats(0, 2), st.floats(0, 2), ends,
+    st.sampled_from([0.0, 0.001, 0.01]) | st.floats(0, 1), st.sampled_from(["whole", "any"]),
+)  # fmt: skip
+def test_sentences_of_differences_never_contradict_themselves(metric, value, theirs, ends, allowed, interval):
+    row = MetricRow("t", "overall", metric, value, theirs, 0, 1, *ends, examples=1)
+    drops = sorted(-x if metric == "auc" else x for x in ends)
+    drop = drops[1] if interval == "whole" else drops[0]
+    within, better = judge(Gate("t", metric, max_drop=allowed, interval=interval, better=True),
+                           MetricsTable([row]))  # fmt: skip
+    assert within.status == ("failed" if drop > allowed else "passed")
+    found = re.search(r"(?:to|at) (\S+) worse, (more than|within) the (\S+) allowed", within.sentence)
+    assert bool(found) == (drop > 0)
+    if found:
+        printed, word, limit = found.groups()
+        assert (Decimal(printed) > Decimal(limit)) == (word == "more than") == (drop > allowed)
+    assert better.status == ("passed" if drops[1] < 0 else "failed")
+    low, high = map(Decimal, re.search(r"interval is (\S+) to (\S+) ", better.sentence).groups())
+    for printed, end in zip((low, high), ends, strict=True):
+        assert printed.compare(0) == Decimal(end).compare(0)
+    assert ("significantly worse" in better.sentence) == (drops[0] > 0)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -178,6 +348,10 @@ def test_drop_sentence_never_contradicts_itself(metric, value, baseline, allowed
         ({"max_drop": -0.1}, "0 or more"),
         ({"lower": 0.1, "slice": "tab"}, "feature=value"),
         ({"metric": "gauc_users", "max_drop": 0.1}, "better side"),
+        ({"metric": "rank_correlation", "max_drop": 0.1}, "better side"),
+        ({"metric": "calibration", "better": True}, "better side only of"),
+        ({"metric": "calibration", "max_drop": 0.1, "interval": "any"}, "better side only of"),
+        ({"better": True, "interval": "any"}, "give one"),
     ],
 )
 def test_senseless_gates_are_refused(wrong, message):

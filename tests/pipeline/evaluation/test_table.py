@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pipeline.evaluation.table import MetricRow, MetricsTable
+from pipeline.evaluation.table import MetricRow, MetricsTable, NoBaseline
 
 
 def test_round_trip_keeps_every_digit(tmp_path):
@@ -11,8 +11,12 @@ def test_round_trip_keeps_every_digit(tmp_path):
         MetricRow("like", "tab=1", "auc", None, note="it needs examples of both classes", examples=3),
         MetricRow("like", "overall", "auc", 0.9, reference="propensity", examples=7),
     ]
-    MetricsTable(rows).write(tmp_path / "metrics.parquet")
-    assert list(MetricsTable.read(tmp_path / "metrics.parquet")) == rows
+    why = NoBaseline("the serving model could not be loaded", fault=True)
+    MetricsTable(rows, {"click": why}).write(tmp_path / "metrics.parquet")
+    table = MetricsTable.read(tmp_path / "metrics.parquet")
+    assert list(table) == rows
+    assert (table.no_baseline("click"), table.no_baseline("like")) == (why, None)
+    assert table.no_baseline("share") == NoBaseline("the serving model has no task share")
 
 
 def test_lookup():

@@ -118,7 +118,7 @@ MISTAKES = [
     ("by: time", "by: tme", ["splits.by", "did you mean 'time'"]),
     ("task: click", "task: clik", ["gates.0.task", "did you mean 'click'"]),
     ("metric: auc", "metric: mae", ["gates.0.metric", "click is binary, which has auc"]),
-    (", lower: 0.6, max_drop: 0.01", "", ["gates.0", "needs lower, upper or max_drop"]),
+    (", lower: 0.6, max_drop: 0.01", "", ["gates.0", "needs lower, upper, max_drop or better"]),
     ("lower: 0.6", "lower: 0.6, upper: 0.5", ["gates.0.lower", "nothing could pass"]),
     ("experts: 4", "experts: 0", ["model.architecture.experts", "greater than or equal to 1"]),
     (
@@ -158,6 +158,17 @@ MISTAKES = [
         ["training.stopping.objective", "above 0"],
     ),
     ("lower: 0.6", "slice: colour=red", ["gates.0.slice", "evaluation.slices"]),
+    ("lower: 0.6", "interval: most", ["gates.0.interval", "'whole'"]),
+    ("lower: 0.6, max_drop: 0.01", "better: true, interval: any", ["gates.0", "interval says how"]),
+    ("metric: auc", "metric: calibration, better: true", ["gates.0.better", "best at 1"]),
+    ("metric: auc", "metric: calibration, interval: any", ["gates.0.interval", "lower and upper"]),
+    ("metric: auc", "metric: rank_correlation", ["gates.0.metric", "needs roles.request"]),
+    ("metric: auc", "metric: top_k_overlap", ["gates.0.max_drop", "of both models already; give lower"]),
+    (
+        "lower: 0.6, max_drop: 0.01}\nevaluation:",
+        "lower: 0.6, interval: any}\nevaluation:\n  replicates: 0",
+        ["gates.0.interval", "needs intervals, and evaluation.replicates is 0"],
+    ),
     ("slices: [category]", "slices: [clicked]", ["evaluation.slices.0", "known only after"]),
     ("truth: p_click", "truth: p_clik", ["evaluation.references.click.truth", "did you mean 'p_click'"]),
     ("type: time, unit: s", "type: time, unit: minutes", ["sources.log.columns.at.unit", "'minutes'"]),
@@ -208,6 +219,19 @@ def test_gates_must_be_written():
     text = GOOD[: GOOD.index("gates:")] + GOOD[GOOD.index("evaluation:") :]
     assert "gates" in problems(text) and "`none` must be written" in problems(text)
     assert loads(text + "gates: none\n").gates == "none"
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        "{task: click, metric: calibration, lower: 0.9, upper: 1.1, interval: any}",
+        "{task: click, metric: logloss, better: true, max_drop: 0, interval: whole}",
+        "{task: spend, metric: rank_correlation, lower: 0.8, slice: category=a}",
+    ],
+)
+def test_gates_that_compare(gate):
+    text = GOOD.replace("{task: click, metric: auc, lower: 0.6, max_drop: 0.01}", gate)
+    assert len(loads(text.replace("time: at}", "time: at, request: user}")).gates) == 1
 
 
 def test_a_gate_field_is_said_once():
