@@ -206,8 +206,9 @@ class MultiTaskModel(keras.Model):
             )
             self.architecture = architecture
             architecture.dtype_policy = self.dtype_policy
+            architecture.bind(self.tasks, derive_seed(seed, "architecture"))
             self.towers = Towers(
-                self.tasks,
+                architecture.tower_tasks(),
                 tower_units,
                 tower_dropout,
                 seed=derive_seed(seed, "towers"),
@@ -215,7 +216,6 @@ class MultiTaskModel(keras.Model):
                 prior_units=gate_units,
                 name="towers",
             )
-            architecture.bind(self.tasks, derive_seed(seed, "architecture"))
             # every shape is known from the layout, so that weights exist before the first batch
             self.feature_inputs.build()
             architecture.build((None, self.feature_inputs.width))

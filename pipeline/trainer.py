@@ -25,8 +25,6 @@ from pipeline.recipe import Recipe, constructors
 from pipeline.trained_tasks import task_of
 from pipeline.trainer_files import HISTORY
 
-_BINS = 32  # of a number's piecewise-linear encoding, at quantiles of training
-
 
 def run_fn(fn_args: Any) -> None:
     """Called by TFX's Trainer; `custom_config` holds the recipe as JSON."""
@@ -87,7 +85,7 @@ def build(
     """The model of a recipe, with outputs that begin at the labels' base rate or mean."""
     bins = None
     if recipe.model.numeric_embedding == "piecewise_linear" and numbers is not None:
-        bins = quantile_bins(numbers, _BINS)
+        bins = quantile_bins(numbers, recipe.model.numeric_bins)
     return MultiTaskModel(
         layout,
         [task_of(recipe, name, labels[name], weights[name], durations) for name in recipe.tasks],

@@ -66,7 +66,7 @@ def _leading(unit: UnitGram, towards, c: float, iterations: int = 25):
     as in `nonnegative_quadratic`. In α's own variables, on a simplex, tasks of small gradients lose digits.
     """
     identity = ops.eye(unit.cosines.shape[0])
-    cosines = unit.cosines + 1e-6 * identity
+    cosines = unit.cosines + 2e-7 * identity  # a larger ridge shows where norms differ widely
     active = ops.cast(unit.active, "float32")
     inverse = active / unit.norms
     inverse = inverse / ops.maximum(ops.max(inverse), 1e-30)
