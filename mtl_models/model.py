@@ -83,7 +83,8 @@ class MultiTaskModel(keras.Model):
 
     Raises:
         ValueError: if tasks are missing or share a name, a task needs a side input that the layout lacks,
-            position_tasks names no task, or gram_over is unknown.
+            position_tasks names no task, gram_over is unknown, or the weighting needs losses above 0 and a
+            task's may be below.
 
     Example:
 

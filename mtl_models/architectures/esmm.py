@@ -6,7 +6,6 @@ from keras import ops
 from mtl_models.architectures._chain import chain_indices, sampling_shift
 from mtl_models.architectures.single_task import SingleTask
 
-
 _GREATEST_START = 0.99  # of p(y_k | y_{k-1}): beyond, a tower would start where it hardly learns
 
 
@@ -17,9 +16,10 @@ class ESMM(SingleTask):
     The tower of the first task of the chain gives `p(y_1 | x)`, each later one `p(y_k | y_{k-1}, x)`, and a
     task's output is the product up to it (eq. 1, for any number of steps): its label says that all of it
     happened, and is known for every row, not only where the step before happened. So it is trained, and
-    calibrated, over all impressions. Perceptrons are each task's own, embeddings shared (figure 2). Where both
-    tasks have a base rate (`Task.offset`), the later tower starts at the ratio of the two, so that the product
-    starts at the later one's. Use it for events that can only follow one another (click, then purchase).
+    calibrated, over all impressions. Perceptrons are each task's own, embeddings shared (figure 2). Where
+    both tasks have a base rate (`Task.offset`), the later tower starts at the ratio of the two, so that the
+    product starts at the later one's. Use it for events that can only follow one another (click, then
+    purchase).
 
     `couple` gives the product's logit, `log pq − log((1 − p) + p (1 − q))`, in logarithms throughout:
     right, as its gradients are, where probabilities round to 0 or 1. Where a task was trained on sampled

@@ -36,6 +36,7 @@ class FAMO(Weighting):
         [1.0997, 0.9003]
     """
 
+    needs_positive_losses = True
     needs_losses_after = True
     BOUNDS = {"learning_rate": (0.0, 10.0), "decay": (0.0, 1.0)}
 

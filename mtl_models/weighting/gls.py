@@ -22,6 +22,8 @@ class GLS(Weighting):
         [4.0, 0.25]
     """
 
+    needs_positive_losses = True
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
 

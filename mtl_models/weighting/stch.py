@@ -31,6 +31,7 @@ class STCH(Weighting):
         [1.4621, 0.5379]
     """
 
+    needs_positive_losses = True
     BOUNDS = {"mu": (1e-4, 1e4)}
 
     def __init__(self, mu: float = 0.1, **kwargs):

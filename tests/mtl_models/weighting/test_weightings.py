@@ -224,3 +224,15 @@ def test_uncertainty_refuses_an_empty_range():
 def test_a_weighting_belongs_to_one_model():
     with pytest.raises(ValueError, match="already part of a model"):
         bound(DWA()).bind(TASKS)
+
+
+@pytest.mark.parametrize("weighting", ALL, ids=lambda w: type(w).__name__)
+def test_losses_that_may_be_negative_are_refused_where_sizes_are_needed(weighting):
+    weighting = type(weighting).from_config(weighting.get_config())
+    tasks = [TASKS[0], Task("spend", "regression", "ziln")]
+    if type(weighting) in (DWA, FAMO, GLS, STCH, GradNorm, Uncertainty):
+        with pytest.raises(ValueError, match="needs losses above 0, and loss ziln of task 'spend' may be"):
+            weighting.bind(tasks)
+        return
+    weights = bound(weighting, tasks)(values(0.7, -2), np.diag(values(1, 4)), training=True)
+    assert np.isfinite(numbers(weights)).all()
