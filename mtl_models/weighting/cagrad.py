@@ -9,7 +9,7 @@ from mtl_models.weighting._unit_gram import UnitGram, unit_gram
 
 @keras.saving.register_keras_serializable("mtl_models")
 class CAGrad(GramWeighting):
-    """Conflict-averse gradient descent (Liu, Liu, Jin, Stone & Liu 2021, eq. 4-5, algorithm 1).
+    """Conflict-averse gradient descent (Liu, Liu, Jin, Stone & Liu 2021, algorithm 1).
 
     Of the steps d within `c ‖g₀‖` of the mean gradient `g₀` it takes the one whose least `g_k · d` is
     greatest: `d = g₀ + c ‖g₀‖ g_α / ‖g_α‖`, `α = argmin g_α · g₀ + c ‖g₀‖ ‖g_α‖` over the simplex, with
