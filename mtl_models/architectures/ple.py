@@ -10,7 +10,7 @@ from mtl_models.seeds import derive_seed
 
 @keras.saving.register_keras_serializable("mtl_models")
 class PLE(Architecture):
-    """Progressive layered extraction (Tang et al. 2020, section 4.2): shared experts and experts of each task's own.
+    """Progressive layered extraction (Tang et al. 2020, section 4.2): experts shared, and of each task's own.
 
     At each level a task's gate mixes its own experts with the shared ones; below the last level
     a shared gate mixes all of them, and the mixtures are the next level's inputs. One level is
