@@ -17,8 +17,8 @@ def listwise(target, output, request, weight, list_share=0.5):
     and 0 of a negative row. (The row's own w_i changes no gradient; with it the loss is at least 0, and the
     unit of weights does not matter.) A softmax over logits would pull them away from those of probabilities;
     the share of sigmoids does not: `sigmoid(z_j) = P(y_j = 1)` is a minimum of both terms. (Each positive
-    counts once; the paper divides by the positives of its request.) So predictions stay probabilities, about as
-    calibrated as those of binary cross-entropy.
+    counts once; the paper divides by the positives of its request.) So predictions stay probabilities, about
+    as calibrated as those of binary cross-entropy.
 
     The list is the rows of the request that are in the batch: `array_batches(groups=)` keeps requests whole.
     A request without positives adds nothing to the second term, nor does one of a single row, nor a row whose
