@@ -31,6 +31,7 @@ _HOMES = {
     "Gates": "layers.gates",
     "AbsentVector": "layers.absent_vector",
     "CrossNetwork": "layers.cross_network",
+    "Dropout": "layers.dropout",
     "EPNetGate": "layers.epnet_gate",
     "GateUnit": "layers.gate_unit",
     "IdDropout": "layers.id_dropout",

@@ -12,6 +12,7 @@ from mtl_models.inputs.layout import Layout
 from mtl_models.inputs.numeric_embeddings import NumericEmbeddings
 from mtl_models.layers.absent_vector import AbsentVector
 from mtl_models.layers.cross_network import CrossNetwork
+from mtl_models.layers.dropout import Dropout
 from mtl_models.layers.epnet_gate import EPNetGate
 from mtl_models.layers.id_dropout import IdDropout
 from mtl_models.layers.position_bias import PositionBias
@@ -176,9 +177,7 @@ class FeatureInputs(keras.layers.Layer):
         """Layers without weights of their own are always there, others where they are asked for."""
         policy, vectors = {"dtype": self.dtype_policy}, self.layout.vectors
         self.table = None
-        self.dropout = keras.layers.Dropout(
-            self.dropout_rate, seed=derive_seed(self.seed, "dropout"), **policy
-        )
+        self.dropout = Dropout(self.dropout_rate, seed=derive_seed(self.seed, "dropout"), **policy)
         self.embeddings = CategoricalEmbeddings(
             self.features,
             self.layout.id_slots,
@@ -203,7 +202,7 @@ class FeatureInputs(keras.layers.Layer):
         }
         self.vector_drop = self.id_drop = self.numeric = self.epnet = self.cross = self.position_bias = None
         if self.vector_dropout:
-            self.vector_drop = keras.layers.Dropout(
+            self.vector_drop = Dropout(
                 self.vector_dropout, seed=derive_seed(self.seed, "vector_dropout"), **policy
             )
         if self.id_dropout:

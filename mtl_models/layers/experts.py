@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mtl_models.layers.dropout import Dropout
 from mtl_models.layers.stacked_initializer import StackedInitializer
 from mtl_models.seeds import derive_seed
 
@@ -38,7 +39,7 @@ class Experts(keras.layers.Layer):
         self.dropout_rate = dropout
         self.seed = seed
         self.dropouts = [
-            keras.layers.Dropout(dropout, seed=derive_seed(seed, "dropout", i), dtype=self.dtype_policy)
+            Dropout(dropout, seed=derive_seed(seed, "dropout", i), dtype=self.dtype_policy)
             for i in range(len(self.units))
         ]
 

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from mtl_models.draws import uniform
+
 
 @keras.saving.register_keras_serializable("mtl_models")
 class IdDropout(keras.layers.Layer):
@@ -54,7 +56,7 @@ class IdDropout(keras.layers.Layer):
             return ids
         unknown = ops.cast(np.array(self.unknown), ids.dtype)
         missing = ops.cast(np.array(self.missing), ids.dtype)
-        drawn = keras.random.uniform(ops.shape(ids), dtype="float32", seed=self.seed_generator) < self.rate
+        drawn = uniform(ops.shape(ids), self.seed_generator) < self.rate
         known = ops.logical_and(ops.logical_and(ids >= 0, ids != missing), unknown >= 0)
         return ops.where(ops.logical_and(drawn, known), unknown, ids)
 

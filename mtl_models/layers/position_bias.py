@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mtl_models.draws import uniform
 from mtl_models.seeds import derive_seed
 
 
@@ -71,7 +72,7 @@ class PositionBias(keras.layers.Layer):
         self.mean.assign(mean)
         if not self.dropout_rate:
             return own
-        drawn = keras.random.uniform((ops.shape(x)[0], 1), dtype="float32", seed=self.seed_generator)
+        drawn = uniform((ops.shape(x)[0], 1), self.seed_generator)
         return ops.where(drawn < self.dropout_rate, mean, own)
 
     def get_config(self) -> dict:

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mtl_models.draws import uniform
 from mtl_models.weighting._gram import GramWeighting
 from mtl_models.weighting._unit_gram import UnitGram, unit_gram
 
@@ -42,7 +43,7 @@ class PCGrad(GramWeighting):
 
 def random_orders(tasks: int, generator):
     """[T, T]: row i is the order in which gradient i visits the tasks."""
-    return ops.argsort(keras.random.uniform((tasks, tasks), seed=generator), axis=-1)
+    return ops.argsort(uniform((tasks, tasks), generator), axis=-1)
 
 
 def pcgrad_weights(gram, orders):

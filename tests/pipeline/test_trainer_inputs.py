@@ -4,7 +4,9 @@ import keras
 import numpy as np
 
 from mtl_models import CategoricalSlots, Layout, VectorInput, array_batches
+from pipeline import trainer
 from pipeline.recipe import loads
+from pipeline.recipe.model import Training
 from pipeline.trainer import build
 
 RECIPE = loads("""
@@ -104,3 +106,10 @@ def test_a_recipe_with_every_input_setting_trains_saves_and_loads(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras").predict(x, verbose=0)
     for task in y:
         np.testing.assert_allclose(found[task], loaded[task], rtol=1e-5, atol=1e-6)
+
+
+def test_training_is_compiled_where_it_is_long_or_asked_for():
+    assert not trainer._is_compiled(Training(epochs=5), 799)
+    assert trainer._is_compiled(Training(epochs=5), 800)
+    assert trainer._is_compiled(Training(epochs=1, jit_compile=True), 1)
+    assert not trainer._is_compiled(Training(epochs=5, jit_compile=False), 10_000)

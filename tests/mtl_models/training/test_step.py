@@ -135,7 +135,7 @@ def test_gram_and_update_are_those_of_explicit_gradients(architecture, over, jit
     np.testing.assert_allclose(made.weighting.gram.numpy() / size, gram / size, atol=1e-5)
     for variable, was, gradient in zip(made.dense_variables(), before, dense):
         np.testing.assert_allclose(variable.numpy(), was - gradient, rtol=1e-5, atol=1e-6)
-    accumulated = made.embedding_optimizer.accumulator.numpy()
+    accumulated = np.asarray(made.embedding_optimizer.slot("accumulator"))
     moved = (table_before - made.feature_inputs.table.numpy()) * np.sqrt(accumulated)
     np.testing.assert_allclose(moved, table, atol=1e-1)  # float32 shows 1e-6 of the table badly
     weights = [float(logs[f"{task.name}_weight"]) for task in TASKS]
@@ -173,7 +173,7 @@ def test_only_what_is_shared_is_weighed(architecture, over, jit):
 @pytest.mark.parametrize("over", ["representation", "parameters"])
 def test_rows_named_twice_move_by_the_sum(over):
     made, (x, y, w) = model(Balanced(), over=over), batch()
-    made.embedding_optimizer.accumulator.assign(1e-12 + 0 * made.embedding_optimizer.accumulator)
+    made.embedding_optimizer.slots.assign(1e-12 + 0 * made.embedding_optimizer.slots)
     made.embedding_optimizer.learning_rate = 0.0  # Adagrad from 0 keeps the square of the gradient
     gram = explicit_gram(made, (x, y, w), over)
     factors = np.array([task.loss_weight for task in TASKS]) / np.sqrt(np.diag(gram))
@@ -181,7 +181,7 @@ def test_rows_named_twice_move_by_the_sum(over):
         made, (x, y, w), lambda found: tf.add_n([a * b for a, b in zip(found.losses, factors)])
     )
     made.train_step((x, y, w))
-    found = np.sqrt(made.embedding_optimizer.accumulator.numpy())
+    found = np.sqrt(made.embedding_optimizer.slot("accumulator"))
     np.testing.assert_allclose(found, np.abs(table), rtol=1e-4, atol=2e-6)
 
 
