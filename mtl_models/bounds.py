@@ -4,11 +4,18 @@
 Recipes read it without importing the class, so that a value out of bounds is found before anything runs.
 """
 
+from collections.abc import Mapping
 
-def check_bounds(part) -> None:
-    """Raises ValueError where an attribute of `part` is outside its class's `BOUNDS`."""
+
+def check_bounds(part, settings: Mapping | None = None) -> None:
+    """Raises ValueError where a setting is outside the `BOUNDS` of the class of `part`.
+
+    Args:
+        part: whose settings they are.
+        settings: name → value; None: its attributes.
+    """
     for name, (least, greatest) in type(part).BOUNDS.items():
-        value = getattr(part, name)
+        value = getattr(part, name) if settings is None else settings[name]
         for number in value if isinstance(value, (tuple, list)) else [value]:
             if not isinstance(number, (int, float)):  # None, or a schedule
                 continue

@@ -1,12 +1,13 @@
 import contextlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
 from mtl_models.architectures._base import Architecture
+from mtl_models.bounds import check_bounds
 from mtl_models.inputs.feature_inputs import FeatureInputs
 from mtl_models.inputs.layout import Layout
 from mtl_models.kinds import KINDS, side_inputs
@@ -83,7 +84,9 @@ class MultiTaskModel(keras.Model):
 
     Raises:
         ValueError: if tasks are missing or share a name, a task needs a side input that the layout lacks,
-            position_tasks names no task, or gram_over is unknown.
+            position_tasks names no task, gram_over is unknown, or the weighting needs losses above 0 and a
+            task's may be below; if a setting is out of its bounds.
+        TypeError: if a task, the architecture or the weighting is none.
 
     Example:
 
@@ -154,7 +157,10 @@ class MultiTaskModel(keras.Model):
         seed: int = 0,
         **kwargs,
     ):
+        settings = {name: value for name, value in locals().items() if name in self.BOUNDS}
         super().__init__(**kwargs)
+        check_bounds(self, settings)
+        _check_types(tasks, architecture, weighting)
         names = [task.name for task in tasks]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"a model needs tasks with distinct names; it was given {names}")
@@ -206,8 +212,9 @@ class MultiTaskModel(keras.Model):
             )
             self.architecture = architecture
             architecture.dtype_policy = self.dtype_policy
+            architecture.bind(self.tasks, derive_seed(seed, "architecture"))
             self.towers = Towers(
-                self.tasks,
+                architecture.tower_tasks(),
                 tower_units,
                 tower_dropout,
                 seed=derive_seed(seed, "towers"),
@@ -215,7 +222,6 @@ class MultiTaskModel(keras.Model):
                 prior_units=gate_units,
                 name="towers",
             )
-            architecture.bind(self.tasks, derive_seed(seed, "architecture"))
             # every shape is known from the layout, so that weights exist before the first batch
             self.feature_inputs.build()
             architecture.build((None, self.feature_inputs.width))
@@ -329,6 +335,8 @@ class MultiTaskModel(keras.Model):
         Entry (i, j) is `∇c_i L_i · ∇c_j L_j` with respect to what `gram_over` names; a task without weight in
         the batch has a row and column of 0. The model must be compiled.
         """
+        if not self.compiled:
+            raise ValueError("gradient_gram needs a compiled model, which knows how losses are scaled")
         gram, _, _ = self._step.gram(*self._unpack((inputs, labels, sample_weight)))
         return ops.convert_to_numpy(gram)
 
@@ -345,7 +353,16 @@ class MultiTaskModel(keras.Model):
     def _unpack(self, data):
         """Packed inputs, and labels and weights as lists in the tasks' order."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        missing = [task.name for task in self.tasks if task.name not in (y or {})]
+        names = [task.name for task in self.tasks]
+        for what, given in (("labels", y), ("sample weights", sample_weight)):
+            if given is not None and not isinstance(given, Mapping):
+                raise TypeError(
+                    f"{what} must be a dict from task to [B] ({', '.join(names)}), not {type(given).__name__}"
+                )
+        unknown = [name for name in sample_weight or {} if name not in names]
+        if unknown:
+            raise KeyError(f"sample weights name '{unknown[0]}', but the tasks are {', '.join(names)}")
+        missing = [name for name in names if name not in (y or {})]
         if missing:
             raise KeyError(
                 f"labels must be a dict with every task; missing: {', '.join(missing)} "
@@ -391,6 +408,18 @@ class MultiTaskModel(keras.Model):
 
     def get_build_config(self) -> None:
         """None: the constructor builds."""
+
+
+def _check_types(tasks, architecture, weighting) -> None:
+    for task in tasks:
+        if not isinstance(task, Task):
+            raise TypeError(
+                f"tasks must be instances of Task, such as Task('click', 'binary'); one is {task!r}"
+            )
+    if not isinstance(architecture, Architecture):
+        raise TypeError(f"architecture must be an instance, such as MMoE(experts=4); it is {architecture!r}")
+    if weighting is not None and not isinstance(weighting, Weighting):
+        raise TypeError(f"weighting must be an instance, such as Uncertainty(); it is {weighting!r}")
 
 
 def _import_homes(config: dict) -> None:

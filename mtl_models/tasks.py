@@ -27,6 +27,9 @@ TAKEN_BY = {
 }
 """Which losses take a field of `Task`; the fields that are not here fit every task."""
 
+DENSITIES = ("ziln",)
+"""Losses that may be below 0, being the negative logarithm of a density."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -57,9 +60,8 @@ class Task:
         list_share: listwise: α, the share of the loss within a request, from 0 to 1 (None: 0.5).
         smearing: log_mse: the factor that makes predictions means, see `mtl_models.smear` (None: 1, with
             which predictions are medians, where errors of the log are symmetric).
-        duration_edges: duration_quantile: ascending durations that part the groups, each the last of the group
-            below, [G - 1]; see
-            `mtl_models.duration_quantiles`.
+        duration_edges: duration_quantile: ascending durations that part the groups, each the last of the
+            group below, [G - 1]; see `mtl_models.duration_quantiles`.
         watch_quantiles: duration_quantile: watch time at evenly spaced levels from 0 to 1 in each group,
             and last in rows without a duration, [G + 1, levels].
 

@@ -21,7 +21,7 @@ class Towers(keras.layers.Layer):
 
     With a prior, each layer's input, the head's included, is first scaled elementwise by what a gate makes of
     the prior (`PPNetGate`; Chang et al., "PEPNet: parameter and embedding personalized network for infusing
-    with personalized prior information", KDD 2023, section 3.3), so that users with little in common do not
+    with personalized prior information", KDD 2023), so that users with little in common do not
     share every weight.
 
     Args:

@@ -28,7 +28,6 @@ from pipeline.trained_tasks import task_of
 from pipeline.trainer_files import HISTORY
 
 _REPAY_COMPILING = 4000  # steps
-_BINS = 32  # of a number's piecewise-linear encoding, at quantiles of training
 
 
 def run_fn(fn_args: Any) -> None:
@@ -78,7 +77,7 @@ def build(
     """The model of a recipe, with outputs that begin at the labels' base rate or mean."""
     bins = None
     if recipe.model.numeric_embedding == "piecewise_linear" and numbers is not None:
-        bins = quantile_bins(numbers, _BINS)
+        bins = quantile_bins(numbers, recipe.model.numeric_bins)
     return MultiTaskModel(
         layout,
         [task_of(recipe, name, labels[name], weights[name], durations) for name in recipe.tasks],

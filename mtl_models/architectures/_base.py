@@ -17,6 +17,7 @@ class Architecture(keras.layers.Layer):
     - `separate(z, rest)` -> `(features, gates)`: [B, T, d], and for each gate its weights
       [B, experts it may use].
     - `couple(outputs)`: the towers' outputs to the tasks' outputs.
+    - `tower_tasks()`: the tasks as the towers see them, whose outputs `couple` makes the tasks' of.
     - `penalty(features, outputs, labels, weights)`: what the architecture adds to the total loss.
     - `shared_variables()`: those of its variables that every task's loss may reach.
     - `gate_experts()`: the names of the experts that each gate may use.
@@ -92,6 +93,11 @@ class Architecture(keras.layers.Layer):
             side: inputs of a row beyond its features, by name.
         """
         return outputs
+
+    def tower_tasks(self) -> tuple[Task, ...]:
+        """What each tower predicts before `couple`: its kind, and where its output starts; by default the
+        tasks themselves."""
+        return self.tasks
 
     def penalty(self, features, outputs: list, labels: list, weights: list):
         """A scalar, added to the total loss; by default 0.

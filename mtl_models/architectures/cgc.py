@@ -8,7 +8,7 @@ class CGC(PLE):
     """Customized gate control (Tang et al. 2020, section 4.1): each task's own experts beside shared ones.
 
     Task `k` receives `Σ_i w_k(x)_i e_i(x)` over its own experts and the shared ones, `w_k` a softmax
-    gate (eq. 1-3): `PLE` of one level. Use it as the first thing to try after `MMoE` where tasks
+    gate: `PLE` of one level. Use it as the first thing to try after `MMoE` where tasks
     conflict: experts of a task's own cannot be pulled by another.
 
     Args:

@@ -10,9 +10,9 @@ from mtl_models.seeds import derive_seed
 
 @keras.saving.register_keras_serializable("mtl_models")
 class MMoE(Architecture):
-    """Multi-gate mixture of experts (Ma et al. 2018): shared experts, one softmax gate a task.
+    """Multi-gate mixture of experts (Ma et al. 2018, section 4.2): shared experts, one softmax gate a task.
 
-    Task `k` receives `Σ_i g_k(x)_i f_i(x)` (eq. 6) with the gate `g_k(x) = softmax(W_k x)` (eq. 7). With one
+    Task `k` receives `Σ_i g_k(x)_i f_i(x)` with the gate `g_k(x) = softmax(W_k x)`. With one
     expert it is `HardSharing`. Use it where tasks are related but not alike; watch the gates for experts
     that no task uses.
 

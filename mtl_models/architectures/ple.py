@@ -10,10 +10,10 @@ from mtl_models.seeds import derive_seed
 
 @keras.saving.register_keras_serializable("mtl_models")
 class PLE(Architecture):
-    """Progressive layered extraction (Tang et al. 2020): shared experts and experts of each task's own.
+    """Progressive layered extraction (Tang et al. 2020, section 4.2): experts shared, and of each task's own.
 
-    At each level a task's gate mixes its own experts with the shared ones (eq. 1-4); below the last level
-    a shared gate mixes all of them (eq. 7), and the mixtures are the next level's inputs. One level is
+    At each level a task's gate mixes its own experts with the shared ones; below the last level
+    a shared gate mixes all of them, and the mixtures are the next level's inputs. One level is
     the paper's CGC; one level without own experts is `MMoE`. Use it where tasks conflict: what is a task's
     own cannot be pulled by another. What the tasks share is the shared experts' outputs of the last level.
 

@@ -7,7 +7,7 @@ from mtl_models.seeds import derive_seed
 
 @keras.saving.register_keras_serializable("mtl_models")
 class Gates(keras.layers.Layer):
-    """Softmax gates over experts, all of them one einsum (Ma et al. 2018, eq. 7).
+    """Softmax gates over experts, all of them one einsum (Ma et al. 2018, section 4.2).
 
     Gate `k` gives the weights `softmax(W_k x)`.
 

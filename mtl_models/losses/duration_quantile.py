@@ -5,7 +5,7 @@ def duration_quantile(target, output):
     """Squared error of a target that is the scaled quantile of watch time among rows of like duration: [B].
 
     Zhan et al., "Deconfounding duration bias in watch-time prediction for video recommendation" (KDD 2022),
-    section 4.2 (D2Q): rows are grouped by the video's duration, and the label becomes the share of rows of
+    D2Q: rows are grouped by the video's duration, and the label becomes the share of rows of
     its group that were watched no longer. Long videos then no longer win by being long. The prediction is
     the group's watch time at the predicted quantile; `mtl_models.duration_quantiles` makes the tables that
     the model maps with, both ways.

@@ -12,12 +12,13 @@ def listwise(target, output, request, weight, list_share=0.5):
     (CIKM 2023), section 4: `(1 - α) SigmoidCE + α ListCE(sigmoid)`. The first is binary cross-entropy. The
     second is, of a positive row i of request q,
 
-        -log( sigmoid(z_i) / Σ_{j in q} w_j sigmoid(z_j) )
+        -log( w_i sigmoid(z_i) / Σ_{j in q} w_j sigmoid(z_j) )
 
-    and 0 of a negative row. A softmax over logits would pull them away from those of probabilities; the
-    share of sigmoids does not: `sigmoid(z_j) = P(y_j = 1)` is a minimum of both terms. (Each positive counts
-    once; the paper divides by the positives of its request.) So predictions stay probabilities, about as
-    calibrated as those of binary cross-entropy.
+    and 0 of a negative row. (The row's own w_i changes no gradient; with it the loss is at least 0, and the
+    unit of weights does not matter.) A softmax over logits would pull them away from those of probabilities;
+    the share of sigmoids does not: `sigmoid(z_j) = P(y_j = 1)` is a minimum of both terms. (Each positive
+    counts once; the paper divides by the positives of its request.) So predictions stay probabilities, about
+    as calibrated as those of binary cross-entropy.
 
     The list is the rows of the request that are in the batch: `array_batches(groups=)` keeps requests whole.
     A request without positives adds nothing to the second term, nor does one of a single row, nor a row whose
@@ -44,7 +45,8 @@ def listwise(target, output, request, weight, list_share=0.5):
     pointwise = binary_crossentropy(target, output)
     log_p = ops.log_sigmoid(output)
     in_list = ops.logical_and(weight > 0, request >= 0)
-    listed = target * (log_p - _log_sum(ops.where(in_list, log_p, _NOT_THERE), request, weight))
+    own = ops.log(ops.where(in_list, weight, ops.ones_like(weight))) + log_p
+    listed = target * (own - _log_sum(ops.where(in_list, log_p, _NOT_THERE), request, weight))
     return (1.0 - list_share) * pointwise - list_share * ops.where(in_list, listed, 0.0)
 
 

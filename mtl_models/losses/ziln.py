@@ -8,8 +8,8 @@ LEAST_SIGMA = 1e-3
 def ziln(target, output):
     """Negative log-likelihood of a zero-inflated log-normal, [B], for spend: mostly 0, else heavy-tailed.
 
-    Wang, Liu & Miao, "A deep probabilistic model for customer lifetime value prediction" (2019), equations 4
-    to 6: with `p = sigmoid(o_0)`, `μ = o_1`, `σ = softplus(o_2)` (at least 1e-3),
+    Wang, Liu & Miao, "A deep probabilistic model for customer lifetime value prediction" (2019):
+    with `p = sigmoid(o_0)`, `μ = o_1`, `σ = softplus(o_2)` (at least 1e-3),
 
         -log(1 - p)                                                      where y = 0
         -log p + log(y σ √(2π)) + (log y - μ)² / (2 σ²)                  where y > 0

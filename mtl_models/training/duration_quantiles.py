@@ -7,9 +7,10 @@ def duration_quantiles(
     """Quantiles of watch time within groups of like duration, as the loss duration_quantile needs them.
 
     Zhan et al., "Deconfounding duration bias in watch-time prediction for video recommendation" (KDD 2022),
-    section 4.2: durations are cut at their own quantiles into `groups` of equal weight (fewer where durations
-    repeat too often to be cut; an edge belongs to the group below), and in each group the watch times at `levels` evenly spaced levels from 0 to
-    1 are kept. One more row of the table holds the quantiles of all rows, for rows without a duration.
+    D2Q: durations are cut at their own quantiles into `groups` of equal weight (fewer where durations
+    repeat too often to be cut; an edge belongs to the group below), and in each group the watch times at
+    `levels` evenly spaced levels from 0 to 1 are kept. One more row of the table holds the quantiles
+    of all rows, for rows without a duration.
     Quantiles are those of `numpy.quantile(method="inverted_cdf")`: values that occur.
 
     Args:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from mtl_models.tasks import Task
+from mtl_models.tasks import DENSITIES, Task
 
 
 class Weighting(keras.layers.Layer):
@@ -36,6 +36,9 @@ class Weighting(keras.layers.Layer):
     only_shared = False
     """Whether weights multiply only the gradients of what tasks share, and not of a task's own tower."""
 
+    needs_positive_losses = False
+    """Whether it reads losses as sizes, by their logarithm, ratio or inverse: those of densities are none."""
+
     needs_losses_after = False
     """Whether `observe` is to be called after each training step."""
 
@@ -47,10 +50,18 @@ class Weighting(keras.layers.Layer):
         """Sets the tasks, in the order of losses.
 
         Raises:
-            ValueError: if the layer was already built, by another model.
+            ValueError: if the layer was already built, by another model, or needs losses above 0 and a
+                task's may be below.
         """
         if self.built:
             raise ValueError(f"{type(self).__name__} is already part of a model; give each model its own")
+        below = [task for task in tasks if task.loss in DENSITIES]
+        if self.needs_positive_losses and below:
+            raise ValueError(
+                f"{type(self).__name__} needs losses above 0, and loss {below[0].loss} of task "
+                f"'{below[0].name}' may be below; take Equal or Fixed, or a weighting of gradients alone "
+                "such as UPGrad"
+            )
         self.tasks = tuple(tasks)
 
     def build(self, input_shape=None) -> None:

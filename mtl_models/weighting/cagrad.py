@@ -9,7 +9,7 @@ from mtl_models.weighting._unit_gram import UnitGram, unit_gram
 
 @keras.saving.register_keras_serializable("mtl_models")
 class CAGrad(GramWeighting):
-    """Conflict-averse gradient descent (Liu, Liu, Jin, Stone & Liu 2021, eq. 4-5, algorithm 1).
+    """Conflict-averse gradient descent (Liu, Liu, Jin, Stone & Liu 2021, algorithm 1).
 
     Of the steps d within `c ‖g₀‖` of the mean gradient `g₀` it takes the one whose least `g_k · d` is
     greatest: `d = g₀ + c ‖g₀‖ g_α / ‖g_α‖`, `α = argmin g_α · g₀ + c ‖g₀‖ ‖g_α‖` over the simplex, with
@@ -66,7 +66,7 @@ def _leading(unit: UnitGram, towards, c: float, iterations: int = 25):
     as in `nonnegative_quadratic`. In α's own variables, on a simplex, tasks of small gradients lose digits.
     """
     identity = ops.eye(unit.cosines.shape[0])
-    cosines = unit.cosines + 1e-6 * identity
+    cosines = unit.cosines + 2e-7 * identity  # a larger ridge shows where norms differ widely
     active = ops.cast(unit.active, "float32")
     inverse = active / unit.norms
     inverse = inverse / ops.maximum(ops.max(inverse), 1e-30)

@@ -30,6 +30,7 @@ class DWA(Weighting):
         [1.2449, 0.7551]
     """
 
+    needs_positive_losses = True
     BOUNDS = {"temperature": (0.01, 1000.0)}
 
     def __init__(self, temperature: float = 2.0, **kwargs):

@@ -13,8 +13,8 @@ class FAMO(Weighting):
     """Fast adaptive multitask optimization (Liu, Feng, Stone & Liu 2023, algorithm 1).
 
     With logits ξ and `z = softmax(ξ)` over the K tasks of the batch, `w_k = K (z_k / ℓ_k) / Σ_i (z_i / ℓ_i)`,
-    `ℓ_k = max(L_k, 0) + 1e-8`: descent of `Σ z_k log ℓ_k` (eq. 10; the factor K makes equal tasks weigh 1).
-    After each step ξ takes one of Adam against `(∂z/∂ξ)ᵀ (log ℓ - log ℓ_after)` with the L2 decay γ (eq. 11),
+    `ℓ_k = max(L_k, 0) + 1e-8`: descent of `Σ z_k log ℓ_k` (the factor K makes equal tasks weigh 1).
+    After each step ξ takes one of Adam against `(∂z/∂ξ)ᵀ (log ℓ - log ℓ_after)` with the L2 decay γ,
     so that all losses come to fall by the same share. Needs losses before and after each step: one more
     forward pass, no gradients of tasks. It helps where one task is left behind; it hurts where a loss cannot
     fall by the share the others do, such as one near its noise floor.
@@ -36,6 +36,7 @@ class FAMO(Weighting):
         [1.0997, 0.9003]
     """
 
+    needs_positive_losses = True
     needs_losses_after = True
     BOUNDS = {"learning_rate": (0.0, 10.0), "decay": (0.0, 1.0)}
 

@@ -6,7 +6,7 @@ from mtl_models.weighting._base import Weighting
 
 @keras.saving.register_keras_serializable("mtl_models")
 class GLS(Weighting):
-    """Geometric loss strategy (Chennupati et al. 2019, eq. 3): descends the geometric mean of the losses.
+    """Geometric loss strategy (Chennupati et al. 2019): descends the geometric mean of the losses.
 
     `K (Π_k L_k)^(1/K)` over the K tasks of the batch has the gradient `Σ_k w_k ∇L_k` with
     `w_k = (Π_i L_i)^(1/K) / L_k`, so that no unit of a loss matters. Needs only losses, above 0: a task whose
@@ -21,6 +21,8 @@ class GLS(Weighting):
         >>> [round(float(w), 4) for w in weighting(np.array([0.5, 8.0], "float32"))]  # sqrt(4) / L
         [4.0, 0.25]
     """
+
+    needs_positive_losses = True
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -37,6 +37,7 @@ class GradNorm(GramWeighting):
 
     # its weights are those of a loss, positive and of all that a task learns by
     only_shared = False
+    needs_positive_losses = True
     BOUNDS = {"alpha": (0.0, 10.0), "learning_rate": (0.0, 1.0)}
 
     def __init__(self, alpha: float = 1.5, learning_rate: float = 0.025, **kwargs):

@@ -14,7 +14,7 @@ class GradVac(GramWeighting):
     """Gradient vaccine (Wang, Tsvetkov, Firat & Cao 2021, algorithm 1): pulls cosines to their own average.
 
     As `PCGrad`, but where the cosine `φ_ij` of `g_i` (as changed so far) and `g_j` is below its running
-    average `φ̂_ij`, and not only below 0, `g_i` gains what makes it `φ̂_ij` (eq. 3):
+    average `φ̂_ij`, and not only below 0, `g_i` gains what makes it `φ̂_ij`:
     `g_i ← g_i + ‖g_i‖ (φ̂ sqrt(1 - φ²) - φ sqrt(1 - φ̂²)) / (‖g_j‖ sqrt(1 - φ̂²)) g_j`; then
     `φ̂_ij ← (1 - β) φ̂_ij + β φ_ij`. Needs the Gram matrix, random orders, and its averages (saved). It helps
     when related tasks conflict now and then; it hurts when batches are so small that cosines are noise.

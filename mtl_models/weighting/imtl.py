@@ -8,7 +8,7 @@ from mtl_models.weighting._unit_gram import UnitGram, unit_gram
 
 @keras.saving.register_keras_serializable("mtl_models")
 class IMTL(GramWeighting):
-    """Impartial multi-task learning, its gradient balance IMTL-G (Liu et al. 2021, eq. 4-6).
+    """Impartial multi-task learning, its gradient balance IMTL-G (Liu et al. 2021).
 
     The step whose component along every unit gradient is the same: `(Σ_j α_j g_j) · g_k / ‖g_k‖` equal
     for all k, which is `α_k = (C⁻¹ 1)_k / ‖g_k‖` for the matrix C of cosines, and `w = K α / Σ |α|`. Needs

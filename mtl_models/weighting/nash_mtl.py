@@ -8,7 +8,7 @@ from mtl_models.weighting._unit_gram import UnitGram, unit_gram
 
 @keras.saving.register_keras_serializable("mtl_models")
 class NashMTL(GramWeighting):
-    """Nash bargaining between tasks (Navon et al. 2022, claim 3.1, eq. 3).
+    """Nash bargaining between tasks (Navon et al. 2022, claim 3.1).
 
     The step `Σ α_k g_k` that maximizes `Σ_k log(g_k · d)` over d of bounded length has `G α = 1 / α`, α > 0;
     `w = K α / Σ α`. A task's weight is the inverse of the share it gains, so that losses' units do not

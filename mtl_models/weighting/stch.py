@@ -7,7 +7,7 @@ from mtl_models.weighting._base import Weighting
 
 @keras.saving.register_keras_serializable("mtl_models")
 class STCH(Weighting):
-    """Smooth Tchebycheff scalarization (Lin et al. 2024, eq. 6): a smooth maximum of relative losses.
+    """Smooth Tchebycheff scalarization (Lin et al. 2024): a smooth maximum of relative losses.
 
     `K H μ log Σ_k exp(λ_k L_k / μ)` has the gradient `Σ_k w_k ∇L_k`, `w_k = K H λ_k softmax(λ L / μ)_k`, over
     the K tasks of the batch; the ideal point is 0. `λ_k = 1 / N_k` makes losses comparable: `N_k` is the mean
@@ -31,6 +31,7 @@ class STCH(Weighting):
         [1.4621, 0.5379]
     """
 
+    needs_positive_losses = True
     BOUNDS = {"mu": (1e-4, 1e4)}
 
     def __init__(self, mu: float = 0.1, **kwargs):

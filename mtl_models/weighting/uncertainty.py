@@ -38,6 +38,7 @@ class Uncertainty(Weighting):
         [1.0, 0.5]
     """
 
+    needs_positive_losses = True
     BOUNDS = {"initial": (-20.0, 20.0), "minimum": (-20.0, 20.0), "maximum": (-20.0, 20.0)}
 
     def __init__(self, initial: float = 0.0, minimum: float = -3.0, maximum: float = 5.0, **kwargs):

@@ -8,7 +8,7 @@ from mtl_models.weighting._unit_gram import UnitGram, unit_gram
 
 @keras.saving.register_keras_serializable("mtl_models")
 class UPGrad(GramWeighting):
-    """Unconflicting projection of gradients (Quinton & Rey 2024, eq. 5).
+    """Unconflicting projection of gradients (Quinton & Rey 2024).
 
     Each gradient is projected on the cone `{x: x · g_j ≥ 0 for all j}` that conflicts with none, and the
     projections are added: `w = Σ_i v_i`, `v_i = argmin_{v ≥ e_i} vᵀG v` (proposition 1). So `G w ≥ 0`, and

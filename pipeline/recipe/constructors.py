@@ -53,6 +53,29 @@ def class_settings(file: str, name: str, exclude: tuple[str, ...] = ()) -> type[
     return _settings(next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), exclude)
 
 
+def part_constant(folder: str, name: str, constant: str) -> Any:
+    """What a part's class says of itself in its own file, such as `needs_positive_losses`; None: nothing."""
+    found = _public_class(_ROOT / folder / f"{name}.py")
+    assert found is not None, name
+    return _constant(found, constant)
+
+
+def module_constant(file: str, constant: str) -> Any:
+    """A literal of `mtl_models/<file>`."""
+    return _constant(ast.parse((_ROOT / file).read_text()), constant)
+
+
+def _constant(found: ast.Module | ast.ClassDef, name: str, default: Any = None) -> Any:
+    return next(
+        (
+            ast.literal_eval(n.value)
+            for n in found.body
+            if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", None) == name
+        ),
+        default,
+    )
+
+
 def _public_class(path: Path) -> ast.ClassDef | None:
     classes = [
         n
@@ -64,14 +87,7 @@ def _public_class(path: Path) -> ast.ClassDef | None:
 
 def _settings(found: ast.ClassDef, exclude: tuple[str, ...]) -> type[BaseModel]:
     init = next(n for n in found.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
-    bounds = next(
-        (
-            ast.literal_eval(n.value)
-            for n in found.body
-            if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", None) == "BOUNDS"
-        ),
-        {},
-    )
+    bounds = _constant(found, "BOUNDS", {})
     meanings = _meanings(ast.get_docstring(found) or "") | _meanings(ast.get_docstring(init) or "")
     args = init.args
     positional = list(zip(args.args[1:], [None] * (len(args.args) - 1 - len(args.defaults)) + args.defaults))

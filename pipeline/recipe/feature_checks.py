@@ -101,6 +101,12 @@ def feature_problems(recipe: Recipe) -> Iterator[Problem]:
         path, column = f"features.{name}", feature.column or name
         if name in ("ids", "numbers") or name.startswith("vector_"):
             yield Problem(path, "is a name of the model's own inputs; choose another, and say `column:`")
+        if name in recipe.side:
+            yield Problem(
+                path,
+                f"is a name of the model's own inputs, as a loss reads the {name}; choose another, and say "
+                f"`column: {column}`",
+            )
         if column not in types:
             yield Problem(
                 path if feature.column is None else f"{path}.column",

@@ -67,6 +67,12 @@ class Model(_ModelSettings):  # type: ignore[misc, valid-type]
     architecture: _union("architectures", ("num_tasks",)) = Field(  # type: ignore[valid-type]
         description="how tasks share: `name` and the settings of that architecture"
     )
+    numeric_bins: int = Field(
+        32,
+        ge=1,
+        le=1024,
+        description="piecewise_linear: how many bins a number has at most, at its quantiles in training",
+    )
 
     def settings(self) -> dict[str, Any]:
         """What the constructor of `MultiTaskModel` takes, beyond structure."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from pipeline.recipe import constructors
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import near
 from pipeline.recipe.model import Recipe
@@ -58,6 +59,7 @@ def model_problems(recipe: Recipe) -> Iterator[Problem]:
                 f"serving.score.{name}", "is a multiclass task, whose probabilities are no single number"
             )
     yield from _chain(recipe)
+    yield from _weighting(recipe)
     embedded = [n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets")]
     pairs = getattr(recipe.model, "interactions", None)
     if isinstance(pairs, str) and pairs != "all":
@@ -79,6 +81,29 @@ def model_problems(recipe: Recipe) -> Iterator[Problem]:
                     "serving.fusion",
                     f"product takes probabilities; {name} is {recipe.tasks[name].kind}",
                     value="product",
+                )
+
+
+def _weighting(recipe: Recipe) -> Iterator[Problem]:
+    """What of a weighting must fit the tasks; of a class of one's own nothing is known."""
+    name, tasks = recipe.weighting.name, recipe.tasks
+    if ":" in name:
+        return
+    if name == "fixed" and len(recipe.weighting.weights) != len(tasks):
+        yield Problem(
+            "weighting.weights",
+            f"needs one number for each of the {len(tasks)} tasks, in this order: {', '.join(tasks)}",
+            value=list(recipe.weighting.weights),
+        )
+    if constructors.part_constant("weighting", name, "needs_positive_losses"):
+        densities = constructors.module_constant("tasks.py", "DENSITIES")
+        for task, of in tasks.items():
+            if of.loss in densities:
+                yield Problem(
+                    "weighting.name",
+                    f"{name} needs losses above 0, and loss {of.loss} of {task} may be below; take equal or "
+                    "fixed, or a weighting of gradients alone such as upgrad",
+                    value=name,
                 )
 
 

@@ -10,7 +10,7 @@ import pytest
 FOLDER = Path(__file__).parent
 
 
-def test_layers_losses_and_weightings_on_jax():
+def test_layers_losses_and_weightings_on_jax(tmp_path):
     pytest.importorskip("jax")
     arguments = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--durations=0"]
     # it descends a loss with TensorFlow's tape
@@ -24,6 +24,10 @@ def test_layers_losses_and_weightings_on_jax():
             "KERAS_BACKEND": "jax",
             "JAX_PLATFORMS": "cpu",
             "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            # a loop that is run eagerly is traced anew at each call, and with this compiled once
+            "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         },
         cwd=FOLDER.parents[1],
         capture_output=True,

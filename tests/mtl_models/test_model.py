@@ -286,3 +286,41 @@ def test_says_what_is_missing():
         made.train_step((x, {"click": y["click"]}, w))
     with pytest.raises(ValueError, match="distinct names"):
         MultiTaskModel(LAYOUT, [TASKS[0], TASKS[0]], MMoE())
+
+
+def test_says_what_is_wrong_with_labels_and_weights():
+    made, (x, y, w) = model(), data(rows=8)
+    with pytest.raises(TypeError, match=r"labels must be a dict from task to \[B\] \(click, watch\)"):
+        made.train_step((x, y["click"], None))
+    with pytest.raises(TypeError, match="sample weights must be a dict"):
+        made.train_step((x, y, w["click"]))
+    with pytest.raises(KeyError, match="sample weights name 'clik', but the tasks are click, watch"):
+        made.train_step((x, y, {"clik": w["click"]}))
+
+
+def test_says_what_is_no_part_of_a_model():
+    with pytest.raises(TypeError, match="tasks must be instances of Task.*one is 'click'"):
+        MultiTaskModel(LAYOUT, ["click"], HardSharing())
+    with pytest.raises(TypeError, match="architecture must be an instance.*it is 'mmoe'"):
+        MultiTaskModel(LAYOUT, TASKS, "mmoe")
+    with pytest.raises(TypeError, match="it is <class .*HardSharing'>"):
+        MultiTaskModel(LAYOUT, TASKS, HardSharing)
+    with pytest.raises(TypeError, match="weighting must be an instance"):
+        model(weighting="uncertainty")
+    with pytest.raises(ValueError, match="needs losses above 0"):
+        MultiTaskModel(LAYOUT, [Task("spend", "regression", "ziln")], HardSharing(), weighting=Uncertainty())
+
+
+@pytest.mark.parametrize(
+    "setting", [{"embedding_dim": 0}, {"tower_units": (8, 0)}, {"embedding_l2": -1.0}, {"tower_dropout": 1.0}]
+)
+def test_settings_out_of_bounds_are_refused(setting):
+    [name] = setting
+    with pytest.raises(ValueError, match=f"MultiTaskModel: {name} must be between"):
+        MultiTaskModel(LAYOUT, TASKS, HardSharing(), **setting)
+
+
+def test_gradients_need_a_compiled_model():
+    x, y, w = data(rows=8)
+    with pytest.raises(ValueError, match="needs a compiled model"):
+        MultiTaskModel(LAYOUT, TASKS, HardSharing()).gradient_gram(x, y, w)

@@ -48,6 +48,7 @@ model:
   cross_rank: 2
   numeric_embedding: piecewise_linear
   numeric_units: 4
+  numeric_bins: 5
   learned_absent: true
   position: place
   position_tasks: [click]
@@ -89,6 +90,7 @@ def test_a_recipe_with_every_input_setting_trains_saves_and_loads(tmp_path):
     }
     w = {name: np.ones(rows, "float32") for name in y}
     model = build(RECIPE, LAYOUT, y, w, numbers=x["numbers"])
+    assert [len(edges) for edges in model.feature_inputs.numeric_bins] == [1 + 5]
     model.compile(keras.optimizers.Adam(0.01), jit_compile=True)
     log = model.fit(array_batches((x, y, w), 64, seed=1), epochs=12, verbose=0).history
     for task in ("click", "watch"):

@@ -99,3 +99,13 @@ def test_a_chain_is_checked_when_the_model_is_made():
     ):
         tasks = [Task("click", "binary"), Task("watch", "regression")]
         MultiTaskModel(Layout.of({"user": 20}), tasks, ESMM(chain=("click", "cart")))
+
+
+def test_esmm_starts_at_the_base_rates_of_its_tasks():
+    tasks = [Task("click", "binary", offset=0.2), Task("buy", "binary", offset=0.01)]
+    model = MultiTaskModel(Layout.of({"user": 20}), tasks, ESMM(units=(4,)), tower_units=())
+    for head in model.towers.heads:
+        head.kernel.assign(0 * head.kernel)
+    found = model.predict({"user": np.arange(3)}, verbose=0)
+    np.testing.assert_allclose(found["click"], 0.2, rtol=1e-5)
+    np.testing.assert_allclose(found["buy"], 0.01, rtol=1e-4)

@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from mtl_models import ESMM, SingleTask, Task
+from mtl_models.kinds import KINDS
 
 X = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
 FAR = np.array([-1e30, -3000, -88, -20, -3, -1e-3, 0, 0.5, 7, 20, 88, 3000, 1e30])
@@ -76,3 +77,26 @@ def test_factors_are_probabilities_in_all_data(sampled, built):
     p_buy = 1 / (1 + np.exp(-(buy + shift["buy"])))
     np.testing.assert_allclose(click, towers[0], rtol=1e-6)
     np.testing.assert_allclose(p_buy, p_click / (1 + np.exp(1.1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kept", [(None, None), (0.2, None), (None, 0.1), (0.3, 0.3)])
+def test_products_start_at_the_base_rates(kept, built):
+    """Rates are of the data as sampled, and so are coupled outputs."""
+    names, rates = ("click", "cart", "buy"), (0.3, 0.06, 0.002)
+    sampled = dict(zip(names, (*kept, None)))
+    tasks = [Task(n, "binary", offset=r, negatives_kept=sampled[n]) for n, r in zip(names, rates)]
+    layer = built(ESMM(units=(3,)), tasks)
+    starts = [np.array([KINDS["binary"].initial_bias(t)], "float32") for t in layer.tower_tasks()]
+    assert [t.name for t in layer.tower_tasks()] == list(names)
+    coupled = [np.asarray(o, "float64") for o in layer.couple(starts)]
+    np.testing.assert_allclose([1 / (1 + np.exp(-o[0])) for o in coupled], rates, rtol=1e-5)
+
+
+def test_a_start_that_is_not_known_or_impossible(built):
+    def following(first, second):
+        tasks = [Task("click", "binary", offset=first), Task("buy", "binary", offset=second)]
+        return built(ESMM(units=(3,)), tasks).tower_tasks()[1].offset
+
+    assert following(None, 0.1) == 0.1
+    assert following(0.1, None) is None
+    assert following(0.1, 0.4) == 0.99  # their labels are known of other rows

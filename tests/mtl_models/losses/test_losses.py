@@ -167,7 +167,7 @@ def listwise_by_hand(y, z, request, weight, share):
         inside = [j for j in range(len(y)) if request[j] == request[i] and weight[j] > 0]
         listed = 0.0
         if y[i] and weight[i] > 0 and request[i] >= 0:
-            listed = -np.log(p[i] / sum(weight[j] * p[j] for j in inside))
+            listed = -np.log(weight[i] * p[i] / sum(weight[j] * p[j] for j in inside))
         losses.append((1 - share) * pointwise + share * listed)
     return losses
 
@@ -183,7 +183,16 @@ def test_listwise_equals_the_formula_whatever_the_order_of_rows(share):
 def test_listwise_of_requests_without_a_choice_is_zero():
     z, ones = np.float32([1, -2, 3]), np.ones(3, "float32")
     np.testing.assert_allclose(LOSSES["listwise"](ones, z, np.arange(3), ones, list_share=1.0), 0, atol=1e-6)
+    light = LOSSES["listwise"](ones, z, np.arange(3), 0.1 * ones, list_share=1.0)
+    np.testing.assert_allclose(light, 0, atol=1e-6)
     np.testing.assert_array_equal(LOSSES["listwise"](0 * ones, z, np.zeros(3), ones, list_share=1.0), 0)
+
+
+def test_listwise_does_not_depend_on_the_unit_of_weights_and_is_never_negative():
+    _, y, z, w, side = batch("listwise", 40)
+    light, heavy = (LOSSES["listwise"](y, z, side["request"], w * unit, list_share=0.7) for unit in (0.01, 8))
+    np.testing.assert_allclose(light, heavy, rtol=1e-5, atol=1e-6)
+    assert float(ops.min(light)) >= -1e-6
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])

@@ -59,18 +59,24 @@ def test_config_round_trip(weighting):
 
 
 @pytest.mark.parametrize("weighting", ALL, ids=lambda w: type(w).__name__)
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_loss_that_is_not_finite_counts_as_absent(weighting, bad):
+def test_a_loss_that_is_not_finite_counts_as_absent(weighting, compiled_on_jax):
     weighting = bound(type(weighting).from_config(weighting.get_config()))
-    gram = np.eye(2, dtype="float32")
-    weighting(values(1, 2), gram, training=True)
-    before = state(weighting)
-    weights = numbers(weighting(values(bad, bad), gram, training=True))
-    assert weights.tolist() == [0, 0]
-    for name, (old, new) in {k: (before[k], state(weighting)[k]) for k in before}.items():
-        if name != "seen":  # which tasks the last batch had
-            np.testing.assert_array_equal(old, new, err_msg=name)
-    assert np.isfinite(numbers(weighting(values(1e-6, 1e6), gram, training=True))).all()
+
+    def weigh(losses, gram):
+        return weighting(losses, gram, training=True)
+
+    # what a layer keeps cannot be written to from a compiled function on JAX
+    run = weigh if weighting.variables else compiled_on_jax(weigh)
+    gram = ops.eye(2)
+    for bad in (np.nan, np.inf, -np.inf):
+        run(ops.convert_to_tensor(values(1, 2)), gram)
+        before = state(weighting)
+        weights = numbers(run(ops.convert_to_tensor(values(bad, bad)), gram))
+        assert weights.tolist() == [0, 0]
+        for name, (old, new) in {k: (before[k], state(weighting)[k]) for k in before}.items():
+            if name != "seen":  # which tasks the last batch had
+                np.testing.assert_array_equal(old, new, err_msg=name)
+        assert np.isfinite(numbers(run(ops.convert_to_tensor(values(1e-6, 1e6)), gram))).all()
 
 
 def state(weighting):
@@ -224,3 +230,15 @@ def test_uncertainty_refuses_an_empty_range():
 def test_a_weighting_belongs_to_one_model():
     with pytest.raises(ValueError, match="already part of a model"):
         bound(DWA()).bind(TASKS)
+
+
+@pytest.mark.parametrize("weighting", ALL, ids=lambda w: type(w).__name__)
+def test_losses_that_may_be_negative_are_refused_where_sizes_are_needed(weighting):
+    """The others weigh them; that their weights are finite for any losses is tested above."""
+    weighting = type(weighting).from_config(weighting.get_config())
+    tasks = [TASKS[0], Task("spend", "regression", "ziln")]
+    if type(weighting) in (DWA, FAMO, GLS, STCH, GradNorm, Uncertainty):
+        with pytest.raises(ValueError, match="needs losses above 0, and loss ziln of task 'spend' may be"):
+            weighting.bind(tasks)
+        return
+    assert bound(weighting, tasks).tasks == tuple(tasks)

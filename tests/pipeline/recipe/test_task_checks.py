@@ -51,6 +51,12 @@ def test_what_is_right():
         "watch": 1,
     }  # classes without order have no number
     assert loads(resolved(recipe)).tasks == recipe.tasks
+    spend = {"kind": "regression", "label": "seconds", "loss": "ziln"}
+    # the name of a side input that no loss reads is free
+    numeric = {"duration": {"kind": "numeric", "column": "length"}}
+    fixed = {"name": "fixed", "weights": [1, 2]}
+    assert load({"c": CLICK, "spend": spend}, weighting=fixed, features=numeric).side == ()
+    assert load({"c": CLICK, "spend": spend}, weighting={"name": "upgrad"})
     # a step that knows nothing of losses still knows what examples hold for them, and can be read again
     part = loads(resolved(recipe.part("features")))
     assert part.side == recipe.side and part.tasks["stars"] == recipe.tasks["stars"]
@@ -62,6 +68,24 @@ def test_what_is_right():
 @pytest.mark.parametrize(
     "tasks, others, words",
     [
+        (
+            {"w": WATCH},
+            {"features": {"duration": {"kind": "numeric", "column": "length"}}},
+            "features.duration .*as a loss reads the duration; choose another, and say `column: length`",
+        ),
+        (
+            {"c": CLICK, "s": STARS},
+            {"weighting": {"name": "fixed", "weights": [1.0]}},
+            "weighting.weights .*one number for each of the 2 tasks, in this order: c, s",
+        ),
+        *(
+            (
+                {"c": CLICK, "p": {"kind": "regression", "label": "seconds", "loss": "ziln"}},
+                {"weighting": {"name": name}},
+                f"weighting.name .*{name} needs losses above 0, and loss ziln of p may be below",
+            )
+            for name in ("dwa", "famo", "gls", "gradnorm", "stch", "uncertainty")
+        ),
         ({"a": ACTION | {"classes": ["like"]}}, {}, "tasks.a.classes .*how many classes there are"),
         ({"a": ACTION | {"classes": ["like", 1]}}, {}, "all texts or all whole numbers"),
         ({"a": ACTION | {"classes": ["like", "like"]}}, {}, "each once"),
