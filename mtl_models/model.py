@@ -76,7 +76,8 @@ class MultiTaskModel(keras.Model):
         gram_over: what a weighting that needs gradients sees them with respect to: "representation", what
             the architecture's tasks read in common, or "parameters", the shared variables and the embedding
             rows of the batch, which costs a whole backward pass a task.
-        calibrators: task → what its logits go through before they become probabilities; `calibrate` fits them.
+        calibrators: task → what its logits go through before they become probabilities; `calibrate` fits
+            them.
         seed: of every weight and of dropout.
 
     Under a mixed precision policy (`dtype="mixed_float16"` or "mixed_bfloat16") layers compute in 16 bits;
@@ -85,8 +86,8 @@ class MultiTaskModel(keras.Model):
 
     Raises:
         ValueError: if tasks are missing or share a name, a task needs a side input that the layout lacks,
-            position_tasks or calibrators name no task, a calibrator does not fit its task's kind, or gram_over is
-            unknown.
+            position_tasks or calibrators name no task, a calibrator does not fit its task's kind, or
+            gram_over is unknown.
 
     Example:
 

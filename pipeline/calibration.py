@@ -21,8 +21,8 @@ def calibrate_on(recipe: Recipe, model: MultiTaskModel, validation: tuple) -> di
 
     Returns:
       task → `method`; `rows` it was fitted on; `parameters` of the fit, and `problem`, the sentence that says
-      why there are none, one of them None; `validation`: {"before", "after"}, each the metrics of those rows by
-      name. They are of the rows that the fit has seen: what it is worth, test says.
+      why there are none, one of them None; `validation`: {"before", "after"}, each the metrics of those rows
+      by name. They are of the rows that the fit has seen: what it is worth, test says.
     """
     inputs, labels, weights, masks = validation
     if not recipe.calibrated:

@@ -20,4 +20,5 @@ def calibration_lines(training: Mapping[str, Any] | None) -> Iterator[str]:
             f"{words} {before[metric]:.5f} to {after[metric]:.5f}"
             for metric, words in (("ece", "ECE"), ("logloss", "log loss"))
         )
-        yield f"{task}: {of['method']} ({fit}); on the {of['rows']:,} validation rows it was fitted on {changes}"
+        rows = f"on the {of['rows']:,} validation rows it was fitted on"
+        yield f"{task}: {of['method']} ({fit}); {rows} {changes}"

@@ -69,8 +69,8 @@ class Rows(NamedTuple):
     weights: np.ndarray
 
     def targets(self) -> tuple[float, float]:
-        """What labels 0 and 1 are taken for: `1 / (N₋ + 2)` and `(N₊ + 1) / (N₊ + 2)` (Platt 1999, section 2.2),
-        so that no finite number of rows makes anything certain. N counts rows by their weight."""
+        """What labels 0 and 1 are taken for: `1 / (N₋ + 2)` and `(N₊ + 1) / (N₊ + 2)` (Platt 1999, section
+        2.2), so that no finite number of rows makes anything certain. N counts rows by their weight."""
         positives = float(self.weights @ self.labels)
         negatives = float(self.weights.sum() - positives)
         return 1.0 / (negatives + 2.0), (positives + 1.0) / (positives + 2.0)

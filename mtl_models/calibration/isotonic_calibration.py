@@ -54,7 +54,7 @@ class IsotonicCalibration(Calibrator):
         for name, values in (("logits", x), ("calibrated", y)):
             if not np.isfinite(values).all() or not (np.diff(values) > 0).all():
                 raise ValueError(f"IsotonicCalibration: {name} must be finite and ascend (as float32)")
-        # of each segment, those beyond the ends too: where it starts, from what, how steep, and its greatest value
+        # of each segment, those beyond the ends too: where it starts, from what, how steep, how high at most
         self._knots = x
         self._from_x, self._from_y = np.r_[x[0], x], np.r_[y[0], y]
         self._slopes = np.r_[1.0, np.diff(y) / np.diff(x), 1.0].astype("float32")
@@ -85,7 +85,8 @@ class IsotonicCalibration(Calibrator):
         weight, positive, p, q = np.add.reduceat(sums, blocks[:-1], axis=1)
         if len(weight) < 2:
             raise CannotCalibrate(
-                "greater predictions do not go with more positives, and one value for all would end the ranking"
+                "greater predictions do not go with more positives, and one value for all would end the "
+                "ranking"
             )
         centres, calibrated = np.log(p / q), logit(low + positive / weight * (high - low))
         # lines between wide blocks are not at their share on average: all are moved until predictions add up

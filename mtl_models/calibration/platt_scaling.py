@@ -14,8 +14,8 @@ class PlattScaling(Calibrator):
     """`p = σ(a z + b)`: a logistic regression of the labels on the logit z.
 
     Platt, "Probabilistic outputs for support vector machines" (1999), eq. 1 with the sign of a turned round:
-    a and b have the greatest likelihood, labels 0 and 1 taken for `1 / (N₋ + 2)` and `(N₊ + 1) / (N₊ + 2)`. Two
-    numbers, so few rows are enough; it mends a base rate and logits that are too steep or too flat, and
+    a and b have the greatest likelihood, labels 0 and 1 taken for `1 / (N₋ + 2)` and `(N₊ + 1) / (N₊ + 2)`.
+    Two numbers, so few rows are enough; it mends a base rate and logits that are too steep or too flat, and
     nothing else.
 
     Args:
@@ -41,7 +41,7 @@ class PlattScaling(Calibrator):
         self.slope, self.intercept = float(slope), float(intercept)
         if not (0 < self.slope < math.inf and math.isfinite(self.intercept)):
             raise ValueError(
-                f"PlattScaling: slope must be above 0 and both numbers finite; they are {slope} and {intercept}"
+                f"PlattScaling: slope must be above 0 and intercept finite; they are {slope} and {intercept}"
             )
 
     @classmethod
@@ -74,8 +74,8 @@ class PlattScaling(Calibrator):
         slope = found[0] / spread
         if not slope > 0:
             raise CannotCalibrate(
-                f"greater predictions go with fewer positives (slope {slope:.3g}), and a slope below 0 would turn "
-                "the ranking round"
+                f"greater predictions go with fewer positives (slope {slope:.3g}), and a slope below 0 would "
+                "turn the ranking round"
             )
         return cls(slope, found[1] - slope * center)
 

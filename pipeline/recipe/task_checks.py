@@ -45,8 +45,8 @@ def _calibration(path: str, task: Task) -> Iterator[Problem]:
     if task.kind == "regression" and chosen != "none":
         yield Problem(
             path,
-            "is of probabilities, and a regression predicts a quantity; leave it out (loss log_mse fits a factor "
-            "on validation by itself)",
+            "is of probabilities, and a regression predicts a quantity; leave it out (loss log_mse fits a "
+            "factor on validation by itself)",
             value=chosen,
         )
     elif task.kind in CLASS_KINDS and chosen not in ("none", "temperature"):
