@@ -44,7 +44,7 @@ class Calibrator(keras.layers.Layer):
         Args:
             logits: [N]; of a multiclass task [N, K], of an ordinal one [N, K - 1].
             labels: [N], 0 and 1, or classes.
-            weights: [N], at least 0, whose scale does not matter; None: all 1. Rows of weight 0 are not read.
+            weights: [N], at least 0: a row of weight 2 counts as two, one of weight 0 is not read. None: all 1.
             kind: of the task.
 
         Raises:
@@ -62,7 +62,7 @@ class Calibrator(keras.layers.Layer):
 
 
 class Rows(NamedTuple):
-    """Rows with weight, in float64: logits [N] or [N, K], labels [N], and weights [N] whose mean is 1."""
+    """Rows with weight, in float64: logits [N] or [N, K], labels [N], and weights [N]."""
 
     logits: np.ndarray
     labels: np.ndarray
@@ -70,7 +70,7 @@ class Rows(NamedTuple):
 
     def targets(self) -> tuple[float, float]:
         """What labels 0 and 1 are taken for: `1 / (N₋ + 2)` and `(N₊ + 1) / (N₊ + 2)` (Platt 1999, section
-        2.2), so that no finite number of rows makes anything certain. N counts rows by their weight."""
+        2.2), so that no finite number of rows makes anything certain. N adds up weights."""
         positives = float(self.weights @ self.labels)
         negatives = float(self.weights.sum() - positives)
         return 1.0 / (negatives + 2.0), (positives + 1.0) / (positives + 2.0)
@@ -90,4 +90,5 @@ def known_rows(logits, labels, weights) -> Rows:
     logits, labels, weights = logits[known], labels[known], weights[known]
     if (labels == labels[0]).all():
         raise CannotCalibrate("its labels are all of one class")
-    return Rows(logits, labels, weights / weights.mean())
+    # weights may be counts, or shares of something: those must not make a million rows look like ten
+    return Rows(logits, labels, weights * max(1.0, len(weights) / weights.sum()))

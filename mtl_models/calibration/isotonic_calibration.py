@@ -66,7 +66,7 @@ class IsotonicCalibration(Calibrator):
         low, high = rows.targets()
         distinct, at = np.unique(rows.logits, return_inverse=True)  # equal predictions stay together
         weight_of = np.bincount(at, rows.weights)
-        groups = math.ceil(math.sqrt(len(rows.labels)))
+        groups = math.ceil(math.sqrt(rows.weights.sum()))
         middle = (np.cumsum(weight_of) - weight_of / 2) / weight_of.sum()
         _, group = np.unique(np.floor(middle * groups), return_inverse=True)
         # sums of weight, of labels, and of the predictions and what they lack to 1
@@ -89,12 +89,18 @@ class IsotonicCalibration(Calibrator):
                 "ranking"
             )
         centres, calibrated = np.log(p / q), logit(low + positive / weight * (high - low))
-        # lines between wide blocks are not at their share on average: all are moved until predictions add up
-        lines = _lines(centres, calibrated, distinct)
-        mean = low + positive.sum() / weight.sum() * (high - low)
-        calibrated += brentq(
-            lambda move: weight_of @ expit(lines + move) / weight_of.sum() - mean, -20.0, 20.0
+        # lines between wide blocks are not at their share on average: all are moved, a little at most, until
+        # predictions add up
+        lines, mean = (
+            _lines(centres, calibrated, distinct),
+            low + positive.sum() / weight.sum() * (high - low),
         )
+
+        def excess(move: float) -> float:
+            return weight_of @ expit(lines + move) / weight_of.sum() - mean
+
+        if excess(-1.0) < 0 < excess(1.0):
+            calibrated += brentq(excess, -1.0, 1.0)
         centres, calibrated = centres.astype("float32"), calibrated.astype("float32")
         apart = np.r_[True, (np.diff(centres) > 0) & (np.diff(calibrated) > 0)]
         return cls(centres[apart].tolist(), calibrated[apart].tolist())

@@ -54,7 +54,7 @@ class PlattScaling(Calibrator):
         columns = np.stack([(rows.logits - center) / spread, np.ones(len(rows.logits))], axis=1)
         low, high = rows.targets()
         targets = np.where(rows.labels > 0.5, high, low)
-        shares = rows.weights / len(rows.weights)
+        shares = rows.weights / rows.weights.sum()
 
         def loss(ab):
             z = columns @ ab
@@ -69,7 +69,7 @@ class PlattScaling(Calibrator):
 
         start = np.array([spread, center])  # a = 1, b = 0
         found = optimize.minimize(
-            loss, start, jac=gradient, hess=curvature, method="trust-exact", options={"gtol": 1e-10}
+            loss, start, jac=gradient, hess=curvature, method="trust-exact", options={"gtol": 1e-7}
         ).x
         slope = found[0] / spread
         if not slope > 0:
