@@ -74,7 +74,7 @@ def test_fitted_on_known_rows_by_the_weights_that_evaluation_uses(model, validat
     assert (click["method"], click["rows"], click["problem"]) == ("platt", int(masks["click"].sum()), None)
     assert click["parameters"] == model.calibrators["click"].parameters
     then, now = click["validation"]["before"], click["validation"]["after"]
-    assert then["ece"] > 2 * now["ece"] and now["logloss"] < then["logloss"] < 1
+    assert then["ece"] > 1.8 * now["ece"] and now["logloss"] < then["logloss"] < 1
     assert now["calibration"] == pytest.approx(1, rel=1e-3)
     assert rare["parameters"] is None and rare["rows"] == 0
     assert rare["validation"]["before"] == rare["validation"]["after"]
