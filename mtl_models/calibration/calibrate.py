@@ -47,7 +47,7 @@ def calibrate(
         ...     Layout.of(numbers=["age"]), [Task("click", "binary")], HardSharing((4,)), seed=1
         ... )
         >>> x = {"age": np.linspace(-1, 1, 1000).astype("float32")}
-        >>> click = np.arange(1000) % 10 > 7 - 3 * x["age"]
+        >>> click = np.arange(1000) % 10 > 7 + 3 * x["age"]
         >>> calibrate(model, {"click": "platt"}, x, {"click": click})
         {}
         >>> bool(abs(model.predict(x, verbose=0)["click"].mean() - click.mean()) < 0.01)
