@@ -44,7 +44,7 @@ class Calibrator(keras.layers.Layer):
         Args:
             logits: [N]; of a multiclass task [N, K], of an ordinal one [N, K - 1].
             labels: [N], 0 and 1, or classes.
-            weights: [N], at least 0: a row of weight 2 counts as two, one of weight 0 is not read. None: all 1.
+            weights: [N], at least 0: a row of weight 2 counts as two, one of weight 0 as none; None: all 1.
             kind: of the task.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Layers, losses, weightings and calibrators on Keras' JAX backend: their own tests, in a process of its own."""
+"""Layers, losses, weightings and calibrators on Keras' JAX backend: their own tests, in one process."""
 
 import os
 import subprocess

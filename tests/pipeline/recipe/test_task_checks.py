@@ -87,7 +87,11 @@ def test_what_is_right():
             {},
             "gamma is a setting of loss focal; here the loss is binary_cross",
         ),
-        ({"c": CLICK | {"calibration": "plat"}}, {}, "tasks.c.calibration .*must be one of 'none', 'platt', 'temp"),
+        (
+            {"c": CLICK | {"calibration": "plat"}},
+            {},
+            "tasks.c.calibration .*must be one of 'none', 'platt', 'temp",
+        ),
         (
             {"s": {"kind": "regression", "label": "seconds", "calibration": "isotonic"}},
             {},
