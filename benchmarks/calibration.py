@@ -2,7 +2,7 @@
 
 Generates the demo's world with at least 100,000 labelled test rows a task, and runs its recipe once, each
 binary task calibrated as calibration.json says; likes are trained with the focal loss, whose predictions are
-biased as probabilities. `served` is the expected calibration error of the SavedModel that was pushed, on test,
+biased as probabilities. `served` is the expected calibration error of the pushed SavedModel, on test,
 with its 95 % interval, from the run's metrics.json. Beside it is the same model without calibration and with
 each method, fitted on the run's validation rows as the Trainer does. Bars are in calibration.json; the exit
 code is 1 where one is missed. A run that was stopped goes on from its cache.

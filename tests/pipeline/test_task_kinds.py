@@ -155,10 +155,8 @@ def test_calibration_is_fitted_after_training(trained):
     assert not any(of["problem"] for of in found.values())
     rare = found["rare"]["validation"]
     # the focal loss draws predictions towards one half
-    assert (
-        rare["before"]["ece"] > 0.05 > 0.02 > rare["after"]["ece"]
-        and found["rare"]["parameters"]["slope"] > 1.3
-    )
+    assert rare["before"]["ece"] > 0.05 > 0.03 > rare["after"]["ece"]
+    assert found["rare"]["parameters"]["slope"] > 1.3
     best = history["epochs"][history["best_epoch"] - 1]
     # what chose the epoch came before
     assert best["validation"]["rare"]["logloss"] == pytest.approx(rare["before"]["logloss"], abs=1e-5)
