@@ -90,7 +90,7 @@ def by_method(recipe: Recipe, output: Path) -> dict[str, dict]:
 
 def show(served: dict, methods: dict[str, dict]) -> int:
     """Prints what was found, and returns the exit code."""
-    table = Table("task", "calibration", "labelled test rows", "test ECE", "95 % interval", *SHOWN)
+    table = Table("task", "method", "labelled test rows", "test ECE", "95 % interval", *SHOWN)
     missed = []
 
     def row(task: str, what: str, values: dict, low: float, high: float) -> None:
@@ -115,7 +115,7 @@ def show(served: dict, methods: dict[str, dict]) -> int:
             missed.append(f"{task}: {values['examples']:,} labelled rows are too few")
         if not (values["ece"] <= BARS["ece"] or low <= BARS["ece"] <= high):
             missed.append(f"{task}: ECE {values['ece']:.4f}")
-        if not np.isclose(values["ece"], methods[f"{task}/{method}"]["ece"], atol=1e-4):
+        if not np.isclose(values["ece"], methods[f"{task}/{method}"]["ece"], atol=5e-4):
             missed.append(f"{task}: the served model is not calibrated as the Trainer's is")
     console = Console(width=140)
     console.print(table)
