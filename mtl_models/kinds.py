@@ -42,9 +42,22 @@ class Kind:
         """
         return label
 
-    def prediction(self, task: Task, output, side: Mapping | None = None):
-        """[B], or [B, K] probabilities, of outputs [B] or [B, units]."""
+    def logits(self, task: Task, output):
+        """Outputs [B] or [B, units] as they are in all data: what calibrators are fitted on and given."""
+        return output
+
+    def prediction(self, task: Task, output, side: Mapping | None = None, calibrator=None):
+        """[B], or [B, K] probabilities, of outputs [B] or [B, units].
+
+        Args:
+            task, output, side: as for `target`.
+            calibrator: what maps `logits` before they become probabilities; None: nothing does.
+        """
         raise NotImplementedError
+
+    def _calibrated(self, task: Task, output, calibrator):
+        logits = self.logits(task, output)
+        return logits if calibrator is None else calibrator(logits)
 
 
 class Binary(Kind):
@@ -55,10 +68,11 @@ class Binary(Kind):
             return 0.0
         return math.log(task.offset / (1.0 - task.offset))
 
-    def prediction(self, task: Task, output, side: Mapping | None = None):
-        if task.negatives_kept is not None:
-            output = output + math.log(task.negatives_kept)
-        return ops.sigmoid(output)
+    def logits(self, task: Task, output):
+        return output if task.negatives_kept is None else output + math.log(task.negatives_kept)
+
+    def prediction(self, task: Task, output, side: Mapping | None = None, calibrator=None):
+        return ops.sigmoid(self._calibrated(task, output, calibrator))
 
 
 class Regression(Kind):
@@ -73,7 +87,7 @@ class Regression(Kind):
     def target(self, task: Task, label, side: Mapping | None = None):
         return FORMS[task.loss].target(task, label, side)
 
-    def prediction(self, task: Task, output, side: Mapping | None = None):
+    def prediction(self, task: Task, output, side: Mapping | None = None, calibrator=None):
         return FORMS[task.loss].prediction(task, output, side)
 
 
@@ -86,8 +100,8 @@ class Multiclass(Kind):
     def initial_bias(self, task: Task) -> list[float]:
         return [math.log(max(share, _LEAST_SHARE)) for share in _shares(task)]
 
-    def prediction(self, task: Task, output, side: Mapping | None = None):
-        return ops.softmax(output, axis=-1)
+    def prediction(self, task: Task, output, side: Mapping | None = None, calibrator=None):
+        return ops.softmax(self._calibrated(task, output, calibrator), axis=-1)
 
 
 class Ordinal(Kind):
@@ -104,8 +118,8 @@ class Ordinal(Kind):
         above = [sum(shares[k:]) / sum(shares) for k in range(1, task.classes)]
         return [math.log(p / (1.0 - p)) for p in above]
 
-    def prediction(self, task: Task, output, side: Mapping | None = None):
-        return ops.exp(cumulative_log_probabilities(output))
+    def prediction(self, task: Task, output, side: Mapping | None = None, calibrator=None):
+        return ops.exp(cumulative_log_probabilities(self._calibrated(task, output, calibrator)))
 
 
 KINDS = {"binary": Binary(), "regression": Regression(), "multiclass": Multiclass(), "ordinal": Ordinal()}

@@ -8,6 +8,7 @@ from keras import ops
 
 from mtl_models.architectures._base import Architecture
 from mtl_models.bounds import check_bounds
+from mtl_models.calibration._base import Calibrator
 from mtl_models.inputs.feature_inputs import FeatureInputs
 from mtl_models.inputs.layout import Layout
 from mtl_models.kinds import KINDS, side_inputs
@@ -76,6 +77,8 @@ class MultiTaskModel(keras.Model):
         gram_over: what a weighting that needs gradients sees them with respect to: "representation", what
             the architecture's tasks read in common, or "parameters", the shared variables and the embedding
             rows of the batch, which costs a whole backward pass a task.
+        calibrators: task → what its logits go through before they become probabilities; `calibrate` fits
+            them.
         seed: of every weight and of dropout.
 
     Under a mixed precision policy (`dtype="mixed_float16"` or "mixed_bfloat16") layers compute in 16 bits;
@@ -84,8 +87,9 @@ class MultiTaskModel(keras.Model):
 
     Raises:
         ValueError: if tasks are missing or share a name, a task needs a side input that the layout lacks,
-            position_tasks names no task, gram_over is unknown, or the weighting needs losses above 0 and a
-            task's may be below; if a setting is out of its bounds.
+            position_tasks or calibrators name no task, a calibrator does not fit its task's kind, gram_over is
+            unknown, or the weighting needs losses above 0 and a task's may be below; if a setting is out of
+            its bounds.
         TypeError: if a task, the architecture or the weighting is none.
 
     Example:
@@ -154,6 +158,7 @@ class MultiTaskModel(keras.Model):
         personal: tuple[str, ...] = (),
         gate_units: int = 32,
         gram_over: str = "representation",
+        calibrators: Mapping[str, Calibrator] | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -232,15 +237,34 @@ class MultiTaskModel(keras.Model):
             self.weighting.bind(self.tasks)
             self.weighting.build()
             self.step_log = StepLog(names, name="step_log")
+        self.set_calibrators(calibrators or {})
         self.built = True
 
     def call(self, inputs, training=None) -> dict:
         packed = self.layout.pack(inputs)
         outputs = outputs_of(self, self.feature_inputs.lookup(packed), packed, training)[0]
         return {
-            task.name: KINDS[task.kind].prediction(task, output, packed)
+            task.name: KINDS[task.kind].prediction(task, output, packed, self.calibrators.get(task.name))
             for task, output in zip(self.tasks, outputs)
         }
+
+    def set_calibrators(self, calibrators: Mapping[str, Calibrator]) -> None:
+        """Puts these in the place of those there were; tasks that are not named have none.
+
+        Raises:
+            ValueError: if one names no task, or does not fit its task's kind.
+        """
+        kinds = {task.name: task.kind for task in self.tasks}
+        for name, calibrator in calibrators.items():
+            if name not in kinds:
+                raise ValueError(f"calibrators: '{name}' is not a task; those are {', '.join(kinds)}")
+            if kinds[name] not in calibrator.kinds:
+                raise ValueError(
+                    f"calibrators: '{name}' is a {kinds[name]} task, and {type(calibrator).__name__} is for "
+                    f"{', '.join(calibrator.kinds)}"
+                )
+        self.calibrators = dict(calibrators)
+        self.predict_function = None  # it holds those there were
 
     def gate_use(self, inputs, batch_size: int = 8192) -> dict[str, dict[str, float]]:
         """For each gate, the mean weight it gives each expert over a dict of input arrays."""
@@ -390,15 +414,23 @@ class MultiTaskModel(keras.Model):
             **self.feature_inputs.settings,
             "embedding_l2": self.embedding_l2,
             "gram_over": self.gram_over,
+            "calibrators": {
+                name: keras.saving.serialize_keras_object(c) for name, c in self.calibrators.items()
+            },
             "seed": self.seed,
         }
 
     @classmethod
     def from_config(cls, config: dict) -> "MultiTaskModel":
+        calibrators = config.get("calibrators") or {}
         _import_homes(config)
+        _import_homes(calibrators)
         return cls(
             **{
                 **config,
+                "calibrators": {
+                    name: keras.saving.deserialize_keras_object(c) for name, c in calibrators.items()
+                },
                 "layout": Layout.from_dict(config["layout"]),
                 "tasks": [Task.from_config(task) for task in config["tasks"]],
                 "architecture": keras.saving.deserialize_keras_object(config["architecture"]),

@@ -12,11 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pipeline import digests, terminal
+from pipeline.calibration_lines import calibration_lines
 from pipeline.recipe import Recipe, load
 from pipeline.trainer_files import HISTORY, METRICS, STATE
 
 _LOWER_IS_BETTER = ("logloss", "mae", "rmse")
-CHANGEABLE = "model, weighting, training, and of a task its loss and loss_weight"
+CHANGEABLE = "model, weighting, training, and of a task its loss, loss_weight and calibration"
 
 
 class CannotTrain(Exception):
@@ -134,9 +135,12 @@ def _fit(console: Console, recipe: Recipe, examples: Path, graph: Path, folder: 
     (folder / HISTORY).write_text(json.dumps(history, indent=1))
     best = history["epochs"][history["best_epoch"] - 1]
     measured = {k: best[k] for k in ("epoch", "objective", "validation", "gains", "alarms")}
+    measured["calibration"] = history["calibration"]
     (folder / METRICS).write_text(json.dumps(measured, indent=1))
     for alarm in best["alarms"]:
         console.print(f"alarm:   {alarm}", markup=False)
+    for line in calibration_lines(history):
+        console.print(f"calibration: {line}", markup=False)
     return history
 
 

@@ -21,6 +21,7 @@ from mtl_models import (
 )
 from mtl_models.training.array_batches import ITERATORS_PER_EPOCH
 from pipeline import progress
+from pipeline.calibration import calibrate_on
 from pipeline.recipe import Recipe, constructors
 from pipeline.recipe.model import Training
 from pipeline.shards.columns import read_columns
@@ -104,7 +105,7 @@ def fit(
     checkpoint: tuple[Path, str] | None = None,
     show: Callable[[dict], None] | None = None,
 ) -> tuple[MultiTaskModel, dict]:
-    """Trains, keeps the epoch that is best on validation, and says how it went.
+    """Trains, keeps the epoch that is best on validation, calibrates, and says how it went.
 
     Args:
       recipe: what to train.
@@ -115,7 +116,8 @@ def fit(
       show: told how far it is (see `EpochRecorder`); None tells the pipeline's step.
 
     Returns:
-      The model of the best epoch, in float32, and its history.
+      The model of the best epoch, in float32, and its history: `epochs` as `EpochRecorder` has them, before
+      calibration, `best_epoch`, `precision`, `objective` in words, and `calibration` (see `calibrate_on`).
     """
     settings = recipe.training
     inputs, labels, weights, _ = train
@@ -164,6 +166,7 @@ def fit(
     if used_precision != "float32":
         model = _in_float32(model)
     make_means(model, validation[0], validation[1], validation[3])
+    calibration = calibrate_on(recipe, model, validation)
     objective = recorder.objective
     used = ", ".join(
         f"{w:g} × {n} ({objective.metric(t)})"
@@ -171,12 +174,16 @@ def fit(
         for n, w in objective.weights.items()
         if n == t.name
     )
+    epochs, best = list(recorder.history), recorder.best_epoch - 1
+    problems = [c["problem"] for c in calibration.values() if c["problem"]]
+    epochs[best] = {**epochs[best], "alarms": [*epochs[best]["alarms"], *problems]}
     return model, {
-        "epochs": recorder.history,
+        "epochs": epochs,
         "best_epoch": recorder.best_epoch,
         "precision": used_precision,
         "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: "
         + used,
+        "calibration": calibration,
     }
 
 

@@ -89,6 +89,7 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
         "classes": {n: t.classes for n, t in recipe.tasks.items() if t.kind in CLASS_KINDS},
         "inputs": {n: {"type": c.type, "unit": _UNITS.get(c.type)} for n, c in recipe.input_columns.items()},
         "keras": type(model).__name__,
+        "calibration": {n: {"method": c.method, **c.parameters} for n, c in model.calibrators.items()},
         "downsampling": recipe.downsampling and recipe.downsampling.model_dump(),
     }
     extra = Path(folder, "assets.extra")

@@ -56,7 +56,7 @@ def _union(folder: str, exclude: tuple[str, ...] = (), outside: bool = True) -> 
     return Annotated[reduce(lambda a, b: Union[a, b], choices), Discriminator(_tag)]
 
 
-_STRUCTURAL = ("layout", "tasks", "architecture", "weighting", "numeric_bins", "seed")
+_STRUCTURAL = ("layout", "tasks", "architecture", "weighting", "numeric_bins", "calibrators", "seed")
 _ModelSettings = constructors.class_settings("model.py", "MultiTaskModel", _STRUCTURAL)
 
 
@@ -241,6 +241,11 @@ class Recipe(Part):
         return next((d for t in self.tasks.values() if (d := getattr(t, "duration", None))), None)
 
     @property
+    def calibrated(self) -> dict[str, str]:
+        """Task → method, of the tasks that are calibrated."""
+        return {name: task.calibration for name, task in self.tasks.items() if task.calibration != "none"}
+
+    @property
     def slices(self) -> list[str]:
         """Those asked for, and those there always are: of the scenario, and of new users and items."""
         roles = self.roles.named()
@@ -258,8 +263,9 @@ class Recipe(Part):
         """The recipe with only these sections as written and the rest neutral: what one step depends on.
 
         Sources, roles, splits, the tasks' labels and what examples hold for their losses are always kept;
-        `tasks` keeps their losses too.
+        `tasks` keeps their losses and calibration too, and what the latter is fitted by.
         """
+        weighted = "tasks" in sections and bool(self.calibrated) and self.evaluation.weighted
         neutral: dict[str, Any] = {
             "description": "",
             "derived": {},
@@ -269,7 +275,7 @@ class Recipe(Part):
             "model": Model.model_validate({"architecture": {"name": "hard_sharing"}}),
             "weighting": _NEUTRAL_WEIGHTING,
             "training": Training.model_validate({}),
-            "evaluation": Evaluation(),
+            "evaluation": Evaluation(weighted=weighted),
             "serving": Serving(),
             "beam": Beam(),
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
@@ -305,13 +311,13 @@ class Recipe(Part):
         return column is not None and column.longer == "keep_last"
 
 
-_OF_LOSSES = ("loss", "loss_weight", "gamma", "list_share", "duration_groups")
+_OF_TRAINING = ("loss", "loss_weight", "gamma", "list_share", "duration_groups", "calibration")
 
 
 def _without_loss(task: Task) -> Task:
     """A task as it is to steps before training: a loss is kept only where examples hold an input for it."""
     fields = type(task).model_fields
-    neutral = {n: fields[n].default for n in _OF_LOSSES if n in fields}
+    neutral = {n: fields[n].default for n in _OF_TRAINING if n in fields}
     if task.loss in SIDE_INPUTS:
         del neutral["loss"]
     return task.model_copy(update=neutral)

@@ -36,7 +36,25 @@ def task_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(
                 f"{path}.loss", "listwise ranks within a request and needs roles.request", value="listwise"
             )
+        yield from _calibration(path, task)
     yield from _durations(recipe)
+
+
+def _calibration(path: str, task: Task) -> Iterator[Problem]:
+    path, chosen = f"{path}.calibration", task.calibration
+    if task.kind == "regression" and chosen != "none":
+        yield Problem(
+            path,
+            "is of probabilities, and a regression predicts a quantity; leave it out (loss log_mse fits a "
+            "factor on validation by itself)",
+            value=chosen,
+        )
+    elif task.kind in CLASS_KINDS and chosen not in ("none", "temperature"):
+        yield Problem(
+            path,
+            f"{chosen} maps the one probability of a binary task; a task of classes takes temperature",
+            value=chosen,
+        )
 
 
 def _durations(recipe: Recipe) -> Iterator[Problem]:

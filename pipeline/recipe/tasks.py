@@ -48,6 +48,14 @@ class _AnyTask(Part):
     )
     weight: str | None = Field(None, description="a column or an expression: the row's weight in the loss")
     loss_weight: float = Field(1.0, ge=0, description="multiplies the task's loss")
+    calibration: Literal["none", "platt", "temperature", "isotonic"] = Field(
+        "none",
+        description="what predicted probabilities go through, fitted on validation after training and "
+        "exported with the model, by the weights that evaluation uses. platt: a slope and an intercept of "
+        "the logit (Platt 1999). isotonic: any increasing function, without ties; wants some thousands of "
+        "labels (Zadrozny & Elkan 2002). temperature: confidence alone, no base rate (Guo et al. 2017); also "
+        "of tasks of classes. Not of regressions",
+    )
 
     @model_validator(mode="after")
     def _settings_of_the_loss(self) -> "_AnyTask":
@@ -75,8 +83,8 @@ class BinaryTask(_AnyTask):
     loss: Literal["binary_crossentropy", "focal", "listwise"] = Field(
         "binary_crossentropy",
         description="focal: rows predicted well count little (Lin et al. 2017); its predictions rank, but "
-        "are biased as probabilities. listwise: binary cross-entropy and ranking within a request (Bai et "
-        "al. 2023); needs roles.request",
+        "are biased as probabilities, which calibration mends. listwise: binary cross-entropy and ranking "
+        "within a request (Bai et al. 2023); needs roles.request",
     )
     gamma: float = Field(2.0, ge=0, le=100, description="of loss focal: how little they count; 0: as any")
     list_share: float = Field(0.5, ge=0, le=1, description="of loss listwise: the share of ranking")

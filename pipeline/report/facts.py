@@ -87,7 +87,8 @@ class RunFacts:
       serving_model: what the candidate was compared with, in words or as a path.
       verdicts: of all gates, in the order they spoke.
       training: {"epochs": [...], "best_epoch": k, "objective": sentence}; an epoch is a dict of
-        `epoch`, `seconds`, `losses`, `task_weights`, `validation`, `objective`, `gate_use`.
+        `epoch`, `seconds`, `losses`, `task_weights`, `validation`, `objective`, `gate_use`. `calibration`:
+        task -> `method`, `rows`, `parameters`, `problem`, `validation` {"before", "after"}; not of test.
       seconds: step -> seconds; "total" is added where it is missing.
       cached: steps whose outputs came from an earlier run.
       versions: package -> version.

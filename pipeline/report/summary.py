@@ -6,6 +6,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.calibration_lines import calibration_lines
+
 _SHOWN = {
     "binary": ("auc", "gauc"),
     "regression": ("mae", "rmse"),
@@ -20,6 +22,7 @@ def summary(metrics: dict[str, Any]) -> Group:
     parts: list[Any] = []
     if any(task["metrics"] for task in metrics["tasks"].values()):
         parts.append(_tasks(metrics))
+    parts += [Text(f"  calibration  {line}") for line in calibration_lines(metrics["training"])]
     for gate in metrics["gates"]:
         mark = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}[gate["status"]]
         parts.append(Text(f"  {mark}  {gate['sentence']}", style="red" if mark == "FAIL" else ""))

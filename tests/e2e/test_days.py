@@ -80,7 +80,10 @@ def place(tmp_path_factory, root):
     text = (root / "data/demo/recipe.yaml").read_text()
     start, end = text.index("gates:\n"), text.index("evaluation:\n")
     text = text[:start] + GATES + text[end:]
-    (folder / "recipe.yaml").write_text(text.replace("features:\n", MORE).replace("tasks:\n", TASKS))
+    text = text.replace("features:\n", MORE).replace("tasks:\n", TASKS)
+    for label, method in (("click", "isotonic"), ("like", "platt")):
+        text = text.replace(f"binary, label: {label}}}", f"binary, label: {label}, calibration: {method}}}")
+    (folder / "recipe.yaml").write_text(text)
     schema = schema_proto(load(folder / "recipe.yaml"))
     (folder / "schema.pbtxt").write_text(text_format.MessageToString(schema))
     return folder
@@ -428,6 +431,40 @@ def test_signatures_name_their_inputs_and_outputs(pushed):
     )
     assert set(signatures["transform_features"].outputs) == {"ids", "numbers"}
     assert (folder / "assets.extra" / "model_card.json").is_file()
+
+
+def test_what_is_pushed_is_calibrated(days, pushed):
+    import keras
+    import tensorflow as tf
+    from scipy.special import expit, logit
+
+    from pipeline.examples import serialized_batches
+
+    folder, served = pushed
+    run = days["first"].folder
+    model = keras.models.load_model(run / "model_run" / "model.keras")
+    platt, isotonic = model.calibrators["like"], model.calibrators["click"]
+    model.set_calibrators({})
+    examples = tf.constant(next(iter(serialized_batches(run / "examples", "test")))[:500])
+    packed = served.signatures["transform_features"](examples=examples)
+    plain = {n: p.astype(float) for n, p in model.predict(packed, verbose=0).items()}
+    answers = served.signatures["serve_examples"](examples=examples)
+    like = expit(platt.slope * logit(plain["like"]) + platt.intercept)
+    np.testing.assert_allclose(answers["like"], like, rtol=1e-4)
+    z = logit(plain["click"])
+    beyond = np.minimum(z - isotonic.logits[0], 0) + np.maximum(z - isotonic.logits[-1], 0)
+    click = expit(np.interp(z, isotonic.logits, isotonic.calibrated) + beyond)
+    np.testing.assert_allclose(answers["click"], click, rtol=1e-4)
+    assert np.abs(click - plain["click"]).max() > 0.005
+    np.testing.assert_allclose(answers["purchase"], plain["purchase"], rtol=1e-4)  # it has none
+    # the score is of what is calibrated
+    np.testing.assert_allclose(
+        answers["score"], answers["click"] + 2 * answers["like"] + 5 * answers["purchase"], rtol=1e-5
+    )
+    card = json.loads((folder / "assets.extra" / "model_card.json").read_text())
+    assert card["calibration"]["like"] == {"method": "platt", **platt.parameters}
+    of = days["first"].metrics["training"]["calibration"]
+    assert of["like"]["parameters"] == platt.parameters and of["click"]["validation"]["after"]["ece"] < 0.05
 
 
 def test_raw_rows_and_examples_answer_alike_whatever_is_missing(pushed):

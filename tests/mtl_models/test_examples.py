@@ -26,7 +26,7 @@ def public_classes() -> list:
 
 CLASSES = dict(public_classes())
 # bases, whose subclasses have the examples
-ABSTRACT = ("Architecture", "GramWeighting", "RowOptimizer", "Weighting")
+ABSTRACT = ("Architecture", "Calibrator", "GramWeighting", "RowOptimizer", "Weighting")
 _NUMBER = re.compile(r"-?\d+\.\d*(?:e[-+]?\d+)?")
 
 

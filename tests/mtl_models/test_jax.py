@@ -1,4 +1,4 @@
-"""Layers, losses and weightings on Keras' JAX backend: their own tests, in a process of its own."""
+"""Layers, losses, weightings and calibrators on Keras' JAX backend: their own tests, in one process."""
 
 import os
 import subprocess
@@ -16,6 +16,7 @@ def test_layers_losses_and_weightings_on_jax(tmp_path):
     # it descends a loss with TensorFlow's tape
     arguments += ["-k", "not settles_at_one_over_twice"]
     folders = [str(FOLDER / name) for name in ("layers", "losses", "weighting")]
+    folders.append(str(FOLDER / "calibration" / "test_calibrators.py"))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, *folders],
         # single operations are compiled one by one: what that saves is more than what it costs

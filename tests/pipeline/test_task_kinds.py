@@ -29,13 +29,13 @@ features:
   x: {kind: numeric, scaling: none}
 tasks:
   click: {kind: binary, label: clicked, loss: listwise, list_share: 0.3}
-  rare: {kind: binary, label: clicked, loss: focal}
+  rare: {kind: binary, label: clicked, loss: focal, calibration: platt}
   mean: {kind: regression, label: seconds, loss: weighted_logistic}
   log: {kind: regression, label: seconds, where: clicked == 1, loss: log_mse}
   quantile:
     {kind: regression, label: seconds, where: clicked == 1, loss: duration_quantile, duration: length}
   spend: {kind: regression, label: paid, loss: ziln}
-  reaction: {kind: multiclass, label: reaction, classes: [none, like, share]}
+  reaction: {kind: multiclass, label: reaction, classes: [none, like, share], calibration: temperature}
   stars: {kind: ordinal, label: stars, classes: [1, 2, 3, 4, 5]}
 splits: {by: hash, of: row, validation: 0.1, test: 0.1}
 model: {architecture: {name: hard_sharing, units: [16]}, tower_units: []}
@@ -137,7 +137,7 @@ def test_every_task_learns(trained):
     assert all(gain > 0.02 for gain in best["gains"].values()), best["gains"]
     answers = model.predict(inputs, verbose=0, batch_size=ROWS)
     assert {n: a.shape[1:] for n, a in answers.items() if a.ndim > 1} == {"reaction": (3,), "stars": (5,)}
-    for task in ("click", "mean", "log", "spend"):  # predict means
+    for task in ("click", "rare", "mean", "log", "spend"):  # predict means
         ratio = np.average(answers[task], weights=weights[task]) / np.average(
             labels[task], weights=weights[task]
         )
@@ -146,6 +146,20 @@ def test_every_task_learns(trained):
         shares = np.bincount(labels[task].astype(int)) / ROWS
         np.testing.assert_allclose(answers[task].mean(axis=0), shares, atol=0.03)
         np.testing.assert_allclose(answers[task].sum(axis=1), 1, atol=1e-5)
+
+
+def test_calibration_is_fitted_after_training(trained):
+    model, history = trained
+    found = history["calibration"]
+    assert {task: of["method"] for task, of in found.items()} == {"rare": "platt", "reaction": "temperature"}
+    assert not any(of["problem"] for of in found.values())
+    rare = found["rare"]["validation"]
+    # the focal loss draws predictions towards one half
+    assert rare["before"]["ece"] > 0.05 > 0.03 > rare["after"]["ece"]
+    assert found["rare"]["parameters"]["slope"] > 1.3
+    best = history["epochs"][history["best_epoch"] - 1]
+    # what chose the epoch came before
+    assert best["validation"]["rare"]["logloss"] == pytest.approx(rare["before"]["logloss"], abs=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +188,10 @@ def test_the_exported_model_answers_as_training_did(trained, exported):
     assert "stars answered" in error and "for row 7, class 3, where" in error and difference > 0.5
     card = json.loads((exported / "assets.extra" / CARD).read_text())
     assert card["classes"] == {"reaction": ["none", "like", "share"], "stars": [1, 2, 3, 4, 5]}
+    assert card["calibration"] == {
+        name: {"method": c.method, **c.parameters} for name, c in model.calibrators.items()
+    }
+    assert set(card["calibration"]) == {"rare", "reaction"}
 
 
 def test_predictions_of_classes_are_written_as_lists_or_columns(exported, tmp_path):

@@ -41,7 +41,11 @@ def test_what_is_right():
         {"task": "stars", "metric": "quadratic_kappa", "max_drop": 0.1},
         {"task": "stars", "metric": "mae", "upper": 2},
     ]
-    tasks = {"click": CLICK | {"loss": "listwise"}, "action": ACTION, "stars": STARS, "watch": WATCH}
+    click, action = (
+        CLICK | {"loss": "listwise", "calibration": "isotonic"},
+        ACTION | {"calibration": "temperature"},
+    )
+    tasks = {"click": click, "action": action, "stars": STARS, "watch": WATCH}
     recipe = load(tasks, gates=gates)
     assert recipe.tasks["stars"].classes == [0, 1, 2, 3]
     assert recipe.side == ("duration", "request") and "length" in recipe.input_columns
@@ -107,6 +111,17 @@ def test_what_is_right():
             {},
             "gamma is a setting of loss focal; here the loss is binary_cross",
         ),
+        (
+            {"c": CLICK | {"calibration": "plat"}},
+            {},
+            "tasks.c.calibration .*must be one of 'none', 'platt', 'temp",
+        ),
+        (
+            {"s": {"kind": "regression", "label": "seconds", "calibration": "isotonic"}},
+            {},
+            "tasks.s.calibration .*a regression predicts a quantity; leave it out",
+        ),
+        ({"a": ACTION | {"calibration": "platt"}}, {}, "platt maps the one probability .*takes temperature"),
         ({"c": CLICK | {"loss": "listwise"}}, {"roles": {}}, "needs roles.request"),
         ({"w": WATCH | {"duration": None}}, {}, "duration_quantile needs `duration:`"),
         ({"w": WATCH | {"loss": "mse"}}, {}, "duration is read by loss duration_quantile alone"),

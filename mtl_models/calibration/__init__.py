@@ -1,0 +1,1 @@
+"""Calibrators: from a trained model's logits to logits whose probabilities hold, fitted on validation."""
