@@ -31,6 +31,7 @@ MADE = {
     ("Transform", "transformed_examples"): "transformed_examples",
     ("Transform", "transform_graph"): "transform_graph",
     ("Trainer", "model_run"): "model_run",
+    ("Trainer", "model"): "model",
 }
 _PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
 
@@ -149,7 +150,7 @@ def _report(
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
-    for step, key in MADE.items():  # what `mtl train` and `mtl compare` begin from
+    for step, key in MADE.items():  # what `mtl train`, `mtl compare` and `mtl fuse` begin from
         if step[0] in done:
             _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)
     _latest(plan.run_dir)

@@ -2,6 +2,7 @@
 
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.feature_checks import derived_problems, feature_problems, history_problems
+from pipeline.recipe.fuse_checks import fuse_problems
 from pipeline.recipe.gate_checks import evaluation_problems, gate_problems
 from pipeline.recipe.input_checks import input_problems
 from pipeline.recipe.model import Recipe
@@ -28,6 +29,7 @@ def problems(recipe: Recipe) -> list[Problem]:
             input_problems,
             gate_problems,
             evaluation_problems,
+            fuse_problems,
         ):
             found += check(recipe)
     return found

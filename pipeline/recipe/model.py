@@ -16,6 +16,7 @@ from pipeline.recipe.parts import (
     Earlier,
     Evaluation,
     Feature,
+    Fuse,
     Gate,
     Name,
     Part,
@@ -152,6 +153,7 @@ class Recipe(Part):
     )
     evaluation: Evaluation = Evaluation()
     serving: Serving = Serving()
+    fuse: Fuse | None = None
     beam: Beam = Beam()
 
     @cached_property
@@ -260,6 +262,7 @@ class Recipe(Part):
             "training": Training.model_validate({}),
             "evaluation": Evaluation(),
             "serving": Serving(),
+            "fuse": None,
             "beam": Beam(),
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
         }
