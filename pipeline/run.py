@@ -68,7 +68,7 @@ def run(
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
                 plan = make_plan(recipe, recipe_file, input_dir, output, name)
-                console.print(f"{recipe.name}: run {name} in {_shown(run_dir)}", markup=False)
+                console.print(f"{recipe.name}: run {name} in {terminal.shown(run_dir)}", markup=False)
                 return (
                     _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
                 )
@@ -189,10 +189,10 @@ def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
     from pipeline.report.summary import summary
 
     console.print(summary(metrics))
-    console.print(f"report:  {_shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
+    console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
     if metrics["pushed"]:
-        console.print(f"pushed:  {_shown(Path(metrics['pushed']))}", markup=False)
-    console.print(f"log:     {_shown(plan.run_dir / 'log.txt')}", markup=False)
+        console.print(f"pushed:  {terminal.shown(Path(metrics['pushed']))}", markup=False)
+    console.print(f"log:     {terminal.shown(plan.run_dir / 'log.txt')}", markup=False)
 
 
 def _unchanged(console: Console, plan: Plan) -> int:
@@ -223,7 +223,7 @@ def _unchanged(console: Console, plan: Plan) -> int:
         shutil.copy(plan.home / "runs" / record(plan.baseline)["run"] / "requests.jsonl", plan.run_dir)
     _latest(plan.run_dir)
     console.print(reason, markup=False)
-    console.print(f"report:  {_shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
+    console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
     return BLESSED
 
 
@@ -250,8 +250,8 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
     )
     _latest(run_dir)
     console.print(f"failed at {step}: {message}", markup=False)
-    console.print(f"report:  {_shown(run_dir / 'report' / 'index.html')}", markup=False)
-    console.print(f"log:     {_shown(run_dir / 'log.txt')}", markup=False)
+    console.print(f"report:  {terminal.shown(run_dir / 'report' / 'index.html')}", markup=False)
+    console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
     return BAD_DATA if isinstance(error, DataError) else OTHER
 
 
@@ -298,10 +298,3 @@ def _link(folder: Path, link: Path) -> None:
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
