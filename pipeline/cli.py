@@ -43,7 +43,7 @@ def mtl() -> None:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a YAML file. Repeatable.",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
 )
 def run(
     recipe: Path, input_dir: Path | None, output: Path, no_cache: bool, settings: tuple[str, ...]
@@ -81,7 +81,7 @@ def run(
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a YAML file. Repeatable.",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
 )
 def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str, ...]) -> None:
     """Train RECIPE on a run's transformed examples, and say what it beats.
@@ -115,7 +115,7 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a YAML file. Repeatable.",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
 )
 def compare(
     recipe: Path,
@@ -157,7 +157,7 @@ def compare(
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override a setting of the run's recipe, such as fuse.seed=2; @FILE: those in a YAML file. Repeatable.",
+    help="Override a setting of the run's recipe, such as fuse.seed=2; @FILE: those in a file. Repeatable.",
 )
 def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
     """Search the weights of RUN's score for what the recipe's `fuse` wants, on validation requests.

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline import terminal
 from pipeline.fuse import words
@@ -151,7 +151,8 @@ def _search(validation: Validation) -> tuple[dict[str, Any], Found, Objective]:
             "requests": len(sizes),
             "single": int((sizes == 1).sum()),
             "tasks": {
-                task: {"counted": len(of.weights), "open": of.open} for task, of in objective.orders.items()
+                task: {"requests": of.requests, "counted": len(of.weights), "open": of.open}
+                for task, of in objective.orders.items()
             },
         },
         "now": point(NOW),
@@ -192,8 +193,10 @@ def _write(folder: Path, facts: dict[str, Any], found: Found, objective: Objecti
 def _tell(console: Console, facts: dict[str, Any], folder: Path) -> None:
     for sentence in words.counts(facts):
         console.print(sentence, markup=False)
-    title = f"Pareto front: {len(facts['front'])} of {facts['tried']:,} points"
-    table = Table(*words.headings(facts), title=title, box=None)
+    many = f"{len(facts['front'])} of {facts['tried']:,} points"
+    title = f"Pareto front: {many}, their weights (w) and {facts['metric']}"
+    columns = [Column(name, overflow="fold") for name in words.headings(facts)]
+    table = Table(*columns, title=title, box=None)
     for row in words.table(facts):
         table.add_row(*row)
     if not any("now" in p["mark"] for p in facts["front"]):

@@ -11,7 +11,7 @@ from pipeline.fuse.orders import Orders
 from pipeline.recipe.parts import Fuse
 
 HALVES = 2
-_POINTS = 256
+_POINTS = 64
 _ROUNDING = 1e-9
 
 
@@ -83,13 +83,14 @@ class Objective:
         return np.where(short > 0, -short, self.mean(metrics))
 
     def replicates(self, points: np.ndarray, count: int) -> np.ndarray:
-        """(1 + count, c): the mean of the metrics of each point, then its replicates of a bootstrap by user."""
+        """(1 + count, c): the mean of each point's metrics, then in replicates of a bootstrap by user."""
         found = np.zeros((1 + count, len(points), len(self.orders)))
         for i, of in enumerate(self.orders.values()):
-            draws = Draws(of.units, count)
-            per_unit = draws.counts[draws.codes].T * of.weights
+            terms = np.c_[of.worths(points), np.ones(len(of.units))] * of.weights[:, None]
+            requests, cells = np.divmod(np.arange(terms.size), terms.shape[1])
+            *worths, weights = Draws(of.units, count).sums(cells, requests, terms.ravel(), terms.shape[1])
             with np.errstate(invalid="ignore"):
-                found[..., i] = per_unit @ of.worths(points) / per_unit.sum(axis=1, keepdims=True)
+                found[..., i] = np.transpose(worths / weights)
         return self.mean(found)
 
 

@@ -22,10 +22,13 @@ def counts(facts: dict[str, Any]) -> list[str]:
         f"{left}. score is the {facts['fusion']} of {', '.join(facts['fused'])}."
     ]
     for task, n in of["tasks"].items():
-        said = f"{task}: {n['counted']:,} requests have something to find"
-        rest = n["counted"] - n["open"]
-        if rest:
-            said += f"; {rest:,} of them (one row, or all alike) are worth the same whatever the weights"
+        said = f"{task}: the order matters in {n['open']:,} of {n['requests']:,} requests with known labels"
+        nothing, same = n["requests"] - n["counted"], n["counted"] - n["open"]
+        if nothing:
+            why = "all labels alike" if facts["metric"] == "gauc_request" else "nothing to find"
+            said += f"; {nothing:,} have {why} and do not count"
+        if same:
+            said += f"; {same:,} (one row, or all alike) count the same whatever the weights"
         found.append(f"{said}.")
     return found
 
@@ -68,9 +71,9 @@ def outcome(facts: dict[str, Any]) -> list[str]:
 
 
 def headings(facts: dict[str, Any]) -> list[str]:
-    """Of `table`."""
+    """Of `table`: weights, then metrics."""
     weights = [f"{'w' if facts['fusion'] == 'sum' else 'power'} {task}" for task in facts["fused"]]
-    return ["", *weights, *(f"{task} {facts['metric']}" for task in facts["tasks"]), "mean"]
+    return ["", *weights, *facts["tasks"], "mean"]
 
 
 def table(facts: dict[str, Any]) -> list[list[str]]:
