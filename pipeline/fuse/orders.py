@@ -102,8 +102,9 @@ class Orders:
         by_row = np.empty((len(self._rows), len(points)))
         # those of requests of one size together, so that pairs are a block without gaps
         order = np.argsort(self._sizes, kind="stable")
-        for size, some in zip(*_runs(self._sizes[order]), strict=True):
-            of_size, step = order[some], max(_PAIRS // size, 1)
+        sizes, starts = np.unique(self._sizes[order], return_index=True)
+        for size, of_size in zip(sizes, np.split(order, starts[1:]), strict=False):  # without sizes one part
+            step = max(_PAIRS // size, 1)
             for few in (of_size[i : i + step] for i in range(0, len(of_size), step)):
                 others = self._from[few, None] + np.arange(size)
                 ahead = self._columns[self._rows[few], None] - self._columns[others]
@@ -143,9 +144,3 @@ def _count(true: np.ndarray) -> np.ndarray:
     for at in range(0, true.shape[1], 255):  # without a cast it is several times as fast
         total += np.add.reduce(true[:, at : at + 255].view(np.uint8), axis=1, dtype=np.uint8)
     return total
-
-
-def _runs(values: np.ndarray) -> tuple[np.ndarray, list[slice]]:
-    """The distinct values of a sorted array, and where each is."""
-    distinct, starts = np.unique(values, return_index=True)
-    return distinct, [slice(a, b) for a, b in zip(starts, np.r_[starts[1:], len(values)], strict=True)]
