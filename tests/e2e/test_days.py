@@ -17,6 +17,7 @@ import pytest
 from google.protobuf import text_format
 
 from pipeline.demo import generate
+from pipeline.examples import serialized_batches
 from pipeline.ingest.schema import schema_proto
 from pipeline.recipe import RecipeError, load
 from serving import versions
@@ -397,6 +398,46 @@ def test_one_user_and_many_items_in_one_request(pushed):
     for name in shared:
         np.testing.assert_allclose(shared[name], [a[name].numpy()[0] for a in alone], atol=1e-6)
     assert signature(**one)["click"].shape == (1,)  # everything left out
+
+
+def test_weights_found_for_the_score_are_those_of_a_model_exported_with_them(days, tmp_path):
+    import keras
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import yaml
+    from click.testing import CliRunner
+
+    from pipeline.cli import mtl
+    from serving.export import export
+
+    run = days["first"].folder
+    wanted = tmp_path / "wanted.yaml"
+    wanted.write_text(
+        "fuse: {maximize: {click: 1, purchase: 2}, unknown_as_zero: [purchase], candidates: 60}\n"
+        "serving: {score: {depth: 1, seconds: 0.01}}\n"
+    )
+    assert CliRunner().invoke(mtl, ["fuse", str(run), "--set", f"@{wanted}"]).exit_code == 0
+    scores = pq.read_table(run / "fuse/validation.parquet")
+    assert len(scores) == days["first"].metrics["rows"]["validation"]
+    # as a run with the patch exports it
+    patched = load(run / "recipe.yaml", [f"@{wanted}", f"@{run / 'fuse/patch.yaml'}"])
+    found = yaml.safe_load((run / "fuse/patch.yaml").read_text())["serving"]["score"]
+    assert list(found) == ["click", "like", "purchase", "depth", "seconds"] and found == patched.score_weights
+    layer = tft.TFTransformOutput(str(run / "transform_graph")).transform_features_layer()
+    export(keras.models.load_model(run / "model_run/model.keras"), layer, patched, tmp_path / "model")
+    model = tf.saved_model.load(str(tmp_path / "model"))
+    served = [
+        model.signatures["serve_examples"](examples=batch)["score"].numpy()
+        for batch in serialized_batches(run / "examples", "validation")
+    ]
+    score = sum(w * numbers(scores[f"{task}/prediction"]) for task, w in found.items())
+    np.testing.assert_allclose(np.concatenate(served), score, rtol=2e-6)
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Of classes' probabilities the expected class."""
+    values = np.array(column.to_pylist())
+    return values if values.ndim == 1 else values @ np.arange(values.shape[1])
 
 
 def test_a_rolled_back_model_is_not_pushed_again(place, days, go):

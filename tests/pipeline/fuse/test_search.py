@@ -17,7 +17,9 @@ def orders(pairs, users=None):
     z = np.array(pairs, float).reshape(-1, 2)
     request = np.repeat(np.arange(1, len(pairs) + 1, dtype=np.uint64), 2)
     units = request if users is None else np.repeat(np.array(users, np.uint64), 2)
-    return Orders(Rows(z, request, units), np.tile([1.0, 0.0], len(pairs)), np.ones(len(z)), "gauc_request", 1)
+    return Orders(
+        Rows(z, request, units), np.tile([1.0, 0.0], len(pairs)), np.ones(len(z)), "gauc_request", 1
+    )
 
 
 def ahead(low):
@@ -83,7 +85,10 @@ def test_a_bound_is_kept_and_no_more_than_kept(bound, low, high):
 
 
 def test_where_no_weights_keep_the_bounds_the_nearest_is_found():
-    wanted = {"maximize": {"buy": 1}, "bounds": [{"task": "like", "lower": 0.6}, {"task": "buy", "lower": 0.9}]}
+    wanted = {
+        "maximize": {"buy": 1},
+        "bounds": [{"task": "like", "lower": 0.6}, {"task": "buy", "lower": 0.9}],
+    }
     objective = opposed(**wanted)
     found = search(objective, ONES, ONES, 200, 1)
     best = found.metrics[0, found.chosen]
@@ -125,7 +130,9 @@ def test_a_gain_of_noise_alone_is_none_on_other_users():
 
 def test_a_user_is_in_one_half_with_all_requests():
     one = [7] * 10  # of one user: a half has them all, and the other nothing
-    objective = Objective(Fuse(maximize={"buy": 1}), {"buy": orders([ahead(1.5)] * 6 + [behind(1.5)] * 4, one)})
+    objective = Objective(
+        Fuse(maximize={"buy": 1}), {"buy": orders([ahead(1.5)] * 6 + [behind(1.5)] * 4, one)}
+    )
     whole, *halves = objective.metrics(np.array([[2.0, 1.0]]))[:, 0, 0]
     assert whole == 0.6 and sorted(map(str, halves)) == ["0.6", "nan"]
     assert gain_elsewhere(objective, search(objective, ONES, ONES, 20, 1)) is None
