@@ -17,7 +17,6 @@ import pytest
 from google.protobuf import text_format
 
 from pipeline.demo import generate
-from pipeline.examples import serialized_batches
 from pipeline.ingest.schema import schema_proto
 from pipeline.recipe import RecipeError, load
 from serving import versions
@@ -408,6 +407,7 @@ def test_weights_found_for_the_score_are_those_of_a_model_exported_with_them(day
     from click.testing import CliRunner
 
     from pipeline.cli import mtl
+    from pipeline.examples import serialized_batches
     from serving.export import export
 
     run = days["first"].folder
