@@ -138,6 +138,7 @@ def _report(
 ) -> int:
     from pipeline.outcome import data_error, facts_of
     from pipeline.report.write import write_report
+    from pipeline.tuned import patch
 
     if "ServingCheck" in done:
         with contextlib.suppress(FileNotFoundError):
@@ -150,6 +151,8 @@ def _report(
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
+    if metrics["tuning"]:
+        (plan.run_dir / "tune.yaml").write_text(patch(metrics["tuning"], plan.run), encoding="utf-8")
     for step, key in MADE.items():  # what `mtl train`, `mtl compare` and `mtl fuse` begin from
         if step[0] in done:
             _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)

@@ -22,8 +22,10 @@ from mtl_models import (
 from mtl_models.training.array_batches import ITERATORS_PER_EPOCH
 from pipeline import progress
 from pipeline.recipe import Recipe, constructors
+from pipeline.recipe.space import with_values
 from pipeline.trained_tasks import task_of
 from pipeline.trainer_files import HISTORY
+from pipeline.tuned import decoded
 
 _BINS = 32  # of a number's piecewise-linear encoding, at quantiles of training
 
@@ -37,6 +39,8 @@ def run_fn(fn_args: Any) -> None:
     from serving.export import export
 
     recipe = Recipe.model_validate_json(fn_args.custom_config["recipe"])
+    if fn_args.hyperparameters:  # of the Tuner's best trial
+        recipe = with_values(recipe, decoded(fn_args.hyperparameters["values"]))
     keras.utils.set_random_seed(recipe.training.seed)
     tft_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     layout = vocabulary.read_layout(fn_args.transform_graph_path)

@@ -9,6 +9,7 @@ from pipeline.recipe.model import Recipe
 from pipeline.recipe.model_checks import model_problems, split_problems
 from pipeline.recipe.source_checks import event_problems, role_problems, source_problems
 from pipeline.recipe.task_checks import downsampling_problems, task_problems
+from pipeline.recipe.tune_checks import tune_problems
 
 
 def problems(recipe: Recipe) -> list[Problem]:
@@ -32,4 +33,6 @@ def problems(recipe: Recipe) -> list[Problem]:
             fuse_problems,
         ):
             found += check(recipe)
+    if not found:
+        found += tune_problems(recipe)
     return found

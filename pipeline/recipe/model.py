@@ -26,6 +26,7 @@ from pipeline.recipe.parts import (
     Sources,
     Splits,
     Stopping,
+    Tune,
 )
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
 from pipeline.slice_names import NEW_ROLES, features_of
@@ -154,6 +155,7 @@ class Recipe(Part):
     evaluation: Evaluation = Evaluation()
     serving: Serving = Serving()
     fuse: Fuse | None = None
+    tune: Tune | None = None
     beam: Beam = Beam()
 
     @cached_property
@@ -263,6 +265,7 @@ class Recipe(Part):
             "evaluation": Evaluation(),
             "serving": Serving(),
             "fuse": None,
+            "tune": None,
             "beam": Beam(),
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
         }

@@ -506,6 +506,37 @@ class Fuse(Part):
     seed: int = Field(1, ge=0, lt=2**31, description="of the points tried")
 
 
+class Range(Part):
+    """Numbers to try, from `min` to `max`; whole ones where both are whole."""
+
+    min: int | float
+    max: int | float
+    log: bool = Field(False, description="try orders of magnitude alike")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if not self.min < self.max:
+            raise ValueError("min must be below max")
+        if self.log and self.min <= 0:
+            raise ValueError("log needs min above 0")
+        return self
+
+
+class Tune(Part):
+    """Settings that a run tries before it trains: random trials, judged by the mean of gains that
+    `training.stopping.objective` weighs, on validation. The first trial is the recipe as it is."""
+
+    space: dict[str, Range | Annotated[list[Any], Field(min_length=2)]] = Field(
+        min_length=1,
+        description="dotted path → values to try, such as `model.tower_units: [[32], [64, 32]]`, or a range: "
+        "`training.optimizer.dense.learning_rate: {min: 0.0003, max: 0.01, log: true}`",
+    )
+    trials: int = Field(20, ge=2, le=10_000, description="at most")
+    seed: int = Field(
+        1, ge=1, lt=2**31, description="of the values tried; trials all train with training.seed"
+    )
+
+
 class Beam(Part):
     """How Beam runs on this machine."""
 

@@ -88,6 +88,7 @@ class RunFacts:
       verdicts: of all gates, in the order they spoke.
       training: {"epochs": [...], "best_epoch": k, "objective": sentence}; an epoch is a dict of
         `epoch`, `seconds`, `losses`, `task_weights`, `validation`, `objective`, `gate_use`.
+      tuning: see `pipeline.tuned.facts`; None where nothing was tuned.
       seconds: step -> seconds; "total" is added where it is missing.
       cached: steps whose outputs came from an earlier run.
       versions: package -> version.
@@ -109,6 +110,7 @@ class RunFacts:
     table: MetricsTable | None = None
     verdicts: Sequence[Verdict] = ()
     training: Mapping[str, Any] | None = None
+    tuning: Mapping[str, Any] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     cached: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)

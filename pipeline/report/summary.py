@@ -20,6 +20,8 @@ def summary(metrics: dict[str, Any]) -> Group:
     parts: list[Any] = []
     if any(task["metrics"] for task in metrics["tasks"].values()):
         parts.append(_tasks(metrics))
+    if metrics.get("tuning"):
+        parts.append(Text(metrics["tuning"]["sentence"]))
     for gate in metrics["gates"]:
         mark = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}[gate["status"]]
         parts.append(Text(f"  {mark}  {gate['sentence']}", style="red" if mark == "FAIL" else ""))
