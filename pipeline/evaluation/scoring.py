@@ -33,7 +33,8 @@ def write_scores(
         gets no baseline column.
       path: the file to write.
       split: the split to score.
-      slices: whether the columns of slices are wanted; those of new users and items take a pass over training.
+      slices: whether the columns of slices are wanted; those of new users and items take a pass over the
+        training split.
     """
     candidate = tf.saved_model.load(model)  # kept: signatures hold no reference to their variables
     serving = tf.saved_model.load(baseline) if baseline else None

@@ -72,11 +72,12 @@ def _panel(facts: dict[str, Any], tried: dict[str, list[float]], across: str, up
             continue
         a, b = x(point["metrics"][across]), y(point["metrics"][up])
         end = a > (_LEFT + right) / 2
+        aside, beside = (-10 if end else 10), (18 if name == "now" else -10)
         parts.append(
             f'<circle cx="{a:.1f}" cy="{b:.1f}" r="6" fill="none" stroke="{color}" stroke-width="2.5"/>'
         )
         parts.append(
-            f'<text x="{a + (-10 if end else 10):.1f}" y="{b + (18 if name == "now" else -10):.1f}" font-size="12" font-weight="600" '
+            f'<text x="{a + aside:.1f}" y="{b + beside:.1f}" font-size="12" font-weight="600" '
             f'text-anchor="{"end" if end else "start"}" fill="{color}">{name}</text>'
         )
     return "".join(parts)

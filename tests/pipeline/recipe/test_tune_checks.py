@@ -18,8 +18,9 @@ def tune(space: str):
 def test_settings_of_all_that_is_trained():
     recipe = tune(
         "{training.optimizer.dense.learning_rate: {min: 0.0001, max: 0.01, log: true},"
-        " training.batch_size: {min: 256, max: 1024}, training.clip_norm: [1, 5], model.tower_units: [[16], [32, 16]],"
-        " weighting: [{name: pcgrad}, {name: equal}], tasks.watch_time.loss_weight: [0.05, 0.2]}"
+        " training.batch_size: {min: 256, max: 1024}, training.clip_norm: [1, 5],"
+        " model.tower_units: [[16], [32, 16]], tasks.watch_time.loss_weight: [0.05, 0.2],"
+        " weighting: [{name: pcgrad}, {name: equal}]}"
     )
     assert recipe.tune.trials == 20
     assert value_at(recipe, "training.batch_size") == 512 and value_at(recipe, "training.clip_norm") is None
