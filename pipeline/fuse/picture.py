@@ -78,6 +78,7 @@ def _panel(facts: dict[str, Any], tried: dict[str, list[float]], across: str, up
         )
         parts.append(
             f'<text x="{a + aside:.1f}" y="{b + beside:.1f}" font-size="12" font-weight="600" '
-            f'text-anchor="{"end" if end else "start"}" fill="{color}">{name}</text>'
+            f'text-anchor="{"end" if end else "start"}" fill="{color}" paint-order="stroke" '
+            f'stroke="#fff" stroke-width="3">{name}</text>'
         )
     return "".join(parts)
