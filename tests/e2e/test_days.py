@@ -447,12 +447,12 @@ def test_the_best_trial_of_a_search_is_what_is_trained_and_told(place, days, go)
         "{%s: {min: 0.001, max: 0.003, log: true}, %s: [0.1, 0.05], model.tower_units: [[16], [8, 8]]}"
         % rates
     )
-    settings += [f"tune={{trials: 3, space: {space}}}", "gates.0.lower=0.999"]  # refused, whatever it finds
+    settings += [f"tune={{trials: 2, space: {space}}}", "gates.0.lower=0.999"]  # refused, whatever it finds
     found = go(place / "recipe.yaml", place / "data", place / "output", *settings)
     assert found.code == 3 and found.ran >= {"Tuner", "Trainer"}
     tuning, training = found.metrics["tuning"], found.metrics["training"]
     gains = [trial["gain"] for trial in tuning["trials"]]
-    assert len(gains) == 3 and gains == sorted(gains, reverse=True)
+    assert len(gains) == 2 and gains == sorted(gains, reverse=True)
     best, worst = tuning["trials"][0], tuning["trials"][-1]
     assert (worst["trial"], worst["values"][rates[0]]) == (0, 1e-9)
     assert 0.001 <= best["values"][rates[0]] <= 0.003 and best["values"]["model.tower_units"] in (
@@ -467,8 +467,6 @@ def test_the_best_trial_of_a_search_is_what_is_trained_and_told(place, days, go)
     patched = load(place / "recipe.yaml", [f"@{found.folder / 'tune.yaml'}"])
     assert patched.training.optimizer.dense.learning_rate == best["values"][rates[0]] and patched.tune is None
     assert list(patched.model.tower_units) == best["values"]["model.tower_units"]
-    again = go(place / "recipe.yaml", place / "data", place / "output", *settings)
-    assert "Tuner" in again.metrics["cached"] and again.metrics["tuning"] == tuning
 
 
 def test_a_rolled_back_model_is_not_pushed_again(place, days, go):
