@@ -22,6 +22,7 @@ REQUIRES = [
     "click>=8.1,<9",
     "jinja2>=3.1",
     "tensorboard>=2.20",
+    "keras-tuner>=1.4.7,<2",
 ]
 
 setup(

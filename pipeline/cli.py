@@ -43,7 +43,7 @@ def mtl() -> None:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override one setting of the recipe, such as training.epochs=3. May be repeated.",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
 )
 def run(
     recipe: Path, input_dir: Path | None, output: Path, no_cache: bool, settings: tuple[str, ...]
@@ -81,7 +81,7 @@ def run(
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override one setting of the recipe, such as training.epochs=3. May be repeated.",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
 )
 def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str, ...]) -> None:
     """Train RECIPE on a run's transformed examples, and say what it beats.
@@ -115,7 +115,7 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override one setting of the recipe, such as training.epochs=3. May be repeated.",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
 )
 def compare(
     recipe: Path,
@@ -149,6 +149,31 @@ def compare(
     sys.exit(code)
 
 
+@mtl.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the run's recipe, such as fuse.seed=2; @FILE: those in a file. Repeatable.",
+)
+def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
+    """Search the weights of RUN's score for what the recipe's `fuse` wants, on validation requests.
+
+    Shows the Pareto front and writes the chosen weights as a patch of the recipe, for `mtl run --set @FILE`.
+    Exits 3 where no weights keep the bounds.
+    """
+    from pipeline.fuse import fuse as fusion
+    from pipeline.fuse.validation import CannotFuse
+
+    try:
+        sys.exit(fusion.fuse(run_dir, settings))
+    except CannotFuse as error:
+        raise click.UsageError(str(error)) from None
+
+
 @mtl.group()
 def recipe() -> None:
     """Begin a recipe, or look at one."""
@@ -156,7 +181,7 @@ def recipe() -> None:
 
 @recipe.command()
 @click.argument("file", type=_FILE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting, or @FILE.")
 def check(file: Path, settings: tuple[str, ...]) -> None:
     """Say whether FILE is a recipe that can run, or everything that is wrong with it."""
     from pipeline.recipe import load
@@ -173,7 +198,7 @@ def check(file: Path, settings: tuple[str, ...]) -> None:
 
 @recipe.command()
 @click.argument("file", type=_FILE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting, or @FILE.")
 def show(file: Path, settings: tuple[str, ...]) -> None:
     """Print FILE with every default written out."""
     from pipeline.recipe import load

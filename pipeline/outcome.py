@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pipeline import tuned
 from pipeline.components.artifacts import METRICS
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.table import MetricsTable
@@ -69,6 +70,9 @@ def facts_of(
         rows=_rows(done, failure, plan.run_dir / DEAD_LETTERS),
         verdicts=verdicts,
         training=_training(done),
+        tuning=tuned.facts(Path(done["Tuner"].uri("tuner_results")), plan.recipe.tune.trials)
+        if "Tuner" in done
+        else None,
         table=MetricsTable.read(Path(done["Evaluate"].uri("evaluation"), METRICS))
         if "Evaluate" in done
         else None,

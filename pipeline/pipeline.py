@@ -6,7 +6,7 @@ Nothing here imports `tfx.v1`: it imports google.cloud.aiplatform, a third of th
 import json
 
 from google.protobuf import text_format
-from tfx.components import ExampleValidator, Trainer
+from tfx.components import ExampleValidator, Trainer, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
@@ -65,12 +65,14 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         custom_config={"recipe": columns, "code": plan.transform_code()},
     )
 
+    tuner = _tuner(plan, transform) if recipe.tune else None
     trainer = Trainer(
         run_fn="pipeline.trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         train_args=trainer_pb2.TrainArgs(splits=[SPLITS[0]]),
         eval_args=trainer_pb2.EvalArgs(splits=[SPLITS[1]]),
+        hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
         custom_config={
             "recipe": recipe.part("features", "derived", "tasks", "model", "weighting", "training")
             .model_copy(update={"serving": Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)})
@@ -120,6 +122,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             data_gate,
             vocabularies,
             transform,
+            *([tuner] if tuner else []),
             trainer,
             evaluate,
             check,
@@ -129,6 +132,22 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
         enable_cache=enable_cache,
         beam_pipeline_args=beam_arguments(plan),
+    )
+
+
+def _tuner(plan: Plan, transform: Transform) -> Tuner:
+    parts = ("features", "derived", "tasks", "model", "weighting", "training", "tune")
+    return Tuner(
+        tuner_fn="pipeline.tuner.tuner_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=trainer_pb2.TrainArgs(splits=[SPLITS[0]]),
+        eval_args=trainer_pb2.EvalArgs(splits=[SPLITS[1]]),
+        custom_config={
+            "recipe": plan.recipe.part(*parts).model_dump_json(),
+            "code": plan.trainer_code() + digests.code_digest("pipeline.tuner"),
+            "folder": str(plan.home / "tune"),
+        },
     )
 
 

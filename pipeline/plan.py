@@ -12,7 +12,9 @@ from pathlib import Path
 from pipeline import digests
 from pipeline.ingest.files import source_digest
 from pipeline.recipe import Recipe, constructors
+from pipeline.recipe.parts import Range
 from pipeline.recipe.schema_file import schema_path
+from pipeline.recipe.space import with_values
 from serving import versions
 
 
@@ -38,7 +40,7 @@ class Plan:
         return self.home / "serving"
 
     def trainer_code(self) -> str:
-        return trainer_code(self.recipe)
+        return digests.text_digest(*(trainer_code(recipe) for recipe in tried_recipes(self.recipe)))
 
     def transform_code(self) -> str:
         own = [f.transform.partition(":")[0] for f in self.recipe.features.values() if f.kind == "custom"]
@@ -47,7 +49,7 @@ class Plan:
     def fingerprint(self) -> str:
         """Digest of everything the model and its verdict are made of, the baseline apart."""
         code = digests.code_digest("pipeline.pipeline", "serving.standalone")
-        recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam"}))
+        recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam", "fuse"}))
         return digests.text_digest(
             json.dumps(recipe, sort_keys=True),
             self.content,
@@ -63,6 +65,16 @@ class Plan:
             self.baseline is not None
             and versions.record(self.baseline).get("fingerprint") == self.fingerprint()
         )
+
+
+def tried_recipes(recipe: Recipe) -> list[Recipe]:
+    """The recipe, and it with each part of `mtl_models` that a search may choose instead."""
+    found = [recipe]
+    for path, values in (recipe.tune.space if recipe.tune else {}).items():
+        choices = [] if isinstance(values, Range) else values
+        named = [v for v in choices if isinstance(v, dict) or path.endswith(".name")]
+        found += [with_values(recipe, {path: value}) for value in named]
+    return found
 
 
 def trainer_code(recipe: Recipe) -> str:

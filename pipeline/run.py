@@ -31,6 +31,7 @@ MADE = {
     ("Transform", "transformed_examples"): "transformed_examples",
     ("Transform", "transform_graph"): "transform_graph",
     ("Trainer", "model_run"): "model_run",
+    ("Trainer", "model"): "model",
 }
 _PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
 
@@ -67,7 +68,7 @@ def run(
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
                 plan = make_plan(recipe, recipe_file, input_dir, output, name)
-                console.print(f"{recipe.name}: run {name} in {_shown(run_dir)}", markup=False)
+                console.print(f"{recipe.name}: run {name} in {terminal.shown(run_dir)}", markup=False)
                 return (
                     _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
                 )
@@ -137,6 +138,7 @@ def _report(
 ) -> int:
     from pipeline.outcome import data_error, facts_of
     from pipeline.report.write import write_report
+    from pipeline.tuned import patch
 
     if "ServingCheck" in done:
         with contextlib.suppress(FileNotFoundError):
@@ -149,7 +151,9 @@ def _report(
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
-    for step, key in MADE.items():  # what `mtl train` and `mtl compare` begin from
+    if metrics["tuning"]:
+        (plan.run_dir / "tune.yaml").write_text(patch(metrics["tuning"], plan.run), encoding="utf-8")
+    for step, key in MADE.items():  # what `mtl train`, `mtl compare` and `mtl fuse` begin from
         if step[0] in done:
             _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)
     _latest(plan.run_dir)
@@ -188,10 +192,10 @@ def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
     from pipeline.report.summary import summary
 
     console.print(summary(metrics))
-    console.print(f"report:  {_shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
+    console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
     if metrics["pushed"]:
-        console.print(f"pushed:  {_shown(Path(metrics['pushed']))}", markup=False)
-    console.print(f"log:     {_shown(plan.run_dir / 'log.txt')}", markup=False)
+        console.print(f"pushed:  {terminal.shown(Path(metrics['pushed']))}", markup=False)
+    console.print(f"log:     {terminal.shown(plan.run_dir / 'log.txt')}", markup=False)
 
 
 def _unchanged(console: Console, plan: Plan) -> int:
@@ -222,7 +226,7 @@ def _unchanged(console: Console, plan: Plan) -> int:
         shutil.copy(plan.home / "runs" / record(plan.baseline)["run"] / "requests.jsonl", plan.run_dir)
     _latest(plan.run_dir)
     console.print(reason, markup=False)
-    console.print(f"report:  {_shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
+    console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
     return BLESSED
 
 
@@ -249,8 +253,8 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
     )
     _latest(run_dir)
     console.print(f"failed at {step}: {message}", markup=False)
-    console.print(f"report:  {_shown(run_dir / 'report' / 'index.html')}", markup=False)
-    console.print(f"log:     {_shown(run_dir / 'log.txt')}", markup=False)
+    console.print(f"report:  {terminal.shown(run_dir / 'report' / 'index.html')}", markup=False)
+    console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
     return BAD_DATA if isinstance(error, DataError) else OTHER
 
 
@@ -297,10 +301,3 @@ def _link(folder: Path, link: Path) -> None:
 
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _PACKAGES}
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -55,6 +55,14 @@ def quiet() -> Iterator[None]:
         os.close(nothing)
 
 
+def shown(path: Path) -> str:
+    """A path as it is told: from the current folder on, where it is below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
 class Steps:
     """Shows the steps of a run as they start, move and end."""
 

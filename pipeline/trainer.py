@@ -24,9 +24,11 @@ from pipeline import progress
 from pipeline.calibration import calibrate_on
 from pipeline.recipe import Recipe, constructors
 from pipeline.recipe.model import Training
+from pipeline.recipe.space import with_values
 from pipeline.shards.columns import read_columns
 from pipeline.trained_tasks import task_of
 from pipeline.trainer_files import HISTORY
+from pipeline.tuned import decoded
 
 _REPAY_COMPILING = 4000  # steps
 
@@ -40,6 +42,8 @@ def run_fn(fn_args: Any) -> None:
     from serving.export import export
 
     recipe = Recipe.model_validate_json(fn_args.custom_config["recipe"])
+    if fn_args.hyperparameters:  # of the Tuner's best trial
+        recipe = with_values(recipe, decoded(fn_args.hyperparameters["values"]))
     keras.utils.set_random_seed(recipe.training.seed)
     tft_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     layout = vocabulary.read_layout(fn_args.transform_graph_path)

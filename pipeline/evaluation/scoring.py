@@ -15,7 +15,13 @@ from pipeline.slice_names import NEW_ROLES
 
 
 def write_scores(
-    recipe: Recipe, examples: str, model: str, baseline: str | None, path: str | Path, split: str = "test"
+    recipe: Recipe,
+    examples: str,
+    model: str,
+    baseline: str | None,
+    path: str | Path,
+    split: str = "test",
+    slices: bool = True,
 ) -> Faults:
     """Writes one Parquet file with roles, slices, labels and predictions of every row of the split.
 
@@ -27,6 +33,8 @@ def write_scores(
         column; why is in the file's `Faults`, and so is what either model did wrong.
       path: the file to write.
       split: the split to score.
+      slices: whether the columns of slices are wanted; those of new users and items take a pass over the
+        training split.
 
     Returns:
       The file's `Faults`: a model that cannot be asked does not raise, and where it is the candidate all its
@@ -38,13 +46,13 @@ def write_scores(
     compared = [task for task in recipe.tasks if task not in missing and task in candidate.outputs]
     columns = _columns(recipe)
     decode = decoder(columns).DecodeBatch
-    seen = seen_in_training(recipe, examples)
+    seen = seen_in_training(recipe, examples) if slices else {}
     writer = None
     for batch in serialized_batches(examples, split):
         found = decode(batch.numpy())
         arrays = {n: single_values(c) for n, c in zip(found.schema.names, found.columns)}
         table = {f"role/{r}": arrays[c] for r, c in recipe.roles.named().items()}
-        table |= {f"slice/{c}": arrays[c] for c in recipe.slice_columns}
+        table |= {f"slice/{c}": arrays[c] for c in recipe.slice_columns if slices}
         table |= {
             f"slice/{name}": unseen(arrays[recipe.roles.named()[role]], seen[role])
             for name, role in NEW_ROLES.items()

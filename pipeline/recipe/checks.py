@@ -2,12 +2,14 @@
 
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.feature_checks import derived_problems, feature_problems, history_problems
+from pipeline.recipe.fuse_checks import fuse_problems
 from pipeline.recipe.gate_checks import evaluation_problems, gate_problems
 from pipeline.recipe.input_checks import input_problems
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.model_checks import model_problems, split_problems
 from pipeline.recipe.source_checks import event_problems, role_problems, source_problems
 from pipeline.recipe.task_checks import downsampling_problems, task_problems
+from pipeline.recipe.tune_checks import tune_problems
 
 
 def problems(recipe: Recipe) -> list[Problem]:
@@ -28,6 +30,9 @@ def problems(recipe: Recipe) -> list[Problem]:
             input_problems,
             gate_problems,
             evaluation_problems,
+            fuse_problems,
         ):
             found += check(recipe)
+    if not found:
+        found += tune_problems(recipe)
     return found

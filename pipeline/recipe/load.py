@@ -1,6 +1,5 @@
 """YAML → Recipe, or one error that lists every mistake with its place in the file."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,8 @@ from pipeline.recipe.checks import problems
 from pipeline.recipe.errors import Problem, RecipeError
 from pipeline.recipe.expressions import near
 from pipeline.recipe.model import Recipe
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML without its date type: a date in a recipe is the text that was written. And with the booleans of
-    YAML 1.2: a key `on`, or a value `no`, is a text."""
-
-    yaml_implicit_resolvers = {
-        first: [r for r in resolvers if r[0] not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:bool")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
+from pipeline.recipe.patch import Patch
+from pipeline.recipe.yaml_text import Loader, NotYaml, mapping, with_line
 
 
 def load(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
@@ -34,7 +20,8 @@ def load(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
 
     Args:
       path: the YAML file.
-      settings: `dotted.path=value` overrides, the value in YAML.
+      settings: overrides in order: `dotted.path=value`, the value in YAML, or `@FILE`, a YAML file whose
+        mappings are laid over the recipe's, key by key; anything else in it takes the place of what is there.
 
     Raises:
       RecipeError: with every mistake found.
@@ -51,29 +38,17 @@ def load(path: str | Path, settings: Sequence[str] = ()) -> Recipe:
 def loads(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Recipe:
     """The same from the text of a recipe; `source` names it in errors."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        data = yaml.load(text, Loader=_Loader)
-    except RecursionError:
-        raise RecipeError(
-            source, [Problem("", "is nested too deeply, or holds an alias of itself")]
-        ) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = Problem(
-            "", f"is not YAML: {getattr(error, 'problem', None) or error}", mark and mark.line + 1
-        )
-        raise RecipeError(source, [problem]) from None
-    if not isinstance(data, dict):
-        raise RecipeError(
-            source, [Problem("", "must be a mapping, beginning with `version: 1` and `name: …`")]
-        )
-    try:
-        found = _repeated(node)
-    except RecursionError:  # an alias of itself
-        raise RecipeError(
-            source, [Problem("", "is nested too deeply, or holds an alias of itself")]
-        ) from None
-    found += [p for s in settings if (p := _set(data, s))]
+        node, data, found = mapping(text, "`version: 1` and `name: …`")
+    except NotYaml as error:
+        raise RecipeError(source, [error.problem]) from None
+    patches = []
+    for setting in settings:
+        if setting.startswith("@"):
+            patches.append(Patch(setting[1:]))
+            patches[-1].apply(data)
+            found += patches[-1].problems
+        elif problem := _set(data, setting):
+            found.append(problem)
     if not found:
         try:
             recipe = Recipe.model_validate(data)
@@ -81,8 +56,9 @@ def loads(text: str, source: str = "recipe", settings: Sequence[str] = ()) -> Re
         except ValidationError as error:
             found = [_problem(e) for e in _told_once(error.errors(include_url=False))]
     if found:
-        overridden = [s.partition("=")[0] for s in settings]
-        raise RecipeError(source, [_with_line(_from_command(p, overridden), node) for p in found])
+        overridden = [s.partition("=")[0] for s in settings if not s.startswith("@")]
+        found = [_placed(_from_command(p, overridden), patches, node) for p in found]
+        raise RecipeError(source, found)
     return recipe
 
 
@@ -90,9 +66,11 @@ def _set(data: dict[str, Any], setting: str) -> Problem | None:
     path, equals, text = setting.partition("=")
     keys = path.split(".")
     if not equals or not all(keys):
-        return Problem("--set", "must be dotted.path=value, such as training.epochs=3", value=setting)
+        return Problem(
+            "--set", "must be dotted.path=value, such as training.epochs=3, or @FILE", value=setting
+        )
     try:
-        value = yaml.load(text, Loader=_Loader)
+        value = yaml.load(text, Loader=Loader)
     except yaml.YAMLError:
         return Problem(f"--set {path}", "the value is not YAML", value=text)
     at: Any = data
@@ -114,23 +92,6 @@ def _set(data: dict[str, Any], setting: str) -> Problem | None:
         else:
             at = at.setdefault(key, {})
     return None
-
-
-def _repeated(node: yaml.Node, path: str = "") -> list[Problem]:
-    found = []
-    if isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            here = f"{path}.{key.value}" if path else str(key.value)
-            line = key.start_mark.line + 1
-            if key.value in first:
-                found.append(Problem(here, f"is written twice; first on line {first[key.value]}", line))
-            first.setdefault(key.value, line)
-            found += _repeated(value, here)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            found += _repeated(value, f"{path}.{i}")
-    return found
 
 
 def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
@@ -250,19 +211,9 @@ def _from_command(problem: Problem, overridden: list[str]) -> Problem:
     return problem
 
 
-def _with_line(problem: Problem, node: yaml.Node) -> Problem:
+def _placed(problem: Problem, patches: Sequence[Patch], node: yaml.Node) -> Problem:
+    """The problem with its line in the recipe, or in the patch that made it."""
     if problem.line is not None or problem.path.startswith("--set"):
         return problem
-    line = 1
-    for key in problem.path.split(".") if problem.path else ():
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((k, v) for k, v in node.value if k.value == key), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) < len(node.value):
-            node = node.value[int(key)]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return Problem(problem.path, problem.message, line, problem.value)
+    made = (patch.locate(problem) for patch in reversed(patches))
+    return next((p for p in made if p is not None), None) or with_line(problem, node)

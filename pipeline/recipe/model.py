@@ -16,6 +16,7 @@ from pipeline.recipe.parts import (
     Earlier,
     Evaluation,
     Feature,
+    Fuse,
     Gate,
     Name,
     Part,
@@ -25,6 +26,7 @@ from pipeline.recipe.parts import (
     Sources,
     Splits,
     Stopping,
+    Tune,
 )
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
 from pipeline.slice_names import NEW_ROLES, features_of
@@ -163,6 +165,8 @@ class Recipe(Part):
     )
     evaluation: Evaluation = Evaluation()
     serving: Serving = Serving()
+    fuse: Fuse | None = None
+    tune: Tune | None = None
     beam: Beam = Beam()
 
     @cached_property
@@ -277,6 +281,8 @@ class Recipe(Part):
             "training": Training.model_validate({}),
             "evaluation": Evaluation(weighted=weighted),
             "serving": Serving(),
+            "fuse": None,
+            "tune": None,
             "beam": Beam(),
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
         }

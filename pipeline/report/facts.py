@@ -89,6 +89,7 @@ class RunFacts:
       training: {"epochs": [...], "best_epoch": k, "objective": sentence}; an epoch is a dict of
         `epoch`, `seconds`, `losses`, `task_weights`, `validation`, `objective`, `gate_use`. `calibration`:
         task -> `method`, `rows`, `parameters`, `problem`, `validation` {"before", "after"}; not of test.
+      tuning: see `pipeline.tuned.facts`; None where nothing was tuned.
       seconds: step -> seconds; "total" is added where it is missing.
       cached: steps whose outputs came from an earlier run.
       versions: package -> version.
@@ -110,6 +111,7 @@ class RunFacts:
     table: MetricsTable | None = None
     verdicts: Sequence[Verdict] = ()
     training: Mapping[str, Any] | None = None
+    tuning: Mapping[str, Any] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     cached: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)

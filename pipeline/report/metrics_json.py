@@ -66,7 +66,9 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
       differences {METRIC: [low, high]}, notes {METRIC: why undefined}, gate "pass"|"fail"|"none"}},
       references {TASK: {NAME: {METRIC: value}}}, slices [{task, slice, metric, value, baseline,
       low, high, diff_low, diff_high, examples, note}], gates [{status, sentence, task, metric,
-      slice, gate}], training {..} | null, seconds {STEP: s, total}, cached [STEP], versions`.
+      slice, gate}], training {..} | null,
+      tuning {asked, trials [{trial, gain, values {PATH: value}}], sentence} | null,
+      seconds {STEP: s, total}, cached [STEP], versions`.
     """
     table = facts.table or MetricsTable([])
     model_rows = [row for row in table if row.reference is None]
@@ -90,6 +92,7 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
             "slices": [_slice_row(row) for row in model_rows if row.slice != OVERALL],
             "gates": [asdict(verdict) for verdict in facts.verdicts],
             "training": facts.training,
+            "tuning": facts.tuning,
             "seconds": steps | {"total": facts.seconds.get("total", sum(steps.values()))},
             "cached": list(facts.cached),
             "versions": dict(facts.versions),

@@ -52,6 +52,7 @@ def render_page(metrics: Mapping[str, Any], recipe_text: str | None = None) -> s
             slice_tables=view.slice_tables(metrics),
             gates=sorted(metrics["gates"], key=lambda gate: failed_first[gate["status"]]),
             training=view.training_view(metrics["training"]),
+            tuning=metrics.get("tuning"),
             steps=steps,
             longest=max(steps.values(), default=0.0),
             recipe_text=recipe_text,

@@ -23,6 +23,8 @@ def summary(metrics: dict[str, Any]) -> Group:
     if any(task["metrics"] for task in metrics["tasks"].values()):
         parts.append(_tasks(metrics))
     parts += [Text(f"  calibration  {line}") for line in calibration_lines(metrics["training"])]
+    if metrics.get("tuning"):
+        parts.append(Text(metrics["tuning"]["sentence"]))
     for gate in metrics["gates"]:
         mark = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}[gate["status"]]
         parts.append(Text(f"  {mark}  {gate['sentence']}", style="red" if mark == "FAIL" else ""))

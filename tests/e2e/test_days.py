@@ -520,6 +520,76 @@ def test_one_user_and_many_items_in_one_request(pushed):
     assert signature(**one)["click"].shape == (1,)  # everything left out
 
 
+def test_weights_found_for_the_score_are_those_of_a_model_exported_with_them(days, tmp_path):
+    import keras
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import yaml
+    from click.testing import CliRunner
+
+    from pipeline.cli import mtl
+    from pipeline.examples import serialized_batches
+    from serving.export import export
+
+    run = days["first"].folder
+    wanted = tmp_path / "wanted.yaml"
+    wanted.write_text(
+        "fuse: {maximize: {click: 1, purchase: 2}, unknown_as_zero: [purchase], candidates: 60}\n"
+        "serving: {score: {depth: 1, seconds: 0.01}}\n"
+    )
+    assert CliRunner().invoke(mtl, ["fuse", str(run), "--set", f"@{wanted}"]).exit_code == 0
+    scores = pq.read_table(run / "fuse/validation.parquet")
+    assert len(scores) == days["first"].metrics["rows"]["validation"]
+    # as a run with the patch exports it
+    patched = load(run / "recipe.yaml", [f"@{wanted}", f"@{run / 'fuse/patch.yaml'}"])
+    found = yaml.safe_load((run / "fuse/patch.yaml").read_text())["serving"]["score"]
+    assert list(found) == ["click", "like", "purchase", "depth", "seconds"] and found == patched.score_weights
+    layer = tft.TFTransformOutput(str(run / "transform_graph")).transform_features_layer()
+    export(keras.models.load_model(run / "model_run/model.keras"), layer, patched, tmp_path / "model")
+    model = tf.saved_model.load(str(tmp_path / "model"))
+    served = [
+        model.signatures["serve_examples"](examples=batch)["score"].numpy()
+        for batch in serialized_batches(run / "examples", "validation")
+    ]
+    score = sum(w * numbers(scores[f"{task}/prediction"]) for task, w in found.items())
+    np.testing.assert_allclose(np.concatenate(served), score, rtol=2e-6)
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Of classes' probabilities the expected class."""
+    values = np.array(column.to_pylist())
+    return values if values.ndim == 1 else values @ np.arange(values.shape[1])
+
+
+def test_the_best_trial_of_a_search_is_what_is_trained_and_told(place, days, go):
+    rates = "training.optimizer.dense.learning_rate", "training.optimizer.embedding.learning_rate"
+    settings = [f"{rate}=1.0e-9" for rate in rates]  # the recipe as it is learns nothing
+    space = (
+        "{%s: {min: 0.001, max: 0.003, log: true}, %s: [0.1, 0.05], model.tower_units: [[16], [8, 8]]}"
+        % rates
+    )
+    settings += [f"tune={{trials: 2, space: {space}}}", "gates.0.lower=0.999"]  # refused, whatever it finds
+    found = go(place / "recipe.yaml", place / "data", place / "output", *settings)
+    assert found.code == 3 and found.ran >= {"Tuner", "Trainer"}
+    tuning, training = found.metrics["tuning"], found.metrics["training"]
+    gains = [trial["gain"] for trial in tuning["trials"]]
+    assert len(gains) == 2 and gains == sorted(gains, reverse=True)
+    best, worst = tuning["trials"][0], tuning["trials"][-1]
+    assert (worst["trial"], worst["values"][rates[0]]) == (0, 1e-9)
+    assert 0.001 <= best["values"][rates[0]] <= 0.003 and best["values"]["model.tower_units"] in (
+        [16],
+        [8, 8],
+    )
+    # trained with the winner's settings, and the same seed
+    kept = training["epochs"][training["best_epoch"] - 1]
+    assert kept["objective"] == pytest.approx(best["gain"], abs=1e-6)
+    assert f"number {best['trial']} won with a mean gain on validation of " in tuning["sentence"]
+    assert "over the recipe as it is: " in (found.folder / "report/index.html").read_text()
+    patched = load(place / "recipe.yaml", [f"@{found.folder / 'tune.yaml'}"])
+    assert patched.training.optimizer.dense.learning_rate == best["values"][rates[0]] and patched.tune is None
+    assert list(patched.model.tower_units) == best["values"]["model.tower_units"]
+
+
 def test_a_rolled_back_model_is_not_pushed_again(place, days, go):
     """Last of the days: the pointer goes back one version, and the same data comes again."""
     serving = place / "output" / "demo" / "serving"

@@ -84,6 +84,11 @@ def facts():
         ),
         "table": _table(),
         "training": _training(),
+        "tuning": {
+            "asked": 2,
+            "trials": [{"trial": 1, "gain": 0.4, "values": {"training.epochs": 3}}],
+            "sentence": "tuning: of 1 trials (2 asked) number 1 won <b>&",
+        },
         "seconds": {"ingest": 1.5, "train": 10.0},
         "versions": {"tensorflow": "2.21.0"},
         "serving_model": "version 3",

@@ -79,6 +79,18 @@ class FailureForm(Strict):
     message: str
 
 
+class Trial(Strict):
+    trial: int
+    gain: float
+    values: dict
+
+
+class Tuning(Strict):
+    asked: int
+    trials: list[Trial]
+    sentence: str
+
+
 class Form(Strict):
     recipe: str
     run: str
@@ -96,6 +108,7 @@ class Form(Strict):
     slices: list[Slice]
     gates: list[GateVerdict]
     training: dict | None
+    tuning: Tuning | None
     seconds: dict[str, float]
     cached: list[str]
     versions: dict[str, str]

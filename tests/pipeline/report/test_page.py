@@ -125,6 +125,10 @@ def test_charts_have_a_text_alternative(page):
     assert "click: training loss over epochs 1 to 3: click ends at 0.1667. Epoch 2 was chosen." in html
 
 
+def test_what_was_tuned_is_told(page):
+    assert "<p>Tuning: of 1 trials (2 asked) number 1 won &lt;b&gt;&amp;.</p>" in page("pushed")[0]
+
+
 @pytest.mark.parametrize("part", ["losses", "task_weights", "validation", "objective", "gate_use", "seconds"])
 def test_history_may_lack_parts(facts, part):
     metrics = build_metrics(facts("pushed"))
