@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.components.artifacts import METRICS
+import pyarrow.parquet as pq
+
+from pipeline.components.artifacts import METRICS, RELIABILITY
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.table import MetricsTable
 from pipeline.ingest.counts import Counts
@@ -73,6 +75,10 @@ def facts_of(
         if "Evaluate" in done
         else None,
         seconds={**{n: round(s.seconds, 2) for n, s in done.items()}, "total": round(total, 2)},
+        memory={n: s.memory for n, s in done.items() if s.memory is not None},
+        reliability=pq.read_table(Path(done["Evaluate"].uri("evaluation"), RELIABILITY)).to_pylist()
+        if "Evaluate" in done
+        else [],
         cached=[n for n, s in done.items() if s.cached],
         versions=versions,
         failure=failed,

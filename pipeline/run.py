@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import progress, terminal
+from pipeline import memory, progress, terminal
 from pipeline.ingest.errors import DataError
 from pipeline.plan import Plan, make_plan
 from pipeline.recipe import Recipe, load
@@ -95,7 +95,7 @@ def _steps(console: Console, shown: terminal.Steps, plan: Plan, cache: bool, beg
     from pipeline.pipeline import create_pipeline
     from pipeline.runners.local import Step, StepFailed, run_steps
 
-    done: dict[str, Step] = {"start": Step("start", time.perf_counter() - begin)}
+    done: dict[str, Step] = {"start": Step("start", time.perf_counter() - begin, memory.peak())}
     shown.end("TensorFlow and TFX", done["start"].seconds, "")
 
     def end(step: Step) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pipeline.evaluation.gates import Verdict
 from pipeline.evaluation.table import MetricsTable
 
-RunStatus = Literal["pushed", "refused", "failed", "unchanged"]
+# "evaluated": a model measured by itself (`mtl evaluate`); nothing was to be pushed
+RunStatus = Literal["pushed", "refused", "failed", "unchanged", "evaluated"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class RunFacts:
       training: {"epochs": [...], "best_epoch": k, "objective": sentence}; an epoch is a dict of
         `epoch`, `seconds`, `losses`, `task_weights`, `validation`, `objective`, `gate_use`.
       seconds: step -> seconds; "total" is added where it is missing.
+      memory: step -> the most that the process held while it ran, in bytes.
+      reliability: rows of the curves (see `pipeline.evaluation.reliability.SCHEMA`).
       cached: steps whose outputs came from an earlier run.
       versions: package -> version.
       failure: set where status is "failed".
@@ -110,6 +113,8 @@ class RunFacts:
     verdicts: Sequence[Verdict] = ()
     training: Mapping[str, Any] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    reliability: Sequence[Mapping[str, Any]] = ()
     cached: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     failure: Failure | None = None
