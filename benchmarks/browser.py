@@ -130,6 +130,15 @@ class Browser:
     def screenshot(self, target: Path, height: int) -> None:
         """The page from its top, at most `height` CSS pixels of it."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        # as high as the page: what is out of sight is not drawn
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=int(size["width"]),
+            height=int(min(size["height"], height)),
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        self.call("Runtime.evaluate", expression=_MEASURE, awaitPromise=True)
         clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], height), "scale": 1}
         shot = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         target.write_bytes(base64.b64decode(shot["data"]))

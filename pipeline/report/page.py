@@ -120,6 +120,7 @@ def render_page(metrics: Mapping[str, Any], recipe_text: str | None = None) -> s
         "tasks": tasks,
     }
     used = [m for m in DIRECTIONS if any(m in task["metrics"] for task in metrics["tasks"].values())]
+    told_by = dict.fromkeys(task["headline"]["metric"] for task in tasks if task["headline"])
     return (
         environment(k)
         .get_template("page.html")
@@ -128,6 +129,7 @@ def render_page(metrics: Mapping[str, Any], recipe_text: str | None = None) -> s
             headline=sentences.headline(metrics),
             aftermath=sentences.aftermath(metrics),
             sentences=told,
+            told_by=[(words.metric_name(m, k), words.meaning(m, k)) for m in told_by],
             verdicts=Counter(verdict for verdict, _ in told),
             compared=any(verdict for verdict, _ in told),
             contents=[(i, title) for i, title in _SECTIONS.items() if shown.get(i, True)],

@@ -65,7 +65,7 @@ def task_sentence(name: str, task: Mapping[str, Any]) -> str:
     baseline = (task["baseline"] or {}).get(metric)
     if baseline is None:
         between = f" (95 % interval {interval_text(interval)})" if interval else ""
-        return f"{name}: {label} {known}{between}; there is no serving model to compare with."
+        return f"{name}: {label} {known}{between}."
     difference = task["differences"].get(metric)
     verdict = compare(metric, value, baseline, difference)
     # written alike, to the places that the difference supports: the model's own interval is far wider

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.metric_names import DIRECTIONS
+from pipeline.metric_names import DIRECTIONS, GROUPED, WITHIN_REQUESTS
 from pipeline.report.charts import ReliabilityChart, reliability_chart, spans
 from pipeline.report.sentences import compare
 from pipeline.report.words import RANKING, headline_of
@@ -33,7 +33,7 @@ def metric_row(task: Mapping[str, Any], metric: str, references: Mapping[str, Ma
 
 
 def task_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry a task: its quality metrics as `rows`, the one it is told by as `headline`, with `span` where
+    """One entry a task: its quality metrics as `rows` and, by what they are over, `groups`; the one it is told by as `headline`, with `span` where
     that and its references, or its difference to the serving model, lie on the scale of all tasks of that
     metric."""
     tasks = []
@@ -43,7 +43,19 @@ def task_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         told = headline_of(task["kind"], task["metrics"])
         headline = next((row for row in rows if row["metric"] == told), None)
         failed = [g for g in metrics["gates"] if g["task"] == name and g["status"] == "failed"]
-        tasks.append({"name": name, **task, "rows": rows, "headline": headline, "failed": failed})
+        ordered = [r for r in rows if r["metric"] in (*GROUPED, *WITHIN_REQUESTS)]
+        whole = [r for r in rows if r not in ordered]
+        groups = [("Over all rows", whole), ("Within users and requests", ordered)]
+        tasks.append(
+            {
+                "name": name,
+                **task,
+                "rows": rows,
+                "groups": [(title, of) for title, of in groups if of],
+                "headline": headline,
+                "failed": failed,
+            }
+        )
     alike = defaultdict(list)
     for task in tasks:
         if task["headline"]:

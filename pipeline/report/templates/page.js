@@ -107,7 +107,7 @@
   const byId = (id) => document.getElementById(`slice-${id}`);
   const [task, metric, feature, order, find] = ["task", "metric", "feature", "order", "find"].map(byId);
   const [table, more, count] = ["table", "more", "count"].map(byId);
-  const HEADLINE = "", ALL = "", STEP = 40;
+  const HEADLINE = "", ALL = "", STEP = innerWidth < 700 ? 10 : 25;
   let shown = STEP;
   const options = (select, entries) => {
     const chosen = select.value;
