@@ -24,7 +24,7 @@ from pathlib import Path
 
 WIDTHS = {1440: 1000, 390: 844}  # CSS pixels -> of height
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_SECONDS = 60
+_SECONDS = 180
 _MEASURE = """new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done({
   seconds: performance.now() / 1000,
   wider: document.documentElement.scrollWidth - document.documentElement.clientWidth,

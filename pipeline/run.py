@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import fcntl
-import importlib.metadata
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ from pipeline.plan import Plan, make_plan
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.schema_file import check_schema
+from pipeline.report.versions import package_versions
 from serving.versions import record
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
@@ -32,7 +32,6 @@ MADE = {
     ("Transform", "transform_graph"): "transform_graph",
     ("Trainer", "model_run"): "model_run",
 }
-_PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
 
 
 class BadOutput(Exception):
@@ -145,7 +144,7 @@ def _report(
             )
     _keep_dead_letters(plan, done)
     _publish_history(plan, done)
-    facts = facts_of(plan, done, names, failure, total, _versions())
+    facts = facts_of(plan, done, names, failure, total, package_versions())
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
@@ -214,7 +213,7 @@ def _unchanged(console: Console, plan: Plan) -> int:
             recipe_text=resolved(plan.recipe),
             serving_model=f"version {plan.baseline.name}",
             kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
-            versions=_versions(),
+            versions=package_versions(),
         ),
         plan.run_dir / "report",
     )
@@ -243,7 +242,7 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
             message.splitlines()[0],
             kinds={n: t.kind for n, t in recipe.tasks.items()},
             failure=Failure(step, message),
-            versions=_versions(),
+            versions=package_versions(),
         ),
         run_dir / "report",
     )
@@ -293,10 +292,6 @@ def _latest(run_dir: Path) -> None:
 def _link(folder: Path, link: Path) -> None:
     if folder.is_dir() and not link.exists():
         link.symlink_to(os.path.relpath(folder, link.parent))
-
-
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def _shown(path: Path) -> str:

@@ -256,3 +256,74 @@ def spans(rows: Sequence[Mapping[str, Any]], marked: Sequence[float] = ()) -> li
         else None
         for row in rows
     ]
+
+
+@dataclass(frozen=True)
+class HistoryChart:
+    """A task's metric over runs, in viewBox units.
+
+    Attributes:
+      band: path of the intervals' outline; empty where a run has none.
+      points: (x, y, whether that run's model was pushed, words).
+    """
+
+    title: str
+    description: str
+    path: str
+    band: str
+    points: list[tuple[float, float, bool, str]]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
+def history_chart(
+    title: str,
+    runs: Sequence[str],
+    points: Sequence[tuple[int, float, tuple[float, float] | None]],
+    pushed: Sequence[bool],
+) -> HistoryChart | None:
+    """One metric over runs.
+
+    Args:
+      title: the task.
+      runs: names, oldest first.
+      points: (place in `runs`, value, interval or None), ascending.
+      pushed: of each run.
+
+    Returns:
+      None without points.
+    """
+    if not points:
+        return None
+    known = [v for _, value, ends in points for v in (value, *(ends or ()))]
+    marks = ticks(min(known), max(known))
+    most = max(len(runs) - 1, 1)
+
+    def x(place: float) -> float:
+        return LEFT + 6 + place / most * (WIDTH - LEFT - RIGHT - 12)
+
+    def y(value: float) -> float:
+        return HEIGHT - BOTTOM - (value - marks[0]) / (marks[-1] - marks[0]) * (HEIGHT - TOP - BOTTOM)
+
+    band = ""
+    if len(points) > 1 and all(ends for _, _, ends in points):
+        above = [f"{x(at):.1f},{y(ends[1]):.1f}" for at, _, ends in points]  # type: ignore[index]
+        below = [f"{x(at):.1f},{y(ends[0]):.1f}" for at, _, ends in reversed(points)]  # type: ignore[index]
+        band = "M" + "L".join(above + below) + "Z"
+    drawn = []
+    for at, value, ends in points:
+        between = f" ({ends[0]:.4g} to {ends[1]:.4g})" if ends else ""
+        outcome = "pushed" if pushed[at] else "not pushed"
+        drawn.append((x(at), y(value), pushed[at], f"{runs[at]}, {outcome}: {value:.4g}{between}"))
+    last = points[-1]
+    # two names at most: they are long
+    shown = [0, len(runs) - 1] if len(runs) > 1 else [0]
+    return HistoryChart(
+        title,
+        f"{title} over {len(points)} runs: {points[0][1]:.4g} at first, {last[1]:.4g} at last.",
+        "M" + "L".join(f"{px:.1f},{py:.1f}" for px, py, _, _ in drawn),
+        band,
+        drawn,
+        [Tick(x(place), runs[place]) for place in shown],
+        [Tick(y(v), tick_text(v, marks[1] - marks[0])) for v in marks],
+    )

@@ -39,10 +39,10 @@ def metric_text(
 
 
 def interval_text(interval: Sequence[float] | None) -> str:
-    """Both ends of the interval of a value."""
-    if not interval:
+    """Both ends of the interval of a value; nothing where it has no width."""
+    if places(interval) is None:
         return ""
-    return f"{metric_text(interval[0], interval)} to {metric_text(interval[1], interval)}"
+    return f"{metric_text(interval[0], interval)} to {metric_text(interval[1], interval)}"  # type: ignore[index]
 
 
 def _signed(value: float, at: int) -> str:

@@ -103,20 +103,22 @@ def reliability_charts(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def calibration_rows(training: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """What was fitted to calibrate each task, where the history says it: task and (name, value) pairs."""
-    fitted = (training or {}).get("calibration")
-    if not isinstance(fitted, Mapping):
-        return []
+    """What was fitted on validation to calibrate each task, where the history says it: `method`, `parameters`
+    {name: number}, `rows`, `problem`, and `changes`, (metric, before, after) on the rows it was fitted on."""
     rows = []
-    for task, of in fitted.items():
-        flat: dict[str, Any] = {}
-        for name, value in (of if isinstance(of, Mapping) else {"method": of}).items():
-            if isinstance(value, Mapping):
-                flat |= {f"{name} {inner}": v for inner, v in value.items()}
-            else:
-                flat[name] = value
-        short = {n: v for n, v in flat.items() if v is None or isinstance(v, (str, int, float, bool))}
-        rows.append({"task": task, "values": short})
+    for task, of in ((training or {}).get("calibration") or {}).items():
+        measured = of.get("validation") or {}
+        before, after = measured.get("before") or {}, measured.get("after") or {}
+        rows.append(
+            {
+                "task": task,
+                "method": of.get("method"),
+                "parameters": of.get("parameters") or {},
+                "rows": of.get("rows"),
+                "problem": of.get("problem"),
+                "changes": [(m, before[m], after[m]) for m in before if m in after],
+            }
+        )
     return rows
 
 

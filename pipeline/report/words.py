@@ -28,6 +28,11 @@ METRICS = {
     ),
     "mrr": ("MRR", "Mean reciprocal rank: 1 over the place of a request's first positive, averaged."),
     "recall_at_k": ("Recall@{k}", "Share of a request's positives that are among its first {k}."),
+    "rank_correlation": (
+        "Rank correlation",
+        "How alike the new model and the serving one order a request. 1 is the same order.",
+    ),
+    "top_k_overlap": ("Top-{k} overlap", "Share of a request's first {k} that the serving model has there too."),
     "quadratic_kappa": (
         "Quadratic κ",
         "Cohen's kappa with quadratic weights: agreement of ordered classes beyond chance. 1 is perfect.",
@@ -86,7 +91,7 @@ def meaning(metric: str, k: int | None = None) -> str:
     """What it measures and which way it is better, in a sentence or two; empty for an unknown one."""
     if metric not in METRICS:
         return ""
-    better = {1: "Higher is better.", -1: "Lower is better.", 0: "Closest to 1 is best."}[DIRECTIONS[metric]]
+    better = {1: "Higher is better.", -1: "Lower is better.", 0: "Closest to 1 is best."}[DIRECTIONS.get(metric, 1)]
     return f"{METRICS[metric][1].format(k='k' if k is None else k)} {better}"
 
 

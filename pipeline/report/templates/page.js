@@ -65,6 +65,15 @@
     });
   }
 
+  // One metric's charts at a time.
+  for (const select of document.querySelectorAll("[data-shows]")) {
+    select.addEventListener("change", () => {
+      for (const figure of document.querySelectorAll(`#${select.dataset.shows} [data-metric]`)) {
+        figure.hidden = figure.dataset.metric !== select.value;
+      }
+    });
+  }
+
   // A link to something folded opens it.
   const open = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
