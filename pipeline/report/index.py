@@ -60,7 +60,10 @@ def _view(folder: Path, of: Recommender) -> dict[str, Any]:
         if chart:
             charts.setdefault(metric, []).append(chart)
     newest = of.measured[-1].content if of.measured else None
-    told = {headline_of(t["kind"], t["metrics"]) for t in (newest or {"tasks": {}})["tasks"].values()}
+    told = {
+        (task, headline_of(t["kind"], t["metrics"]))
+        for task, t in (newest or {"tasks": {}})["tasks"].items()
+    }
     metrics = [metric for metric in DIRECTIONS if metric in charts]
     return {
         "name": of.name,
@@ -68,8 +71,9 @@ def _view(folder: Path, of: Recommender) -> dict[str, Any]:
         "strip": runs[-_RUNS_DRAWN:],
         "evaluations": [_row(folder, run) for run in of.evaluations][::-1],
         "metrics": {metric: metric_name(metric) for metric in metrics},
-        "charts": [(metric, chart) for metric in metrics for chart in charts[metric]],
-        "first": next((m for m in metrics if m in told), next(iter(metrics), None)),
+        "charts": [
+            (metric, chart, (chart.title, metric) in told) for metric in metrics for chart in charts[metric]
+        ],
         "left_out": first,
         "serving": next((row for row in runs[::-1] if row["status"] == "pushed"), None),
     }

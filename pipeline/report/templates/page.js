@@ -69,7 +69,7 @@
   for (const select of document.querySelectorAll("[data-shows]")) {
     select.addEventListener("change", () => {
       for (const figure of document.querySelectorAll(`#${select.dataset.shows} [data-metric]`)) {
-        figure.hidden = figure.dataset.metric !== select.value;
+        figure.hidden = select.value ? figure.dataset.metric !== select.value : !("told" in figure.dataset);
       }
     });
   }
