@@ -58,9 +58,9 @@ def facts(tasks: int, slices: int):
                         "bin": at,
                         "weight": 2500.0,
                         "mean_label": label,
-                        "mean_prediction": label + draw.normal(0, 0.02),
+                        "mean_prediction": min(max(label + draw.normal(0, 0.01), 0.0), 1.0),
                         "low": label - 0.02,
-                        "high": label + 0.02,
+                        "high": min(label + 0.02, 1.0),
                     }
                 )
     table = MetricsTable(rows)

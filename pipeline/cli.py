@@ -356,8 +356,9 @@ def _write_index(folder: Path) -> None:
     for of in found:
         newest = of.runs[-1] if of.runs else of.evaluations[-1]
         said = newest.content["status"] if newest.content else newest.problem
-        evaluations = f" and {len(of.evaluations)} evaluations" if of.evaluations else ""
-        click.echo(f"{of.name}: {len(of.runs)} runs{evaluations}, the newest {newest.name}: {said}")
+        click.echo(
+            f"{of.name}: {len(of.runs)} run(s), {len(of.evaluations)} evaluation(s); {newest.name}: {said}"
+        )
     click.echo(f"index:   {write_index(folder, found)}")
 
 

@@ -74,7 +74,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run, of which any part beyond its name and outcome may be missing.
+    """A run, or an evaluation by itself, of which any part beyond its name and outcome may be missing.
 
     Attributes:
       recipe: the recipe's name.

@@ -11,13 +11,11 @@ from pipeline.metric_names import DIRECTIONS
 from pipeline.report.charts import history_chart
 from pipeline.report.history import PastRun, Recommender
 from pipeline.report.page import environment
-from pipeline.report.sentences import headline
 from pipeline.report.words import headline_of, meaning, metric_name
 from pipeline.report.write import replace
 
 INDEX = "index.html"
 _RUNS_DRAWN = 60
-_STATUS_UNKNOWN = "unknown"
 
 
 def write_index(folder: Path, found: list[Recommender]) -> Path:
@@ -82,7 +80,8 @@ def _view(folder: Path, of: Recommender) -> dict[str, Any]:
 def _row(folder: Path, run: PastRun) -> dict[str, Any]:
     link = quote(os.path.relpath(run.folder / "report" / "index.html", folder).replace(os.sep, "/"))
     if run.content is None:
-        return {"name": run.name, "link": link, "status": _STATUS_UNKNOWN, "said": run.problem, "told": []}
+        unknown = {"told": [], "seconds": None, "version": None}
+        return {"name": run.name, "link": link, "status": "unreadable", "said": run.problem, **unknown}
     content = run.content
     told = []
     for task, of in content["tasks"].items():
@@ -93,7 +92,6 @@ def _row(folder: Path, run: PastRun) -> dict[str, Any]:
         "name": run.name,
         "link": link,
         "status": content["status"],
-        "headline": headline(content),
         "said": content["reason"],
         "told": told,
         "seconds": content["seconds"]["total"],
