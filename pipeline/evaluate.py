@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Sequence
@@ -58,6 +59,9 @@ def evaluate(
         console.print(f"{recipe.name}: evaluating {saved} into {folder}", markup=False)
         try:
             metrics = _evaluate(console, recipe, saved, input_dir, folder, started)
+        except CannotEvaluate:
+            shutil.rmtree(folder)
+            raise
         except Exception:
             traceback.print_exc()
             console.print(f"log:     {folder / 'log.txt'}", markup=False)
