@@ -3,9 +3,9 @@
     python benchmarks/browser.py PAGE.html [--out FOLDER]
 
 Prints JSON: `requests` beyond the page itself, `errors` of the console and scripts, and for each width (1440
-and 390 CSS pixels) `seconds` until the page was loaded and drawn, how far the page is `wider` than the window,
+and 390 CSS pixels) `seconds` until the page was loaded and drawn, how far the page is `wider` than the window
 in pixels, and `slices`, the first row of its table of slices. `--out` gets screenshots, light and dark. Needs
-`chromium` (or google-chrome) on PATH and the package websocket-client; exits 2 without.
+`chromium` (or google-chrome) on PATH and the package websocket-client; exits 2 without a browser.
 
 https://chromedevtools.github.io/devtools-protocol/
 """

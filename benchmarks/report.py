@@ -1,9 +1,9 @@
 """How long a large report takes to open in a real browser.
 
-A run of 30 tasks and 200 slices of each, a serving model beside it, 20 epochs, 435 pairs of tasks and 8 experts
-is written by the project's own renderer, then opened in headless Chromium at desktop and phone width; seconds
-are from navigation until the page is loaded, its table of slices made, and drawn. A page that asks the network
-for anything, writes to the console or is wider than the window fails too.
+A run of 30 tasks and 200 slices of each, a serving model beside it, 20 epochs, 435 pairs of tasks and 8
+experts is written by the project's own renderer, then opened in headless Chromium at desktop and phone
+width; seconds are from navigation until the page is loaded, its table of slices made, and drawn. A page that
+asks the network for anything, writes to the console or is wider than the window fails too.
 
     python benchmarks/report.py [--tasks 30] [--slices 200] [--out FOLDER]
 
@@ -22,7 +22,17 @@ import numpy as np
 
 BARS = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 EPOCHS, EXPERTS = 20, 8
-PROBABILITIES = ("auc", "pr_auc", "gauc", "ndcg_at_k", "mrr", "recall_at_k", "logloss", "normalized_entropy", "ece")
+PROBABILITIES = (
+    "auc",
+    "pr_auc",
+    "gauc",
+    "ndcg_at_k",
+    "mrr",
+    "recall_at_k",
+    "logloss",
+    "normalized_entropy",
+    "ece",
+)
 KINDS = {
     "binary": (*PROBABILITIES, "calibration"),
     "regression": ("mae", "rmse", "r2", "spearman", "quantile_loss", "calibration"),
@@ -46,7 +56,9 @@ def facts(tasks: int, slices: int):
                 change = draw.normal(0, wide / 2)
                 ends = (value - wide, value + wide, change - wide / 2, change + wide / 2)
                 rows.append(
-                    MetricRow(task, part, metric, value, value - change, *ends, examples=50_000 // (place + 1))
+                    MetricRow(
+                        task, part, metric, value, value - change, *ends, examples=50_000 // (place + 1)
+                    )
                 )
         for score in ("prediction", "baseline") if kind == "binary" else ():
             for at in range(20):
@@ -72,7 +84,8 @@ def facts(tasks: int, slices: int):
             "losses": {"total": tasks / epoch, **{task: 1 / epoch for task in names}},
             "task_weights": {task: draw.uniform(0.5, 2) for task in names},
             "validation": {
-                task: {"auc" if kind == "binary" else "mae": 0.8 - 0.2 / epoch} for task, kind in names.items()
+                task: {"auc" if kind == "binary" else "mae": 0.8 - 0.2 / epoch}
+                for task, kind in names.items()
             },
             "objective": 1 - 1 / epoch,
             "learning_rate": 0.002,
@@ -111,7 +124,9 @@ def facts(tasks: int, slices: int):
         started="2026-01-01T00:00:00+00:00",
         kinds=names,
         serving_model="version 1",
-        rows=RowCounts(2_000_000, 1_600_000, 200_000, 198_800, 0, 1200, {}, {"time: missing": 1200}, dead_letters=[dead]),
+        rows=RowCounts(
+            2_000_000, 1_600_000, 200_000, 198_800, 0, 1200, {}, {"time: missing": 1200}, dead_letters=[dead]
+        ),
         table=table,
         reliability=curves,
         verdicts=verdicts,

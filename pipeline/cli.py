@@ -350,8 +350,8 @@ def _write_index(folder: Path) -> None:
     found = recommenders(folder)
     if not found:
         raise click.UsageError(
-            f"{folder} is neither a run (it has no report/metrics.json) nor a folder of runs (nothing below it is "
-            "[<name>/]runs/<run>/report/metrics.json)"
+            f"{folder} is neither a run (it has no report/metrics.json) nor a folder of runs (nothing below "
+            "it is [<name>/]runs/<run>/report/metrics.json)"
         )
     for of in found:
         newest = of.runs[-1] if of.runs else of.evaluations[-1]

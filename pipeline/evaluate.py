@@ -164,15 +164,15 @@ def _check_outputs(recipe: Recipe, model: Path) -> None:
     if "serve_examples" not in signatures:
         there = ", ".join(sorted(n for n in signatures if not n.startswith("__"))) or "none"
         raise CannotEvaluate(
-            f"--model: {model} has no signature serve_examples, which takes serialized tf.Examples as `examples` "
-            f"and gives an output a task; its signatures are {there}"
+            f"--model: {model} has no signature serve_examples, which takes serialized tf.Examples as "
+            f"`examples` and gives an output a task; its signatures are {there}"
         )
     outputs = signatures["serve_examples"].outputs
     missing = [task for task in recipe.tasks if task not in outputs]
     if missing:
         raise CannotEvaluate(
-            f"--model: serve_examples of {model} has no output {', '.join(missing)}, which the recipe has as a "
-            f"task; its outputs are {', '.join(sorted(outputs))}"
+            f"--model: serve_examples of {model} has no output {', '.join(missing)}, which the recipe has as "
+            f"a task; its outputs are {', '.join(sorted(outputs))}"
         )
 
 

@@ -131,7 +131,7 @@ class Metrics(_Part):
     rows: Rows | None
     tasks: dict[str, Task]
     references: dict[str, dict[str, dict[str, Number]]] = Field(
-        description="Task, name of a reference (such as the constant that is best in hindsight), metric: value."
+        description="Task, name of a reference (such as constant, the best one in hindsight), metric: value."
     )
     slices: list[SliceMetric]
     reliability: list[ReliabilityBin]

@@ -35,7 +35,7 @@ class PastRun:
 
 @dataclass
 class Recommender:
-    """The runs of one recipe, oldest first; evaluations by `mtl evaluate` apart, as they may be of other data."""
+    """The runs of one recipe, oldest first; those of `mtl evaluate` apart, as they may be of other data."""
 
     name: str
     runs: list[PastRun] = field(default_factory=list)
@@ -44,7 +44,9 @@ class Recommender:
     @property
     def measured(self) -> list[PastRun]:
         """The runs that evaluated a model."""
-        return [run for run in self.runs if run.content and any(_known(t) for t in run.content["tasks"].values())]
+        return [
+            run for run in self.runs if run.content and any(_known(t) for t in run.content["tasks"].values())
+        ]
 
     def series(self) -> dict[tuple[str, str], list[tuple[int, float, tuple[float, float] | None]]]:
         """(task, metric) -> (place in `measured`, value, interval or None) of each run that has it."""

@@ -59,8 +59,7 @@ def _view(folder: Path, of: Recommender) -> dict[str, Any]:
             charts.setdefault(metric, []).append(chart)
     newest = of.measured[-1].content if of.measured else None
     told = {
-        (task, headline_of(t["kind"], t["metrics"]))
-        for task, t in (newest or {"tasks": {}})["tasks"].items()
+        (task, headline_of(t["kind"], t["metrics"])) for task, t in (newest or {"tasks": {}})["tasks"].items()
     }
     metrics = [metric for metric in DIRECTIONS if metric in charts]
     return {

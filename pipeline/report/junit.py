@@ -1,7 +1,8 @@
 """The gates' verdicts as JUnit XML, which CI systems show as tests.
 
-One `testsuites` of one `testsuite`, a `testcase` a verdict with `failure` or `skipped` inside, as Apache Ant's
-JUnitReport task writes and Jenkins, GitLab and GitHub's readers take (github.com/testmoapp/junitxml).
+One `testsuites` of one `testsuite`, a `testcase` a verdict with `failure` or `skipped` inside, as the task
+JUnitReport of Apache Ant writes them and the readers of Jenkins, GitLab and GitHub take them
+(github.com/testmoapp/junitxml).
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def junit(metrics: Mapping[str, Any]) -> str:
     }
     suites = ElementTree.Element("testsuites", {"name": _text(recipe), **counts})
     when = {"timestamp": metrics["started"][:19]} if metrics["started"] else {}
-    suite = ElementTree.SubElement(suites, "testsuite", {"name": _text(f"{recipe} {metrics['run']}"), **counts, **when})
+    suite = ElementTree.SubElement(
+        suites, "testsuite", {"name": _text(f"{recipe} {metrics['run']}"), **counts, **when}
+    )
     took = {"time": counts["time"]}
     run = ElementTree.SubElement(suite, "testcase", {"classname": _text(recipe), "name": "run", **took})
     if metrics["failure"]:
@@ -66,7 +69,9 @@ def junit(metrics: Mapping[str, Any]) -> str:
         else:
             ElementTree.SubElement(case, "system-out").text = _text(gate["sentence"])
     ElementTree.indent(suites)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+    )
 
 
 def _inside(case: ElementTree.Element, tag: str, message: str, kind: str) -> None:

@@ -36,7 +36,7 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def markdown(metrics: Mapping[str, Any]) -> str:
-    """The content of metrics.json as Markdown (CommonMark with tables): verdict, tasks, gates, data, steps."""
+    """The content of metrics.json in CommonMark with tables: verdict, tasks, gates, data, steps."""
     parts = [f"# {_words(metrics['recipe'])}: {headline(metrics)}", f"Run {_words(metrics['run'])}."]
     parts.append(" ".join(_words(said) for said in (metrics["reason"], aftermath(metrics)) if said))
     if metrics["failure"]:
@@ -49,7 +49,10 @@ def markdown(metrics: Mapping[str, Any]) -> str:
     if metrics["gates"]:
         order = {"failed": 0, "skipped": 1, "passed": 2}
         gates = sorted(metrics["gates"], key=lambda gate: order[gate["status"]])
-        rows = [[f"**{g['status']}**" if g["status"] == "failed" else g["status"], _words(g["sentence"])] for g in gates]
+        rows = [
+            [f"**{g['status']}**" if g["status"] == "failed" else g["status"], _words(g["sentence"])]
+            for g in gates
+        ]
         parts += ["## Gates", _table(("verdict", "gate"), rows)]
     if metrics["rows"]:
         parts += ["## Data", _data(metrics["rows"])]
@@ -69,7 +72,16 @@ def markdown(metrics: Mapping[str, Any]) -> str:
 
 
 def _tasks(metrics: Mapping[str, Any]) -> str:
-    headings = ("task", "metric", "new model", "95 % interval", "serving", "difference", "95 % interval", "gates")
+    headings = (
+        "task",
+        "metric",
+        "new model",
+        "95 % interval",
+        "serving",
+        "difference",
+        "95 % interval",
+        "gates",
+    )
     rows = []
     for task in task_rows(metrics):
         for row in task["rows"]:

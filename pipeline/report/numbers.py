@@ -52,7 +52,7 @@ def _signed(value: float, at: int) -> str:
 
 
 def difference_places(interval: Sequence[float] | None) -> int | None:
-    """As `places`, and enough that an end that is not 0 is not written as 0 where the interval leaves out 0."""
+    """As `places`, and enough that no end is written as 0 where the interval leaves out 0."""
     at = places(interval)
     if at is None:
         return None

@@ -101,7 +101,7 @@ class Run:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row an epoch of training, indexed by its number; nested values as columns "losses/click" etc."""
+        """One row an epoch of training, indexed by its number; nested values as columns "losses/click"."""
         import pandas as pd
 
         epochs = (self.content["training"] or {}).get("epochs") or []
@@ -110,7 +110,7 @@ class Run:
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """One row a step, in order: step, seconds, memory (most resident bytes, NaN where not known), cached."""
+        """One row a step, in order: step, seconds, memory (most resident bytes; NaN: not known), cached."""
         rows = [
             {
                 "step": step,

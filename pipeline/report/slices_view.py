@@ -28,9 +28,9 @@ def slices_data(metrics: Mapping[str, Any], k: int | None = None) -> dict[str, A
 
     Returns:
       None where there are no slices, else `metrics` {METRIC: [name, direction]}, `tasks` {TASK: {headline,
-      overall {METRIC: numbers}, slices [[feature, value, examples]], cells {METRIC: [numbers | a note | 0]}}};
-      numbers are value, low, high, baseline, diff_low and diff_high, those of the end left out where null;
-      0 is of a metric that the slice does not have.
+      overall {METRIC: value}, slices [[feature, value, examples]], cells {METRIC: [numbers, a note or 0]}}};
+      numbers are value, low, high, baseline, diff_low and diff_high, nulls at the end left out; 0 is of a
+      metric that the slice does not have.
     """
     tasks: dict[str, dict[str, Any]] = {}
     places: dict[tuple[str, str], int] = {}

@@ -1,4 +1,4 @@
-"""What the page shows of tasks, reliability and steps, from metrics.json: the choices of metrics and words."""
+"""What the page shows of tasks, reliability and steps, from metrics.json."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def metric_row(task: Mapping[str, Any], metric: str, references: Mapping[str, Ma
 
 
 def task_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry a task: its quality metrics as `rows` and, by what they are over, `groups`; the one it is told by as `headline`, with `span` where
-    that and its references, or its difference to the serving model, lie on the scale of all tasks of that
-    metric."""
+    """One entry a task: its quality metrics as `rows` and, by what they are over, `groups`; the one it is
+    told by as `headline`, with `span` where that and its references, or its difference to the serving model,
+    lie on the scale of all tasks of that metric."""
     tasks = []
     for name, task in metrics["tasks"].items():
         references = metrics["references"].get(name, {})
@@ -65,7 +65,11 @@ def task_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             shown = [{"value": r["value"], "interval": r["interval"], "marks": r["references"]} for r in rows]
         else:
             shown = [
-                {"value": r["difference"], "interval": r["difference_interval"], "marks": {"no difference": 0.0}}
+                {
+                    "value": r["difference"],
+                    "interval": r["difference_interval"],
+                    "marks": {"no difference": 0.0},
+                }
                 for r in rows
             ]
         for row, span in zip(rows, spans(shown, () if alone else (0.0,)), strict=True):

@@ -32,7 +32,10 @@ METRICS = {
         "Rank correlation",
         "How alike the new model and the serving one order a request. 1 is the same order.",
     ),
-    "top_k_overlap": ("Top-{k} overlap", "Share of a request's first {k} that the serving model has there too."),
+    "top_k_overlap": (
+        "Top-{k} overlap",
+        "Share of a request's first {k} that the serving model has there too.",
+    ),
     "quadratic_kappa": (
         "Quadratic κ",
         "Cohen's kappa with quadratic weights: agreement of ordered classes beyond chance. 1 is perfect.",
@@ -72,7 +75,7 @@ TERMS = {
     "Gate": "A bound on a metric that the recipe sets; one that fails keeps the model from being pushed.",
     "Slice": "A part of the test rows, such as one surface or the users that training has not seen.",
     "Test split": "Rows that nothing was fitted on: not the model, not when it stopped.",
-    "Reference": "Scores of another kind on the same rows: the best constant, or a ceiling where it is known.",
+    "Reference": "Other scores on the same rows: the best constant, or a ceiling where it is known.",
     "Gradient cosine": "Whether two tasks pull shared parameters the same way: 1 the same, 0 unrelated, "
     "below 0 against each other.",
     "Gate weight, load": "In the model, a gate mixes experts for a task: the mean weight it gives each, and "
@@ -91,7 +94,9 @@ def meaning(metric: str, k: int | None = None) -> str:
     """What it measures and which way it is better, in a sentence or two; empty for an unknown one."""
     if metric not in METRICS:
         return ""
-    better = {1: "Higher is better.", -1: "Lower is better.", 0: "Closest to 1 is best."}[DIRECTIONS.get(metric, 1)]
+    better = {1: "Higher is better.", -1: "Lower is better.", 0: "Closest to 1 is best."}[
+        DIRECTIONS.get(metric, 1)
+    ]
     return f"{METRICS[metric][1].format(k='k' if k is None else k)} {better}"
 
 

@@ -22,8 +22,8 @@ def replace(path: Path, text: str) -> None:
 
 
 def write_report(facts: RunFacts, folder: str | Path) -> dict[str, Any]:
-    """Writes `metrics.json`, `gates.xml` (JUnit), `summary.md` and `index.html` into a folder, which is made if
-    need be.
+    """Writes `metrics.json`, `gates.xml` (JUnit), `summary.md` and `index.html` into a folder, which is made
+    if need be.
 
     Returns:
       The content of metrics.json (see `build_metrics`).

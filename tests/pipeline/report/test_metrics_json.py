@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from pipeline.report import form
 from pipeline.report.metrics_json import build_metrics
 
+
 @pytest.mark.parametrize("ending", ["pushed", "refused", "unchanged", "failed"])
 def test_form(facts, ending):
     text = json.dumps(build_metrics(facts(ending)), allow_nan=False)

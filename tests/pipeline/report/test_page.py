@@ -53,7 +53,9 @@ def page(facts):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_needs_no_network_and_says_so_to_the_browser(page, ending):
     html, parsed = page(ending)
-    assert not re.search(r"https?:|[\"'(=]//|url\(|@import|fetch\(|XMLHttp|import\(|WebSocket|sendBeacon", html)
+    assert not re.search(
+        r"https?:|[\"'(=]//|url\(|@import|fetch\(|XMLHttp|import\(|WebSocket|sendBeacon", html
+    )
     assert not {"img", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.elements}
     assert all(not name.startswith("on") for _, attrs in parsed.elements for name in attrs)
     assert all("src" not in attrs for _, attrs in parsed.elements)
@@ -92,7 +94,12 @@ def test_hostile_words_are_shown_not_run(page, hostile, ending):
         ("unchanged", ["Nothing new to push", "Nothing changed since version 3."]),
         (
             "failed",
-            ["the run failed in ingest", "no column 'is_click'", "Not reached: transform, train.", "No rows were"],
+            [
+                "the run failed in ingest",
+                "no column 'is_click'",
+                "Not reached: transform, train.",
+                "No rows were",
+            ],
         ),
     ],
 )
@@ -138,7 +145,7 @@ def test_counts_that_do_not_add_up_are_pointed_out(facts):
 def test_charts_have_a_text_alternative(page):
     html, parsed = page("pushed")
     charts = [attrs for tag, attrs in parsed.elements if tag == "svg" and attrs.get("role") == "img"]
-    # A reliability curve; objective and weights; a validation metric for two tasks; the one loss that is known.
+    # A reliability curve; objective and weights; a validation metric for two tasks; the one known loss.
     assert len(charts) == 1 + 2 + 2 + 1
     assert html.count("<desc>") == len(charts)
     assert "click: in the highest bin 0.4 was predicted and 0.5 happened." in html

@@ -45,7 +45,9 @@ def test_slices_as_the_page_reads_them(facts, hostile):
 
 def test_a_metric_that_only_some_slices_have_keeps_its_place(facts):
     metrics = build_metrics(facts("pushed"))
-    metrics["slices"].append(metrics["slices"][0] | {"slice": "age=7", "metric": "gauc", "value": 0.123456789})
+    metrics["slices"].append(
+        metrics["slices"][0] | {"slice": "age=7", "metric": "gauc", "value": 0.123456789}
+    )
     cells = slices_data(metrics)["tasks"]["click"]["cells"]
     assert cells["gauc"] == [0, 0, [0.123457, 0.5, 0.7, 0.61, -0.1, 0.1]]
     assert len(cells["auc"]) == 2
@@ -61,7 +63,10 @@ def test_sentences_tell_what_the_intervals_do(facts):
         ("better", better),
     ]
     click = metrics["tasks"]["click"]
-    assert task_sentence("click", click | {"baseline": None}) == "click: AUC 0.750 (95 % interval 0.740 to 0.760)."
+    assert (
+        task_sentence("click", click | {"baseline": None})
+        == "click: AUC 0.750 (95 % interval 0.740 to 0.760)."
+    )
     assert task_sentence("x", {"kind": "binary", "metrics": {}, "intervals": {}}) == "x was not evaluated."
     same = {"baseline": {"auc": 0.75}, "differences": {"auc": [0.0, 0.0]}}
     assert task_sentence("click", click | same) == "click is as the serving model: AUC 0.750."
@@ -111,7 +116,10 @@ def test_gates_with_the_same_experts_share_a_table_in_one_order():
         (table["experts"], {row["gate"]: [c["use"] for c in row["cells"]] for row in table["rows"]})
         for table in view["gates"]
     ]
-    assert tables == [(["a", "b"], {"click": [0.2, 0.8], "like": [0.4, 0.6]}), (["a", "c"], {"shared": [0.1, 0.9]})]
+    assert tables == [
+        (["a", "b"], {"click": [0.2, 0.8], "like": [0.4, 0.6]}),
+        (["a", "c"], {"shared": [0.1, 0.9]}),
+    ]
 
 
 def test_gate_use_is_that_of_the_chosen_epoch():
@@ -139,7 +147,10 @@ def test_gradients_gates_and_alarms_of_the_history():
     assert cosines.lines[0].name == "click and like" and "ends at -0.25" in cosines.description
     assert "click ends at 0.9" in entropies.description
     assert view["conflict"]["lowest"] == "click and like" and view["conflict"]["cosine"] == -0.5
-    assert view["conflict"]["rows"][1] == {"task": "like", "cells": [{"cosine": -0.5, "conflicts": None}, None]}
+    assert view["conflict"]["rows"][1] == {
+        "task": "like",
+        "cells": [{"cosine": -0.5, "conflicts": None}, None],
+    }
     assert view["gates"][0]["rows"][0]["cells"][1] == {"use": 0.6, "load": 1.0}
     assert training_view({"epochs": [{"epoch": 1}], "best_epoch": 1}, {})["inside"] == []
 

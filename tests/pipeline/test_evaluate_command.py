@@ -1,4 +1,4 @@
-"""What `mtl evaluate` says of models and data that it cannot use; whole evaluations are in e2e/test_days.py."""
+"""What `mtl evaluate` says of what it cannot use; whole evaluations are in e2e/test_days.py."""
 
 import pytest
 
@@ -37,7 +37,10 @@ def test_what_is_no_model(demo, tmp_path):
     ("signatures", "said"),
     [
         ({"serving_default": ["click"]}, "no signature serve_examples.*its signatures are serving_default"),
-        ({"serve_examples": ["click", "like"]}, "no output watch_time, purchase.*its outputs are click, like"),
+        (
+            {"serve_examples": ["click", "like"]},
+            "no output watch_time, purchase.*its outputs are click, like",
+        ),
     ],
 )
 def test_a_model_of_other_outputs(demo, tmp_path, signatures, said):
