@@ -141,7 +141,7 @@ def _evaluate(
         recipe=recipe.name,
         run=folder.name,
         status="evaluated",
-        reason=f"{model} on the test rows of {input_dir.resolve()}; nothing was to be pushed",
+        reason=f"{model} on the test rows of {input_dir.absolute()}; nothing was to be pushed",
         started=started.isoformat(timespec="seconds"),
         kinds={n: t.kind for n, t in recipe.tasks.items()},
         rows=rows,
