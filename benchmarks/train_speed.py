@@ -3,10 +3,10 @@
     python benchmarks/train_speed.py [--peer-python PYTHON] [--only epoch|table|steps]
 
 The same rows (33 categorical columns, 7 numbers, 2 tasks), model and batch for all. An epoch is timed from
-opening the files to its last step, without what compiles or imports: ours reads gzipped TFRecords, as a run
-leaves them, and compiles with XLA; torch-rechub has its own DataLoader and trainer, and the hand-written
-PyTorch loop slices arrays in memory, both in the interpreter that `--peer-python` names (rechub.lock), and
-both from a file of arrays. All use the machine's two cores. The exit code is 1 where a bar of
+opening the file to its last step, without what compiles or imports: ours reads a run's transformed examples,
+and compiles with XLA; torch-rechub has its own DataLoader and trainer, and the hand-written PyTorch loop
+slices arrays in memory, both in the interpreter that `--peer-python` names (rechub.lock), and both from a
+file of arrays. All use the machine's two cores. The exit code is 1 where a bar of
 train_speed.json is missed. Timings are the best of several rounds.
 """
 
@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mtl_models as m
+from pipeline.shards.columns import ColumnWriter, read_columns
 
 BARS = json.loads(Path(__file__).with_suffix(".json").read_text())
 CLASSES = {"hard_sharing": "HardSharing", "mmoe": "MMoE", "ple": "PLE"}
@@ -71,41 +72,16 @@ def batches(inputs: dict, labels: np.ndarray) -> tf.data.Dataset:
     )
 
 
-def write_examples(path: Path, inputs: dict, labels: np.ndarray) -> None:
-    """Transformed examples as a run leaves them."""
-    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-        for ids, numbers, label in zip(inputs["ids"], inputs["numbers"], labels):
-            features = {
-                "ids": tf.train.Feature(int64_list=tf.train.Int64List(value=ids)),
-                "numbers": tf.train.Feature(float_list=tf.train.FloatList(value=numbers)),
-            }
-            for i, value in enumerate(label):
-                features[f"t{i}"] = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-            example = tf.train.Example(features=tf.train.Features(feature=features))
-            writer.write(example.SerializeToString())
-
-
-def read_examples(path: Path, tasks: int) -> tuple[dict, np.ndarray]:
-    spec = {
-        "ids": tf.io.FixedLenFeature([BARS["categorical"]], tf.int64),
-        "numbers": tf.io.FixedLenFeature([BARS["numbers"]], tf.float32),
-        **{f"t{i}": tf.io.FixedLenFeature([], tf.float32) for i in range(tasks)},
-    }
-    data = tf.data.TFRecordDataset(str(path), "GZIP", buffer_size=1 << 20).batch(4096)
-    read = list(data.map(lambda x: tf.io.parse_example(x, spec), 2).as_numpy_iterator())
-    columns = {n: np.concatenate([b[n] for b in read]) for n in spec}
-    labels = np.stack([columns.pop(f"t{i}") for i in range(tasks)], axis=1)
-    return columns, labels
-
-
 def epoch(name: str, path: Path, inputs: dict, labels: np.ndarray) -> float:
     """Seconds from opening the file to the end of an epoch."""
+    widths = {"ids": BARS["categorical"], "numbers": BARS["numbers"], "labels": labels.shape[1]}
     made = model(getattr(m, CLASSES[name])(**BARS["architectures"][name]), 2, BARS["ids"])
     made.fit(batches(inputs, labels), epochs=1, verbose=0, shuffle=False)  # compiles
     taken = []
     for _ in range(BARS["rounds"]):
         begin = time.perf_counter()
-        made.fit(batches(*read_examples(path, 2)), epochs=1, verbose=0, shuffle=False)
+        read = read_columns([path], widths)
+        made.fit(batches(read, read.pop("labels")), epochs=1, verbose=0, shuffle=False)
         taken.append(time.perf_counter() - begin)
     return min(taken)
 
@@ -140,8 +116,9 @@ def epochs(python: Path | None, bar) -> None:
     local, labels = arrays(BARS["rows"], 2, BARS["ids"])
     table = Table("an epoch from files", *CLASSES)
     with tempfile.TemporaryDirectory() as folder:
-        files = {"ours": Path(folder, "examples.gz"), "arrays": Path(folder, "rows.npz")}
-        write_examples(files["ours"], pack(local, BARS["ids"]), labels)
+        files = {"ours": Path(folder, "examples.arrow"), "arrays": Path(folder, "rows.npz")}
+        with ColumnWriter(files["ours"]) as writer:
+            writer.write(pack(local, BARS["ids"]) | {"labels": labels})
         np.savez(files["arrays"], **local, labels=labels)
         seconds = {"ours": {n: epoch(n, files["ours"], pack(local, BARS["ids"]), labels) for n in CLASSES}}
         for who in ("loop", "rechub") if python else ():

@@ -256,8 +256,7 @@ class MultiTaskModel(keras.Model):
             embedding_optimizer: for the embedding table; None: `RowAdagrad()`.
             clip_norm: greatest norm of a step's gradients, all of them taken as one vector.
             steps_per_execution: steps a call from Python.
-            jit_compile: compiles the dense part of a step with XLA; table rows are read and written
-                outside it. On CPU, dropout is slow under XLA.
+            jit_compile: compiles a step with XLA; see `TrainStep`. On CPU, dropout is slow under XLA.
             run_eagerly: as in Keras.
         """
         super().compile(
@@ -303,8 +302,7 @@ class MultiTaskModel(keras.Model):
         return [self.step_log]
 
     def train_step(self, data):
-        self.step_log.update_state(*self._step(*self._unpack(data)))
-        return self.step_log.result()
+        return self._step(*self._unpack(data))
 
     def test_step(self, data):
         packed, labels, weights = self._unpack(data)

@@ -4,30 +4,78 @@
 read is a copy: a step would slow down as the table grows. These functions touch only the rows named.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
+
+
+class RowGradients(NamedTuple):
+    """Summed gradients of the table rows that a batch names.
+
+    Attributes:
+        rows: integers [N] or [U]; each of the U distinct rows is among them.
+        sums: [N or U, dim], the sum of each distinct row's gradients once, and zeros elsewhere, so that
+            norms and inner products over it are those of the distinct rows.
+        owner: [N], where in `sums` each entry of `rows` has its sum; None: at its own place.
+        any: boolean scalar, whether the batch names a row; where not, `rows` names another's. None: `rows`
+            are the batch's alone.
+    """
+
+    rows: tf.Tensor
+    sums: tf.Tensor
+    owner: tf.Tensor | None
+    any: tf.Tensor | None
+
+    def of_each_row(self, sums: tf.Tensor) -> tf.Tensor:
+        """`sums` [N or U, dim], of this shape, at every entry of `rows`."""
+        return sums if self.owner is None else tf.gather(sums, self.owner)
 
 
 def gather_rows(table, ids) -> tf.Tensor:
     """Rows of `table` [R, dim] at `ids` (any shape), zeros where an id is negative: [..., dim]."""
-    known = ids >= 0
-    rows = tf.gather(table.value, tf.where(known, ids, tf.zeros_like(ids)))
-    return rows * tf.cast(known, rows.dtype)[..., None]
+    known, rows, _ = _flat_rows(ids)
+    values = tf.gather(table.value, rows)
+    values = tf.where(known[:, None], values, tf.zeros_like(values))
+    return tf.reshape(values, tf.concat([tf.shape(ids), [values.shape[-1]]], 0))
 
 
-def sum_row_gradients(ids, gradients) -> tuple[tf.Tensor, tf.Tensor]:
-    """The distinct rows named in `ids` and the sum of each one's gradients.
-
-    Args:
-        ids: int64, any shape; negative ids are left out.
-        gradients: [..., dim], one gradient an id.
-
-    Returns:
-        `(rows, sums)`: int64 [U] in order of appearance, and [U, dim].
-    """
+def sum_row_gradients(ids, gradients) -> RowGradients:
+    """Sums the gradients [..., dim] of `ids` (int64, any shape; negative ids are left out), row by row."""
     ids = tf.reshape(ids, [-1])
     gradients = tf.reshape(gradients, [tf.size(ids), gradients.shape[-1]])
     rows, position = tf.unique(ids)
     sums = tf.math.unsorted_segment_sum(gradients, position, tf.size(rows))
     # left out of the few distinct rows, and not of the many ids
     known = tf.where(rows >= 0)[:, 0]
-    return tf.gather(rows, known), tf.gather(sums, known)
+    return RowGradients(tf.gather(rows, known), tf.gather(sums, known), None, None)
+
+
+def sum_row_gradients_in_place(ids, gradients, scratch: tf.Variable) -> RowGradients:
+    """`sum_row_gradients` with shapes known beforehand, as XLA needs them: N entries of `rows`.
+
+    Every entry writes its position to its row's place in `scratch`; the last that did owns the row, and the
+    row's gradients are summed there. Padding stands for the batch's greatest row, to which it adds nothing.
+
+    Args:
+        ids: int64, any shape; negative ids are left out.
+        gradients: [..., dim].
+        scratch: integers [R], an entry for each row of the table, with any content.
+    """
+    known, rows, any_known = _flat_rows(ids)
+    count = tf.size(rows)
+    gradients = tf.reshape(gradients, [count, gradients.shape[-1]])
+    gradients = tf.where(known[:, None], gradients, tf.zeros_like(gradients))
+    scratch.scatter_update(tf.IndexedSlices(tf.range(count, dtype=scratch.dtype), rows))
+    owner = tf.gather(scratch, rows)
+    return RowGradients(rows, tf.math.unsorted_segment_sum(gradients, owner, count), owner, any_known)
+
+
+def _flat_rows(ids):
+    """`(whether an id is one [N], its row or the batch's greatest [N], whether there is any)`.
+
+    The same rows for reading as for writing, so that XLA reads them once.
+    """
+    ids = tf.reshape(ids, [-1])
+    known = ids >= 0
+    greatest = tf.reduce_max(ids)
+    return known, tf.where(known, ids, tf.maximum(greatest, tf.zeros_like(greatest))), greatest >= 0

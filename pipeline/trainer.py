@@ -22,6 +22,7 @@ from mtl_models import (
 from mtl_models.training.array_batches import ITERATORS_PER_EPOCH
 from pipeline import progress
 from pipeline.recipe import Recipe, constructors
+from pipeline.shards.columns import read_columns
 from pipeline.trained_tasks import task_of
 from pipeline.trainer_files import HISTORY
 
@@ -51,27 +52,15 @@ def run_fn(fn_args: Any) -> None:
 
 def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict, dict, dict, dict]:
     """All rows of transformed examples as arrays: inputs, labels, weights and masks."""
-    spec: dict[str, Any] = {
-        f"{t}/{p}": tf.io.FixedLenFeature([], tf.float32)
-        for t in recipe.tasks
-        for p in ("label", "mask", "weight")
-    }
+    widths = {f"{t}/{p}": 0 for t in recipe.tasks for p in ("label", "mask", "weight")}
     if layout.categorical:
-        spec["ids"] = tf.io.FixedLenFeature([layout.id_slots], tf.int64)
+        widths["ids"] = layout.id_slots
     if layout.numbers:
-        spec["numbers"] = tf.io.FixedLenFeature([len(layout.numbers)], tf.float32)
-    for vector in layout.vectors:
-        spec[vector.key] = tf.io.FixedLenFeature([vector.dim], tf.float32)
-    for name in layout.side:
-        spec[name] = tf.io.FixedLenFeature([], tf.int64 if name == "request" else tf.float32)
+        widths["numbers"] = len(layout.numbers)
+    widths |= {vector.key: vector.dim for vector in layout.vectors}
+    widths |= {name: 0 for name in layout.side}
     files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
-    batches = (
-        tf.data.TFRecordDataset(files, "GZIP", buffer_size=1 << 20)
-        .batch(4096)
-        .map(lambda x: tf.io.parse_example(x, spec), num_parallel_calls=2)
-    )
-    read = list(batches.as_numpy_iterator())
-    columns = {name: np.concatenate([b.pop(name) for b in read]) for name in spec}
+    columns = read_columns(files, widths)
     parts = [{t: columns[f"{t}/{part}"] for t in recipe.tasks} for part in ("label", "weight", "mask")]
     return {n: v for n, v in columns.items() if "/" not in n}, *parts
 

@@ -25,7 +25,7 @@ class RowAdam(RowOptimizer):
     >>> optimizer = RowAdam(0.1)
     >>> optimizer.build([table])
     >>> optimizer.apply_rows(np.array([2]), np.array([[1.0, -3.0]], "float32"))
-    >>> table.numpy().round(4).tolist()  # the bias-corrected first step is η
+    >>> np.round(np.float64(table), 4).tolist()  # the bias-corrected first step is η
     [[0.0, 0.0], [0.0, 0.0], [-0.1, 0.1]]
     """
 
@@ -49,23 +49,16 @@ class RowAdam(RowOptimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
 
-    def build(self, variables):
-        if self.built:
-            return
-        super().build(variables)
-        self.first_moment = self.add_variable_from_reference(variables[0], "first_moment")
-        self.second_moment = self.add_variable_from_reference(variables[0], "second_moment")
+    @property
+    def initial_slots(self) -> dict[str, float]:
+        return {"first_moment": 0.0, "second_moment": 0.0}
 
-    def update_rows(self, table, rows, gradients, learning_rate) -> None:
+    def update_rows(self, values, first, second, gradients, *, learning_rate) -> tuple:
         step = tf.cast(self.iterations.value + 1, gradients.dtype)
-        first = tf.gather(self.first_moment.value, rows)
         first += (1 - self.beta_1) * (gradients - first)
-        second = tf.gather(self.second_moment.value, rows)
         second += (1 - self.beta_2) * (tf.square(gradients) - second)
-        self.first_moment.value.scatter_update(tf.IndexedSlices(first, rows))
-        self.second_moment.value.scatter_update(tf.IndexedSlices(second, rows))
         corrected = learning_rate * tf.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
-        table.value.scatter_sub(tf.IndexedSlices(corrected * first / (tf.sqrt(second) + self.epsilon), rows))
+        return values - corrected * first / (tf.sqrt(second) + self.epsilon), first, second
 
     def get_config(self) -> dict:
         return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}

@@ -9,7 +9,7 @@ gradients of what the tasks share; towers, and all else behind that, get the pla
 import keras
 import tensorflow as tf
 
-from mtl_models.rows import sum_row_gradients
+from mtl_models.rows import RowGradients, sum_row_gradients, sum_row_gradients_in_place
 from mtl_models.training.forward import forward
 
 
@@ -23,7 +23,7 @@ class TrainStep:
     Args:
         model: a compiled `MultiTaskModel`.
         clip_norm: greatest norm of all gradients as one vector; None does not clip.
-        jit_compile: whether XLA compiles what is between reading and writing table rows.
+        jit_compile: whether XLA compiles the step, in which tables are read and written in place.
     """
 
     def __init__(self, model, clip_norm: float | None, jit_compile: bool):
@@ -38,34 +38,31 @@ class TrainStep:
         self.only_shared = model.weighting.only_shared
         shared = {id(v) for v in model.shared_variables()}
         self.is_shared = [id(self.variables[i]) in shared for i in self.of_model]
+        self.scratch = None
+        if jit_compile:
+            self._update = tf.function(self._update, jit_compile=True, autograph=False)
+            if model.layout.categorical:
+                # an int32 variable would not be kept on a GPU
+                index = tf.int64 if tf.config.list_logical_devices("GPU") else tf.int32
+                self.scratch = tf.Variable(tf.zeros([model.layout.table_rows], index), trainable=False)
 
-        def compiled(function):
-            return tf.function(function, jit_compile=True) if jit_compile else function
+    def __call__(self, packed: dict, labels: list, weights: list) -> dict:
+        """Updates the model and its `step_log`; returns what that says of the epoch so far."""
+        # ids are dropped here, since XLA is slow at drawing numbers on CPUs
+        return self._update(self.model.feature_inputs.drop_ids(packed, training=True), labels, weights)
 
-        self._at_once = compiled(self._at_once)
-        self._by_task = compiled(self._by_task)
-        self._mixed = compiled(self._mixed)
-        self._losses_after = compiled(self._losses_after)
-
-    def __call__(self, packed: dict, labels: list, weights: list) -> tuple:
-        """Updates the model; returns `(total, losses [T], task weights [T], sums of row weights [T])`."""
+    def _update(self, packed: dict, labels: list, weights: list) -> dict:
         model, scale = self.model, self._scale()
-        packed = model.feature_inputs.drop_ids(packed, training=True)
         rows = model.feature_inputs.lookup(packed)
-        if self.over_parameters:
-            ids, row_gradients, dense_gradients, log = self._over_parameters(
-                rows, packed, labels, weights, scale
-            )
-        else:
-            row_gradients, dense_gradients, log = self._at_once(rows, packed, labels, weights, scale)
-            ids = None
-            if rows is not None:
-                ids, row_gradients = sum_row_gradients(packed["ids"], row_gradients)
-        self._apply(ids, row_gradients, dense_gradients, scale)
+        gradients = self._over_parameters if self.over_parameters else self._at_once
+        row_gradients, dense_gradients, log = gradients(rows, packed, labels, weights, scale)
+        self._apply(row_gradients, dense_gradients, scale)
         if model.weighting.needs_losses_after:
             rows = model.feature_inputs.lookup(packed)
-            model.weighting.observe(log[1], self._losses_after(rows, packed, labels, weights))
-        return log
+            found = forward(model, rows, packed, labels, weights, training=True)
+            model.weighting.observe(log[1], tf.stack(found.losses))
+        model.step_log.update_state(*log)
+        return model.step_log.result()
 
     def gram(self, packed: dict, labels: list, weights: list):
         """`(Gram matrix [T, T], losses [T], sums of row weights [T])` of a batch, without dropout."""
@@ -78,11 +75,10 @@ class TrainStep:
             by_task = self._task_gradients(tape, found, rows, scale)
             gram = self._dense_gram(by_task, scale)
             if rows is not None:
-                _, sums = _sum_rows(packed["ids"], tf.stack([g[0] for g in by_task], axis=-2))
-                gram += _row_gram(sums, scale)
+                gram += _row_gram(self._sum_rows(packed["ids"], [g[0] for g in by_task]).sums, scale)
         return gram, tf.stack(found.losses), found.weight_sums
 
-    # -- everything in one compiled function -----------------------------------------------------
+    # -- one pass through everything ---------------------------------------------------------------
 
     def _at_once(self, rows, packed, labels, weights, scale):
         tape, found = self._forward(rows, packed, labels, weights, training=True)
@@ -105,50 +101,33 @@ class TrainStep:
             for i, gradient in zip(own, total_gradient(plain, [sources[i] for i in own])):
                 gradients[i] = gradient
         dense = self._merge(gradients[first:], weighting_gradients)
-        return (None if rows is None else gradients[0]), dense, log
+        summed = None if rows is None else self._sum_rows(packed["ids"], [gradients[0]])
+        return summed and summed._replace(sums=summed.sums[:, 0]), dense, log
 
-    # -- a pass a task, and the table's rows summed between two compiled functions ----------------
+    # -- a pass a task -----------------------------------------------------------------------------
 
     def _over_parameters(self, rows, packed, labels, weights, scale):
-        by_task, extra, gram, found = self._by_task(rows, packed, labels, weights, scale)
-        ids, sums, row_gradients = None, None, None
-        if rows is not None:
-            stacked, by_task = by_task[0], by_task[1:]
-            if extra is not None:
-                stacked, extra = tf.concat([stacked, extra[0][..., None, :]], axis=-2), extra[1:]
-            ids, sums = _sum_rows(packed["ids"], stacked)
-            gram += _row_gram(sums[:, : len(self.model.tasks)], scale)
-        mixture, dense, log = self._mixed(by_task, extra, gram, found, scale)
-        if rows is not None:
-            mixture = mixture if extra is None else tf.concat([mixture, [1.0]], 0)
-            row_gradients = tf.einsum("utd,t->ud", sums, mixture)
-        return ids, row_gradients, dense, log
-
-    def _by_task(self, rows, packed, labels, weights, scale):
-        """Gradients of each `c_k L_k`, stacked [..., T, dim] for rows, [T, ...] for weights; of the extra."""
         tape, found = self._forward(rows, packed, labels, weights, training=True)
         by_task = self._task_gradients(tape, found, rows, scale)
         gram = self._dense_gram(by_task, scale)
-        extra = None
         if found.extra is not None:
-            extra = _gradient(tape, [found.extra], [scale], self._sources(rows))
-        first = 0 if rows is None else 1
-        stacked = [tf.stack([g[0] for g in by_task], axis=-2)] if first else []
-        for same in list(zip(*by_task))[first:]:
-            stacked.append(tf.stack(same))
-        return stacked, extra, gram, found._replace(z=tf.zeros(()))
-
-    def _mixed(self, by_task, extra, gram, found, scale):
-        """What each task's gradient is multiplied by, the sum of them so multiplied, and the log."""
+            by_task = [*by_task, _gradient(tape, [found.extra], [scale], self._sources(rows))]
+        summed = None
+        if rows is not None:
+            summed = self._sum_rows(packed["ids"], [gradients[0] for gradients in by_task])
+            gram += _row_gram(summed.sums[:, : len(self.model.tasks)], scale)
+            by_task = [gradients[1:] for gradients in by_task]
         mixture, plain, weighting_gradients, log = self._weigh(found, gram, scale)
         of_own = plain if self.only_shared else mixture
-        mixed = [
-            tf.tensordot(mixture if shared else of_own, gradients, 1)
-            for shared, gradients in zip(self.is_shared, by_task)
+        if found.extra is not None:
+            mixture, of_own = tf.concat([mixture, [1.0]], 0), tf.concat([of_own, [1.0]], 0)
+        dense = [
+            tf.tensordot(mixture if shared else of_own, tf.stack(same), 1)
+            for shared, same in zip(self.is_shared, zip(*by_task))
         ]
-        if extra is not None:
-            mixed = [a + b for a, b in zip(mixed, extra)]
-        return mixture, self._merge(mixed, weighting_gradients), log
+        if summed is not None:
+            summed = summed._replace(sums=tf.einsum("utd,t->ud", summed.sums, mixture))
+        return summed, self._merge(dense, weighting_gradients), log
 
     # -- pieces ------------------------------------------------------------------------------------
 
@@ -216,8 +195,15 @@ class TrainStep:
         merged = dict(zip(self.of_model, of_model)) | dict(zip(self.of_weighting, of_weighting))
         return [merged[i] for i in range(len(self.variables))]
 
-    def _losses_after(self, rows, packed, labels, weights):
-        return tf.stack(forward(self.model, rows, packed, labels, weights, training=True).losses)
+    def _sum_rows(self, ids, by_task: list) -> RowGradients:
+        """Of T gradients [..., dim] of the rows at `ids` [...]; the sums are [N, T, dim]."""
+        dim = by_task[0].shape[-1]
+        gradients = tf.concat(by_task, axis=-1)
+        if self.scratch is None:
+            summed = sum_row_gradients(ids, gradients)
+        else:
+            summed = sum_row_gradients_in_place(ids, gradients, self.scratch)
+        return summed._replace(sums=tf.reshape(summed.sums, [-1, len(by_task), dim]))
 
     def _scale(self):
         """What losses are multiplied by, so that small gradients are not 0 in float16."""
@@ -226,29 +212,24 @@ class TrainStep:
             return tf.convert_to_tensor(optimizer.dynamic_scale)
         return tf.constant(1.0)
 
-    def _apply(self, ids, row_gradients, dense_gradients, scale) -> None:
+    def _apply(self, rows: RowGradients | None, dense_gradients, scale) -> None:
         model = self.model
         scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        row_gradients = None if rows is None else rows.sums
         if self.clip_norm is not None:
             bound = self.clip_norm * scale if scaled else self.clip_norm
             clipped, _ = tf.clip_by_global_norm([row_gradients, *dense_gradients], bound)
             row_gradients, dense_gradients = clipped[0], clipped[1:]
-        if not scaled:
-            if ids is not None:
-                model.embedding_optimizer.apply_rows(ids, row_gradients)
-            model.optimizer.apply(dense_gradients, self.variables)
-            return
-        # where any gradient overflowed, neither optimizer takes the step, and the dense one lowers the scale
-        finite = tf.math.is_finite(tf.linalg.global_norm([row_gradients, *dense_gradients]))
-        if ids is not None:
-
-            def apply_rows():
-                model.embedding_optimizer.apply_rows(ids, row_gradients / scale)
-                return tf.constant(True)
-
-            tf.cond(finite, apply_rows, lambda: tf.constant(False))
-        poison = tf.where(finite, 0.0, float("nan"))
-        model.optimizer.apply([dense_gradients[0] + poison, *dense_gradients[1:]], self.variables)
+        wanted = None if rows is None else rows.any
+        if scaled:
+            # where any gradient overflowed, no optimizer takes the step, and the dense one lowers the scale
+            finite = tf.math.is_finite(tf.linalg.global_norm([row_gradients, *dense_gradients]))
+            poison = tf.where(finite, 0.0, float("nan"))
+            dense_gradients = [dense_gradients[0] + poison, *dense_gradients[1:]]
+            wanted = finite if wanted is None else wanted & finite
+        if rows is not None:
+            model.embedding_optimizer.apply_rows(rows.rows, rows.of_each_row(row_gradients) / scale, wanted)
+        model.optimizer.apply(dense_gradients, self.variables)
 
 
 def _gradient(tape, targets, output_gradients, sources) -> list:
@@ -259,13 +240,6 @@ def _gram(gradients: list, scale):
     """[T, T] of T gradients of one shape that were multiplied by `scale`."""
     stacked = tf.stack([tf.reshape(tf.cast(g, tf.float32), [-1]) for g in gradients]) / scale
     return tf.matmul(stacked, stacked, transpose_b=True)
-
-
-def _sum_rows(ids, by_task):
-    """The distinct rows of `ids` [...] and their summed gradients [U, T, dim] of [..., T, dim]."""
-    tasks, dim = by_task.shape[-2:]
-    rows, sums = sum_row_gradients(ids, tf.reshape(by_task, [-1, tasks * dim]))
-    return rows, tf.reshape(sums, [-1, tasks, dim])
 
 
 def _row_gram(sums, scale):

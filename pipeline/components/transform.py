@@ -17,6 +17,7 @@ from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import TransformSpec
 
 from pipeline.components.artifacts import Vocabularies
+from pipeline.shards.columns import SUFFIX
 from pipeline.shards.replaced import replaced
 from pipeline.shards.tfxio import POSITION, ShardedExamples
 from pipeline.shards.write import WriteShards
@@ -49,7 +50,9 @@ class _Processor(executor.TransformProcessor):
 
     def _RunBeamImpl(self, analyze: list, transform: list, *others: Any) -> Any:
         self._written = [
-            f"{d.materialize_output_path}-{i:05d}.gz" for d in transform for i in range(len(d.tfxio.shards()))
+            f"{d.materialize_output_path}-{i:05d}{SUFFIX}"
+            for d in transform
+            for i in range(len(d.tfxio.shards()))
         ]
         together = transform[0]
         together.tfxio = ShardedExamples.like(
@@ -80,7 +83,8 @@ class _Spec(TransformSpec):
 class Transform(base_beam_component.BaseBeamComponent):
     """Analyses training and transforms every split.
 
-    Outputs: `transform_graph` (with `layout.json` beside the graph) and `transformed_examples`.
+    Outputs: `transform_graph` (with `layout.json` beside the graph) and `transformed_examples`, which are
+    files of columns (`pipeline/shards/columns.py`) and no tf.Examples.
 
     Args:
       examples: what ingestion wrote.

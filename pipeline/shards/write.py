@@ -1,4 +1,4 @@
-"""Writes record batches as tf.Examples, one file for each shard that was read."""
+"""Writes record batches, one file for each shard that was read."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import contextlib
 from pathlib import Path
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.ingest.examples import encode_examples
-from pipeline.ingest.tfrecords import TFRecordWriter
+from pipeline.shards.columns import ColumnWriter
 from pipeline.shards.tfxio import POSITION, SHARD_BITS
 
 
 class WriteShards(beam.DoFn):
-    """Record batches with the column `POSITION` → files of tf.Examples with the other columns.
+    """Record batches with the column `POSITION` → files of the other columns (see `ColumnWriter`).
 
-    Rows keep their order and their features are in order of their names, so equal rows of a shard are equal
-    bytes, however many workers there were. (tfx_bsl's encoder orders the features of an example by chance.)
-    Takes what TensorFlow Transform gives: a batch, of lists of numbers, with what else passed through.
+    Rows keep their order and columns are in order of their names, so equal rows of a shard are equal bytes,
+    however many workers there were. Takes what TensorFlow Transform gives: a batch, of lists of numbers,
+    with what else passed through.
 
     Args:
       paths: the file for each shard; a shard without rows gets none.
@@ -33,7 +33,8 @@ class WriteShards(beam.DoFn):
         self._next = -1
 
     def process(self, element: tuple[pa.RecordBatch, dict]) -> None:
-        """Raises RuntimeError where rows of a shard are missing or come from elsewhere."""
+        """Raises RuntimeError where rows of a shard are missing or come from elsewhere, ValueError where not
+        every row of a column has as many values."""
         batch = element[0]
         place = batch.schema.get_field_index(POSITION)
         first = batch.column(place).flatten()[0].as_py()
@@ -42,22 +43,24 @@ class WriteShards(beam.DoFn):
             self._file.close()
             path = Path(self._paths[shard])
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = self._file.enter_context(TFRecordWriter(path))
+            self._writer = self._file.enter_context(ColumnWriter(path))
         elif first != self._next:
             raise RuntimeError(
                 f"row {row} of shard {shard} came where row {self._next % (1 << SHARD_BITS)} of shard "
                 f"{self._next >> SHARD_BITS} was due: this Beam runner does not keep a shard's rows together"
             )
         self._next = first + batch.num_rows
-        columns = {n: _numbers(c) for n, c in zip(batch.schema.names, batch.columns) if n != POSITION}
-        self._writer.write(encode_examples(columns))
+        columns = zip(batch.schema.names, batch.columns)
+        self._writer.write({name: _array(name, column) for name, column in columns if name != POSITION})
 
     def finish_bundle(self) -> None:
         self._file.close()
 
 
-def _numbers(column: pa.Array) -> pa.Array:
-    """A column of large lists as lists, or flat where each row has one value."""
-    if len(column.values) == len(column) and pc.all(pc.equal(pc.list_value_length(column), 1)).as_py():
-        return column.flatten()
-    return column.cast(pa.list_(column.type.value_type))
+def _array(name: str, column: pa.Array) -> np.ndarray:
+    """A column of large lists of one length as `[rows, length]`, or `[rows]` where each has one value."""
+    width = len(column.flatten()) // len(column)
+    if not np.array_equal(pc.list_value_length(column), np.full(len(column), width)):
+        raise ValueError(f"column {name} of the transformed rows has more values in one row than in another")
+    values = column.flatten().to_numpy(zero_copy_only=False)
+    return values if width == 1 else values.reshape(-1, width)

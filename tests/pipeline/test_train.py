@@ -12,6 +12,7 @@ import yaml
 
 from pipeline.recipe import loads
 from pipeline.recipe.dump import resolved
+from pipeline.shards.columns import ColumnWriter
 from pipeline.train import CannotTrain, fixed_differences, train
 
 RECIPE = """
@@ -41,28 +42,20 @@ gates: none
 
 
 def write_examples(path, rows, seed):
-    import tensorflow as tf
-
     rng = np.random.default_rng(seed)
-    item, x = rng.integers(0, 10, rows), rng.normal(size=rows)
+    item, x = rng.integers(0, 10, rows), rng.normal(size=rows).astype("float32")
     columns = {
-        "ids": item.astype(np.int64),
+        "ids": item,
         "numbers": x,
-        "click/label": (item % 2 == 1) * 1.0,
-        "watch/label": x + item,
+        "click/label": (item % 2 == 1).astype("float32"),
+        "watch/label": x + item.astype("float32"),
+    }
+    columns |= {
+        f"{t}/{part}": np.ones(rows, "float32") for t in ("click", "watch") for part in ("mask", "weight")
     }
     path.parent.mkdir(parents=True)
-    with tf.io.TFRecordWriter(str(path), "GZIP") as file:
-        for i in range(rows):
-            feature = {
-                name: tf.train.Feature(int64_list=tf.train.Int64List(value=[values[i]]))
-                if name == "ids"
-                else tf.train.Feature(float_list=tf.train.FloatList(value=[values[i]]))
-                for name, values in columns.items()
-            }
-            one = tf.train.Feature(float_list=tf.train.FloatList(value=[1.0]))
-            feature |= {f"{task}/{part}": one for task in ("click", "watch") for part in ("mask", "weight")}
-            file.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    with ColumnWriter(path) as writer:
+        writer.write(columns)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +65,8 @@ def run_dir(tmp_path_factory):
 
     home = tmp_path_factory.mktemp("shop")
     run = home / "runs" / "20260101T000000Z"
-    write_examples(run / "transformed_examples" / "Split-train" / "a.gz", 400, 1)
-    write_examples(run / "transformed_examples" / "Split-validation" / "a.gz", 100, 2)
+    write_examples(run / "transformed_examples" / "Split-train" / "a.arrow", 400, 1)
+    write_examples(run / "transformed_examples" / "Split-validation" / "a.arrow", 100, 2)
     (run / "transform_graph").mkdir()
     (run / "transform_graph" / "layout.json").write_text(json.dumps(Layout.of({"item": 10}, ["x"]).to_dict()))
     (run / "recipe.yaml").write_text(resolved(loads(RECIPE)))

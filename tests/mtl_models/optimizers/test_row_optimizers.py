@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mtl_models import RowAdagrad, RowAdam
-from mtl_models.rows import gather_rows, sum_row_gradients
+from mtl_models.rows import gather_rows, sum_row_gradients, sum_row_gradients_in_place
 
 ROWS, DIM = 12, 3
 
@@ -29,7 +29,8 @@ def dense_adam(w, slots, g, t, o):
         (lambda: RowAdam(0.1), dense_adam, {"m": 0.0, "v": 0.0}),
     ],
 )
-def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slots):
+@pytest.mark.parametrize("in_place", [False, True], ids=["unique", "in_place"])
+def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slots, in_place):
     rng = np.random.default_rng(0)
     start = rng.normal(size=(ROWS, DIM)).astype("float32")
     table = keras.Variable(start)
@@ -38,17 +39,28 @@ def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slo
     expected = start.astype("float64")
     slots = {k: np.full((ROWS, DIM), v) for k, v in slots.items()}
     touched = set()
+    scratch = tf.Variable(rng.integers(0, ROWS, ROWS)) if in_place else None
+
+    def step(ids, gradients):
+        if scratch is None:
+            found = sum_row_gradients(ids, gradients)
+        else:
+            found = sum_row_gradients_in_place(ids, gradients, scratch)
+        optimizer.apply_rows(found.rows, found.of_each_row(found.sums), found.any)
+        return found.sums
+
+    step = tf.function(step, jit_compile=True) if in_place else step
     for t in range(1, 6):
         # ids repeat, some are padding, and rows 9 to 11 never come
         ids = rng.integers(-1, 9 if t > 2 else 5, size=(4, 3))
         gradients = rng.normal(size=(4, 3, DIM)).astype("float32")
-        rows, sums = sum_row_gradients(tf.constant(ids), tf.constant(gradients))
+        sums = step(tf.constant(ids), tf.constant(gradients))
         before = expected.copy()
-        optimizer.apply_rows(rows, sums)
         summed = np.zeros((ROWS, DIM))
         for i, g in zip(ids.ravel(), gradients.reshape(-1, DIM)):
             if i >= 0:
                 summed[i] += g
+        np.testing.assert_allclose(np.square(sums).sum(), np.square(summed).sum(), rtol=1e-5)
         here = np.zeros((ROWS, 1), bool)
         here[[i for i in ids.ravel() if i >= 0]] = True
         kept = {k: v.copy() for k, v in slots.items()}
@@ -59,10 +71,31 @@ def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slo
         np.testing.assert_allclose(table.numpy(), expected, rtol=1e-4, atol=1e-5)
     assert len(touched) > 5
     np.testing.assert_array_equal(table.numpy()[9:], start[9:])
-    for variable in optimizer.variables:
-        if variable.shape == (ROWS, DIM):
-            initial = 0.01 if "accumulator" in variable.path else 0.0
-            np.testing.assert_array_equal(variable.numpy()[9:], np.full((3, DIM), initial, "float32"))
+    for name, initial in optimizer.initial_slots.items():
+        np.testing.assert_array_equal(optimizer.slot(name)[9:], np.full((3, DIM), initial, "float32"))
+
+
+@pytest.mark.parametrize("ids", [[-1, -1], []])
+def test_a_batch_without_ids_changes_no_row(ids):
+    table = keras.Variable(np.ones((3, 1), "float32"))
+    optimizer = RowAdam(0.1)
+    optimizer.build([table])
+    optimizer.apply_rows(tf.constant([0], tf.int64), tf.ones((1, 1)))
+    before = [np.array(v) for v in (table, optimizer.slots)]
+    ids = tf.constant(ids, tf.int64)
+    found = sum_row_gradients_in_place(ids, tf.ones((len(ids), 1)), tf.Variable(tf.zeros([3], tf.int64)))
+    optimizer.apply_rows(found.rows, found.of_each_row(found.sums), found.any)
+    for variable, old in zip((table, optimizer.slots), before):
+        np.testing.assert_array_equal(variable, old)
+
+
+def test_a_step_that_is_not_wanted_changes_nothing():
+    table = keras.Variable(np.ones((3, 1), "float32"))
+    optimizer = RowAdagrad(0.1)
+    optimizer.build([table])
+    optimizer.apply_rows(tf.constant([1], tf.int64), tf.fill((1, 1), float("nan")), tf.constant(False))
+    np.testing.assert_array_equal(table, np.ones((3, 1)))
+    assert int(optimizer.iterations) == 0
 
 
 def test_adam_equals_keras_where_every_row_is_touched():

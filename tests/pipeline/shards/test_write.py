@@ -4,9 +4,9 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pytest
-import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.shards.columns import read_columns
 from pipeline.shards.tfxio import POSITION, SHARD_BITS
 from pipeline.shards.write import WriteShards
 
@@ -33,29 +33,29 @@ def write(batches: list, paths: list[str]) -> None:
 
 
 def test_a_file_for_each_shard_in_order(tmp_path):
-    paths = [str(tmp_path / "new" / f"{i}.gz") for i in range(3)]
+    paths = [str(tmp_path / "new" / f"{i}.arrow") for i in range(3)]
     write([batch(2, 0, 2), batch(0, 0, 3), batch(0, 3, 1)], paths)
-    assert [p.name for p in sorted((tmp_path / "new").iterdir())] == ["0.gz", "2.gz"]
-    spec = {"one": tf.io.FixedLenFeature([], tf.int64), "two": tf.io.FixedLenFeature([2], tf.float32)}
-    found = [
-        tf.io.parse_example(list(tf.data.TFRecordDataset(paths[i], "GZIP").as_numpy_iterator()), spec)
-        for i in (0, 2)
-    ]
-    assert [f["one"].numpy().tolist() for f in found] == [[0, 1, 2, 3], [20, 21]]
-    assert found[0]["two"].numpy().tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
+    assert [p.name for p in sorted((tmp_path / "new").iterdir())] == ["0.arrow", "2.arrow"]
+    found = [read_columns([paths[i]], {"one": 0, "two": 2}) for i in (0, 2)]
+    assert [f["one"].tolist() for f in found] == [[0, 1, 2, 3], [20, 21]]
+    assert found[0]["two"].tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
 
 
 def test_bytes_do_not_depend_on_the_batches(tmp_path):
-    write([batch(0, 0, 5)], [str(tmp_path / "whole.gz")])
-    write([batch(0, 0, 2), batch(0, 2, 3)], [str(tmp_path / "cut.gz")])
+    write([batch(0, 0, 5)], [str(tmp_path / "whole.arrow")])
+    write([batch(0, 0, 2), batch(0, 2, 3)], [str(tmp_path / "cut.arrow")])
+    assert (tmp_path / "whole.arrow").read_bytes() == (tmp_path / "cut.arrow").read_bytes()
 
-    def records(name: str) -> list[bytes]:
-        return list(tf.data.TFRecordDataset(str(tmp_path / name), "GZIP").as_numpy_iterator())
 
-    assert records("whole.gz") == records("cut.gz")
+def test_rows_of_unequal_length_are_refused(tmp_path):
+    rows, _ = batch(0, 0, 2)
+    ragged = pa.LargeListArray.from_arrays(pa.array([0, 1, 3]), pa.array([1, 2, 3]))
+    with pytest.raises(ValueError, match="column one .* more values in one row than in another"):
+        write([(rows.set_column(0, "one", ragged), {})], [str(tmp_path / "0.arrow")])
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_out_of_order(tmp_path):
     with pytest.raises(RuntimeError, match="row 3 of shard 0 came where row 2 of shard 0 was due"):
-        write([batch(0, 0, 2), batch(0, 3, 1)], [str(tmp_path / "0.gz")])
-    assert not (tmp_path / "0.gz").exists()
+        write([batch(0, 0, 2), batch(0, 3, 1)], [str(tmp_path / "0.arrow")])
+    assert not (tmp_path / "0.arrow").exists()
