@@ -21,16 +21,20 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 WIDTHS = {1440: 1000, 390: 844}  # CSS pixels -> of height
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _SECONDS = 180
-_MEASURE = """new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done({
+_MEASURE = """new Promise(done => {
+const drawn = () => requestAnimationFrame(() => requestAnimationFrame(() => done({
   seconds: performance.now() / 1000,
   wider: document.documentElement.scrollWidth - document.documentElement.clientWidth,
   height: document.documentElement.scrollHeight,
   slices: [...document.querySelectorAll("#slice-table tbody tr:first-child td")].map(td => td.innerText),
-}))))"""
+})));
+if (document.readyState === "complete") drawn(); else addEventListener("load", drawn);
+})"""
 
 
 def found() -> str | None:
@@ -110,9 +114,12 @@ class Browser:
         self._events.clear()
         url = page.resolve().as_uri()
         self.call("Page.navigate", url=url)
-        while not any(event["method"] == "Page.loadEventFired" for event in self._events):
+        while not any(
+            event["method"] == "Page.frameNavigated" and event["params"]["frame"]["url"] == url
+            for event in self._events
+        ):
             self._receive()
-        result = self.call("Runtime.evaluate", expression=_MEASURE, awaitPromise=True, returnByValue=True)
+        measured = self.evaluate(_MEASURE)
         requests, errors = [], []
         for event in self._events:
             parameters = event["params"]
@@ -125,7 +132,18 @@ class Browser:
                 errors.append(parameters["entry"]["text"])
             elif event["method"] == "Runtime.consoleAPICalled":
                 errors.append(" ".join(str(a.get("value")) for a in parameters["args"]))
-        return result["result"]["value"] | {"requests": requests, "errors": errors}
+        return measured | {"requests": requests, "errors": errors}
+
+    def evaluate(self, expression: str) -> Any:
+        """What JavaScript in the page comes to, awaited where it is a promise.
+
+        Raises:
+          RuntimeError: it throws.
+        """
+        found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in found:
+            raise RuntimeError(found["exceptionDetails"].get("exception", {}).get("description", expression))
+        return found["result"].get("value")
 
     def screenshot(self, target: Path, height: int) -> None:
         """The page from its top, at most `height` CSS pixels of it."""
@@ -138,7 +156,7 @@ class Browser:
             deviceScaleFactor=1,
             mobile=False,
         )
-        self.call("Runtime.evaluate", expression=_MEASURE, awaitPromise=True)
+        self.evaluate(_MEASURE)
         clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], height), "scale": 1}
         shot = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         target.write_bytes(base64.b64decode(shot["data"]))
