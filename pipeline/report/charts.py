@@ -174,7 +174,8 @@ def reliability_chart(title: str, scores: Mapping[str, Sequence[Mapping]]) -> Re
     bins = [b for of in scores.values() for b in of]
     if not bins:
         return None
-    marks = ticks(0.0, max(max(b["mean_prediction"], b["mean_label"], b["high"] or 0.0) for b in bins))
+    highest = max(max(b["mean_prediction"], b["mean_label"], b["high"] or 0.0) for b in bins)
+    marks = ticks(0.0, max(highest, 1e-9))  # nothing but zeros has a scale too
     top, size = marks[-1], SQUARE - SQUARE_LEFT - 10
     base = SQUARE - SQUARE_BOTTOM
 
