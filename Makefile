@@ -19,7 +19,7 @@ help:
 	@echo "make test       set up and run the tests"
 	@echo "make setup      only set up .venv"
 	@echo "make test-slow  the tests that take long"
-	@echo "make docs       write the recipe reference and JSON Schema from the code"
+	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
 	@echo "make lock       resolve requirements.lock anew"
 
 setup: $(STAMP)
@@ -53,6 +53,7 @@ test-slow: setup
 
 docs: setup
 	@$(BIN)/python -m pipeline.recipe.reference
+	@$(BIN)/python -m pipeline.report.form
 
 lock:
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --override overrides.txt \

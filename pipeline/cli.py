@@ -174,6 +174,43 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
         raise click.UsageError(str(error)) from None
 
 
+@mtl.command()
+@click.argument("recipe", type=_FILE)
+@click.option(
+    "--model",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="A SavedModel, or a folder of versions such as output/demo/serving.",
+)
+@click.option(
+    "--input",
+    "input_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Logs as RECIPE reads them, or examples such as output/demo/latest/examples.",
+)
+@click.option("--output", type=_FOLDER, default="output", show_default=True, help="Where the report goes.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one setting of the recipe, such as splits.test_from=2024-03-12. May be repeated.",
+)
+def evaluate(recipe: Path, model: Path, input_dir: Path, output: Path, settings: tuple[str, ...]) -> None:
+    """Measure a SavedModel on the test rows of some data, judge it by RECIPE's gates, and write the report.
+
+    Nothing is trained or pushed.
+    """
+    from pipeline import evaluate as evaluation
+
+    try:
+        sys.exit(evaluation.evaluate(recipe, model, input_dir, output, settings))
+    except evaluation.CannotEvaluate as error:
+        raise click.UsageError(str(error)) from None
+
+
 @mtl.group()
 def recipe() -> None:
     """Begin a recipe, or look at one."""
@@ -304,18 +341,24 @@ def demo(out: Path, rows: int, seed: int, content_effect: float) -> None:
 
 
 @mtl.command()
-@click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def report(run_dir: Path) -> None:
-    """Print what RUN (a run's folder, such as output/demo/latest) came to, and where its page is."""
+@click.argument("where", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(where: Path) -> None:
+    """Print what the run in WHERE (such as output/demo/latest) came to; of a folder of runs (such as output),
+    write an index of all with their metrics over time."""
+    path = where / "report" / "metrics.json"
+    if path.is_file():
+        _print_run(path)
+    else:
+        _write_index(where)
+
+
+def _print_run(path: Path) -> None:
     import json
 
     from rich.console import Console
 
     from pipeline.report.summary import summary
 
-    path = run_dir / "report" / "metrics.json"
-    if not path.is_file():
-        raise click.UsageError(f"{run_dir} is not a run: it has no report/metrics.json")
     console = Console(highlight=False, soft_wrap=True)
     try:
         metrics = json.loads(path.read_text())
@@ -323,6 +366,25 @@ def report(run_dir: Path) -> None:
         raise click.UsageError(f"{path} is not JSON: {error}") from None
     console.print(summary(metrics))
     console.print(f"report:  {path.with_name('index.html')}", markup=False)
+
+
+def _write_index(folder: Path) -> None:
+    from pipeline.report.history import recommenders
+    from pipeline.report.index import write_index
+
+    found = recommenders(folder)
+    if not found:
+        raise click.UsageError(
+            f"{folder} is neither a run (it has no report/metrics.json) nor a folder of runs (nothing below "
+            "it is [<name>/]runs/<run>/report/metrics.json)"
+        )
+    for of in found:
+        newest = of.runs[-1] if of.runs else of.evaluations[-1]
+        said = newest.content["status"] if newest.content else newest.problem
+        click.echo(
+            f"{of.name}: {len(of.runs)} run(s), {len(of.evaluations)} evaluation(s); {newest.name}: {said}"
+        )
+    click.echo(f"index:   {write_index(folder, found)}")
 
 
 @mtl.command()

@@ -4,16 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from pipeline import tuned
-from pipeline.components.artifacts import METRICS
 from pipeline.components.verdicts import read_verdicts
+from pipeline.evaluation.files import METRICS, RELIABILITY
 from pipeline.evaluation.table import MetricsTable
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
-from pipeline.ingest.explain import DEAD_LETTERS, dead_kinds
+from pipeline.ingest.explain import DEAD_LETTERS
 from pipeline.plan import Plan
 from pipeline.recipe.dump import resolved
-from pipeline.report.facts import DeadRows, Failure, RowCounts, RunFacts
+from pipeline.report.counted import row_counts
+from pipeline.report.facts import Failure, RowCounts, RunFacts
 from pipeline.runners.local import Step
 from pipeline.trainer import HISTORY
 
@@ -77,6 +80,10 @@ def facts_of(
         if "Evaluate" in done
         else None,
         seconds={**{n: round(s.seconds, 2) for n, s in done.items()}, "total": round(total, 2)},
+        memory={n: s.memory for n, s in done.items() if s.memory is not None},
+        reliability=pq.read_table(Path(done["Evaluate"].uri("evaluation"), RELIABILITY)).to_pylist()
+        if "Evaluate" in done
+        else [],
         cached=[n for n, s in done.items() if s.cached],
         versions=versions,
         failure=failed,
@@ -92,29 +99,7 @@ def _rows(
         counts = Counts.load(Path(done["Ingest"].uri("examples"), "counts.json"))
     else:
         counts = getattr(data_error(failure[1]), "counts", None) if failure else None
-    return counts and RowCounts(
-        read=counts.read,
-        **counts.written,
-        dropped=counts.rows_dropped,
-        dead=counts.rows_dead,
-        dropped_reasons=counts.dropped,
-        dead_reasons=counts.dead,
-        unmatched=counts.unmatched,
-        cut=counts.cut,
-        events=counts.attributed,
-        open_windows=counts.open_windows,
-        dead_letters=_dead(counts, letters),
-    )
-
-
-def _dead(counts: Counts, letters: Path) -> list[DeadRows]:
-    read = {"log": counts.read}
-    for what, sources in (("catalogs", counts.catalogs), ("events", counts.events)):
-        read |= {f"{what}.{name}": of["read"] for name, of in sources.items()}
-    return [
-        DeadRows(d.source, d.kind, d.rows, read.get(d.source, 0), d.reason, d.file, d.position)
-        for d in (dead_kinds(letters) if letters.is_file() else [])
-    ]
+    return counts and row_counts(counts, letters)
 
 
 def _training(done: dict[str, Step]) -> dict[str, Any] | None:

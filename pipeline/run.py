@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import fcntl
-import importlib.metadata
 import os
 import shutil
 import signal
@@ -16,12 +15,13 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import progress, terminal
+from pipeline import memory, progress, terminal
 from pipeline.ingest.errors import DataError
 from pipeline.plan import Plan, make_plan
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.schema_file import check_schema
+from pipeline.report.versions import package_versions
 from serving.versions import record
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
@@ -33,7 +33,6 @@ MADE = {
     ("Trainer", "model_run"): "model_run",
     ("Trainer", "model"): "model",
 }
-_PACKAGES = ("tfx", "tensorflow", "keras", "apache-beam", "tensorflow-transform", "tensorflow-model-analysis")
 
 
 class BadOutput(Exception):
@@ -96,7 +95,7 @@ def _steps(console: Console, shown: terminal.Steps, plan: Plan, cache: bool, beg
     from pipeline.pipeline import create_pipeline
     from pipeline.runners.local import Step, StepFailed, run_steps
 
-    done: dict[str, Step] = {"start": Step("start", time.perf_counter() - begin)}
+    done: dict[str, Step] = {"start": Step("start", time.perf_counter() - begin, memory.peak())}
     shown.end("TensorFlow and TFX", done["start"].seconds, "")
 
     def end(step: Step) -> None:
@@ -147,7 +146,7 @@ def _report(
             )
     _keep_dead_letters(plan, done)
     _publish_history(plan, done)
-    facts = facts_of(plan, done, names, failure, total, _versions())
+    facts = facts_of(plan, done, names, failure, total, package_versions())
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
@@ -218,7 +217,7 @@ def _unchanged(console: Console, plan: Plan) -> int:
             recipe_text=resolved(plan.recipe),
             serving_model=f"version {plan.baseline.name}",
             kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
-            versions=_versions(),
+            versions=package_versions(),
         ),
         plan.run_dir / "report",
     )
@@ -247,7 +246,7 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
             message.splitlines()[0],
             kinds={n: t.kind for n, t in recipe.tasks.items()},
             failure=Failure(step, message),
-            versions=_versions(),
+            versions=package_versions(),
         ),
         run_dir / "report",
     )
@@ -299,5 +298,8 @@ def _link(folder: Path, link: Path) -> None:
         link.symlink_to(os.path.relpath(folder, link.parent))
 
 
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in _PACKAGES}
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -2,10 +2,6 @@
 
 from tfx import types
 
-SCORES = "scores.parquet"
-METRICS = "metrics.parquet"
-RELIABILITY = "reliability.parquet"
-
 
 class Vocabularies(types.Artifact):
     """`<feature>.txt` a vocabulary, and `layout.json`; see `pipeline.vocabulary`."""
@@ -14,8 +10,8 @@ class Vocabularies(types.Artifact):
 
 
 class Evaluation(types.Artifact):
-    """`SCORES` of the candidate and the serving model on test, the table `METRICS`, the curves
-    `RELIABILITY`, and `tfma/`."""
+    """Scores of the candidate and the serving model on test, the metrics table, the reliability curves (see
+    `pipeline.evaluation.files`), and `tfma/`."""
 
     TYPE_NAME = "MtlEvaluation"
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import apache_beam as beam
-import pyarrow.parquet as pq
 from tfx.dsl.component.experimental.annotations import (
     BeamComponentParameter,
     InputArtifact,
@@ -14,10 +13,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from pipeline import progress
-from pipeline.components.artifacts import METRICS, RELIABILITY, SCORES, Evaluation
-from pipeline.evaluation.evaluate import evaluate_scores
-from pipeline.evaluation.scoring import write_scores
+from pipeline.components.artifacts import Evaluation
+from pipeline.evaluation.evaluate_model import evaluate_model
 from pipeline.recipe import Recipe
 
 
@@ -33,30 +30,14 @@ def Evaluate(
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Scores test once with both models, then measures; `baseline` is a folder, or empty on a first run."""
-    read = Recipe.model_validate_json(recipe)
-    folder = Path(evaluation.uri)
-    folder.mkdir(parents=True, exist_ok=True)
-    progress.tell("scoring the test rows")
-    write_scores(
-        read, examples.uri, path_utils.serving_model_path(model.uri), baseline or None, folder / SCORES
+    evaluate_model(
+        Recipe.model_validate_json(recipe),
+        examples.uri,
+        path_utils.serving_model_path(model.uri),
+        baseline or None,
+        Path(evaluation.uri),
+        _arguments(beam_pipeline),
     )
-    progress.tell("metrics and intervals")
-    evaluated = evaluate_scores(
-        folder / SCORES,
-        tasks=[(n, t.kind) for n, t in read.tasks.items()],
-        slices=read.slices,
-        output=folder / "tfma",
-        roles=list(read.roles.named()),
-        replicates=read.evaluation.replicates,
-        max_slice_values=read.evaluation.max_slice_values,
-        k=read.evaluation.k,
-        quantile=read.evaluation.quantile,
-        seed=0,
-        use_weight=read.evaluation.weighted,
-        pipeline_args=_arguments(beam_pipeline),
-    )
-    evaluated.table.write(folder / METRICS)
-    pq.write_table(evaluated.reliability, folder / RELIABILITY)
 
 
 def _arguments(pipeline: beam.Pipeline) -> tuple[str, ...]:

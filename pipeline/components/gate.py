@@ -7,9 +7,10 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from pipeline.components.artifacts import METRICS, Evaluation
+from pipeline.components.artifacts import Evaluation
 from pipeline.components.artifacts import Verdict as VerdictArtifact
 from pipeline.components.verdicts import passed, read_verdicts, write_verdicts
+from pipeline.evaluation.files import METRICS
 from pipeline.evaluation.gates import Gate as MetricGate
 from pipeline.evaluation.gates import Verdict, judge_all
 from pipeline.evaluation.table import MetricsTable

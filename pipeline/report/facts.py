@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pipeline.evaluation.gates import Verdict
 from pipeline.evaluation.table import MetricsTable
 
-RunStatus = Literal["pushed", "refused", "failed", "unchanged"]
+# "evaluated": a model measured by itself (`mtl evaluate`); nothing was to be pushed
+RunStatus = Literal["pushed", "refused", "failed", "unchanged", "evaluated"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run, of which any part beyond its name and outcome may be missing.
+    """A run, or an evaluation by itself, of which any part beyond its name and outcome may be missing.
 
     Attributes:
       recipe: the recipe's name.
@@ -91,6 +92,8 @@ class RunFacts:
         task -> `method`, `rows`, `parameters`, `problem`, `validation` {"before", "after"}; not of test.
       tuning: see `pipeline.tuned.facts`; None where nothing was tuned.
       seconds: step -> seconds; "total" is added where it is missing.
+      memory: step -> the most that the process held while it ran, in bytes.
+      reliability: rows of the curves (see `pipeline.evaluation.reliability.SCHEMA`).
       cached: steps whose outputs came from an earlier run.
       versions: package -> version.
       failure: set where status is "failed".
@@ -113,6 +116,8 @@ class RunFacts:
     training: Mapping[str, Any] | None = None
     tuning: Mapping[str, Any] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    reliability: Sequence[Mapping[str, Any]] = ()
     cached: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     failure: Failure | None = None

@@ -11,6 +11,9 @@ from pipeline.evaluation.gates import task_result
 from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
 from pipeline.report.facts import RowCounts, RunFacts
 
+# Of the form; goes up where a key is renamed, removed or means something else. New keys may come without it.
+VERSION = 1
+
 
 def _plain(value: Any) -> Any:
     """JSON's types only; a number that is not finite, which JSON does not know, becomes null."""
@@ -57,18 +60,8 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
     """The content of metrics.json.
 
     Returns:
-      A dict of JSON's types: `recipe, run, started, status, reason, blessed, pushed,
-      serving_model, failure {step, message} | null, not_reached, rows {read, written, train,
-      validation, test, dropped, dead, dropped_reasons, dead_reasons,
-      unmatched, cut, events {TASK: {matched, ...}}, open_windows,
-      dead_letters [{source, kind, rows, read, reason, file, position}]} | null,
-      tasks {NAME: {kind, examples, metrics {..}, intervals {METRIC: [low, high]}, baseline {..} | null,
-      differences {METRIC: [low, high]}, notes {METRIC: why undefined}, gate "pass"|"fail"|"none"}},
-      references {TASK: {NAME: {METRIC: value}}}, slices [{task, slice, metric, value, baseline,
-      low, high, diff_low, diff_high, examples, note}], gates [{status, sentence, task, metric,
-      slice, gate}], training {..} | null,
-      tuning {asked, trials [{trial, gain, values {PATH: value}}], sentence} | null,
-      seconds {STEP: s, total}, cached [STEP], versions`.
+      A dict of JSON's types of the form of `pipeline.report.form.Metrics`, which docs/metrics.schema.json
+      documents.
     """
     table = facts.table or MetricsTable([])
     model_rows = [row for row in table if row.reference is None]
@@ -76,6 +69,7 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
     steps = {step: s for step, s in facts.seconds.items() if step != "total"}
     return _plain(
         {
+            "version": VERSION,
             "recipe": facts.recipe,
             "run": facts.run,
             "started": facts.started,
@@ -90,10 +84,12 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
             "tasks": {name: _task(name, kind, overall[name], facts) for name, kind in facts.kinds.items()},
             "references": _references(table),
             "slices": [_slice_row(row) for row in model_rows if row.slice != OVERALL],
+            "reliability": [dict(row) for row in facts.reliability],
             "gates": [asdict(verdict) for verdict in facts.verdicts],
             "training": facts.training,
             "tuning": facts.tuning,
             "seconds": steps | {"total": facts.seconds.get("total", sum(steps.values()))},
+            "memory": dict(facts.memory),
             "cached": list(facts.cached),
             "versions": dict(facts.versions),
         }

@@ -6,20 +6,36 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+from pipeline.report.form import DeadLetters, GateVerdict, ReliabilityBin, SliceMetric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _frame(rows: list[dict[str, Any]], columns: Any) -> pd.DataFrame:
+    """Rows as a frame, with its columns also where there is no row."""
+    import pandas as pd
+
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(columns))
+
+
+_METRICS = ("task", "kind", "examples", "gate", "metric", "value", "low", "high")
+_METRICS += ("baseline", "diff_low", "diff_high", "note")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's metrics.json.
+    """What a run of `mtl run`, or `mtl evaluate`, came to.
+
+    Example: `Run.load("output/demo/latest").metrics.query("metric == 'auc'")`.
 
     Attributes:
-      metrics: the whole of it (see `pipeline.report.metrics_json.build_metrics`).
+      content: the whole of metrics.json, as docs/metrics.schema.json documents it.
     """
 
-    metrics: dict[str, Any]
+    content: dict[str, Any]
 
     @classmethod
     def load(cls, path: str | Path) -> Run:
@@ -35,15 +51,15 @@ class Run:
         raise FileNotFoundError(f"{path} has no report/metrics.json: is it the folder of a run?")
 
     @cached_property
-    def tasks(self) -> pd.DataFrame:
+    def metrics(self) -> pd.DataFrame:
         """One row a task and metric over the whole test split.
 
         Columns: task, kind, examples, gate, metric, value, low, high, baseline, diff_low,
         diff_high, note, and one a reference ("reference/<name>") there is.
         """
         rows = []
-        for name, task in self.metrics["tasks"].items():
-            references = self.metrics["references"].get(name, {})
+        for name, task in self.content["tasks"].items():
+            references = self.content["references"].get(name, {})
             for metric, value in task["metrics"].items():
                 low, high = task["intervals"].get(metric, (None, None))
                 diff_low, diff_high = task["differences"].get(metric, (None, None))
@@ -64,21 +80,51 @@ class Run:
                     }
                     | {f"reference/{who}": values.get(metric) for who, values in references.items()}
                 )
-        return pd.DataFrame(rows)
+        return _frame(rows, _METRICS)
 
     @cached_property
     def slices(self) -> pd.DataFrame:
-        """One row a task, slice and metric; columns as `build_metrics` names them."""
-        return pd.DataFrame(self.metrics["slices"])
+        """One row a task, slice and metric: task, slice, metric, value, baseline, low, high, diff_low,
+        diff_high, examples, note."""
+        return _frame(self.content["slices"], SliceMetric.model_fields)
+
+    @cached_property
+    def reliability(self) -> pd.DataFrame:
+        """One row a task, score ("prediction", "baseline") and bin: weight, mean_label, mean_prediction, low,
+        high."""
+        return _frame(self.content["reliability"], ReliabilityBin.model_fields)
 
     @cached_property
     def gates(self) -> pd.DataFrame:
         """One row a verdict: status, sentence, task, metric, slice, gate."""
-        return pd.DataFrame(self.metrics["gates"])
+        return _frame(self.content["gates"], GateVerdict.model_fields)
 
     @cached_property
-    def training(self) -> pd.DataFrame:
-        """One row an epoch, indexed by its number; nested values as columns "losses/click" etc."""
-        epochs = (self.metrics["training"] or {}).get("epochs") or []
+    def history(self) -> pd.DataFrame:
+        """One row an epoch of training, indexed by its number; nested values as columns "losses/click"."""
+        import pandas as pd
+
+        epochs = (self.content["training"] or {}).get("epochs") or []
         frame = pd.json_normalize(epochs, sep="/")
         return frame.set_index("epoch") if "epoch" in frame else frame
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """One row a step, in order: step, seconds, memory (most resident bytes; NaN: not known), cached."""
+        rows = [
+            {
+                "step": step,
+                "seconds": seconds,
+                "memory": self.content["memory"].get(step),
+                "cached": step in self.content["cached"],
+            }
+            for step, seconds in self.content["seconds"].items()
+            if step != "total"
+        ]
+        return _frame(rows, ("step", "seconds", "memory", "cached"))
+
+    @cached_property
+    def dead_letters(self) -> pd.DataFrame:
+        """One row a source and kind of reason: source, kind, rows, read, reason, file, position."""
+        rows = (self.content["rows"] or {}).get("dead_letters") or []
+        return _frame(rows, DeadLetters.model_fields)

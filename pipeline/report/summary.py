@@ -14,7 +14,13 @@ _SHOWN = {
     "multiclass": ("accuracy", "macro_f1"),
     "ordinal": ("quadratic_kappa", "mae"),
 }
-_STYLE = {"pushed": "bold green", "unchanged": "bold green", "refused": "bold red", "failed": "bold red"}
+_STYLE = {
+    "pushed": "bold green",
+    "unchanged": "bold green",
+    "refused": "bold red",
+    "failed": "bold red",
+    "evaluated": "bold",
+}
 
 
 def summary(metrics: dict[str, Any]) -> Group:

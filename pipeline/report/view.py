@@ -1,188 +1,144 @@
-"""What the page shows, from metrics.json: the choices of metrics, words and charts."""
+"""What the page shows of tasks, reliability and steps, from metrics.json."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.metric_names import DIRECTIONS
-from pipeline.report.charts import IntervalChart, LineChart, interval_chart, line_chart
-from pipeline.slice_names import conditions_of
+from pipeline.metric_names import DIRECTIONS, GROUPED, WITHIN_REQUESTS
+from pipeline.report.charts import ReliabilityChart, reliability_chart, spans
+from pipeline.report.sentences import compare
+from pipeline.report.words import RANKING, headline_of
 
-HEADLINES = {
-    "pushed": "Blessed and pushed",
-    "refused": "Refused by a gate",
-    "failed": "Failed",
-    "unchanged": "Unchanged, nothing to push",
-}
+_SCORES = {"prediction": "new model", "baseline": "serving model"}
 
 
-def compare(
-    metric: str, value: float | None, baseline: float | None, interval: Sequence[float] | None
-) -> str:
-    """ "better", "worse", "unclear" (an interval that holds 0, or none) or "" (no comparison)."""
-    if value is None or baseline is None or metric not in DIRECTIONS:
-        return ""
-    direction = DIRECTIONS[metric]
-    if direction == 0 or not interval:
-        return "unclear"
-    if interval[0] * direction > 0 and interval[1] * direction > 0:
-        return "better"
-    return "worse" if interval[0] * direction < 0 and interval[1] * direction < 0 else "unclear"
-
-
-def task_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One entry a task with its quality metrics, serving model and references beside."""
-    tasks = []
-    for name, task in metrics["tasks"].items():
-        references = metrics["references"].get(name, {})
-        rows = []
-        for metric in DIRECTIONS:
-            if metric not in task["metrics"]:
-                continue
-            value, baseline = task["metrics"][metric], (task["baseline"] or {}).get(metric)
-            known = value is not None and baseline is not None
-            interval = task["differences"].get(metric)
-            rows.append(
-                {
-                    "metric": metric,
-                    "value": value,
-                    "interval": task["intervals"].get(metric),
-                    "baseline": baseline,
-                    "difference": value - baseline if known else None,
-                    "difference_interval": interval,
-                    "verdict": compare(metric, value, baseline, interval),
-                    "references": {w: v[metric] for w, v in references.items() if v.get(metric) is not None},
-                    "note": task["notes"].get(metric),
-                }
-            )
-        tasks.append({"name": name, **task, "rows": rows})
-    return tasks
-
-
-def auc_chart(metrics: Mapping[str, Any]) -> IntervalChart | None:
-    """AUC of every binary task on one scale."""
-    tasks = {}
-    for name, task in metrics["tasks"].items():
-        if "auc" in task["metrics"]:
-            low, high = task["intervals"].get("auc", (None, None))
-            references = metrics["references"].get(name, {})
-            tasks[name] = {
-                "value": task["metrics"]["auc"],
-                "low": low,
-                "high": high,
-                "baseline": (task["baseline"] or {}).get("auc"),
-                "references": {who: values["auc"] for who, values in references.items() if "auc" in values},
-            }
-    return interval_chart("AUC by task", tasks, "AUC")
-
-
-def slice_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One table a task: a row a slice, a column a quality metric."""
-    cells: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in metrics["slices"]:
-        if row["metric"] in DIRECTIONS:
-            known = row["value"] is not None and row["baseline"] is not None
-            interval = None if row["diff_low"] is None else (row["diff_low"], row["diff_high"])
-            cells.setdefault(row["task"], {}).setdefault(row["slice"], {})[row["metric"]] = row | {
-                "difference": row["value"] - row["baseline"] if known else None,
-                "verdict": compare(row["metric"], row["value"], row["baseline"], interval),
-            }
-    tables = []
-    for task, slices in cells.items():
-        columns = [m for m in DIRECTIONS if any(m in by_metric for by_metric in slices.values())]
-        rows = []
-        for name, by_metric in slices.items():
-            entries = [by_metric.get(metric) for metric in columns]
-            conditions = conditions_of(name)
-            feature, value = (" & ".join(part) for part in zip(*conditions, strict=True))
-            examples = next(entry["examples"] for entry in entries if entry)
-            rows.append({"feature": feature, "value": value, "examples": examples, "cells": entries})
-        tables.append({"task": task, "columns": columns, "rows": rows})
-    return tables
-
-
-def _over_epochs(epochs: Sequence[Mapping], *keys: str) -> list[float | None]:
-    values = []
-    for epoch in epochs:
-        value: Any = epoch
-        for key in keys:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        values.append(value if isinstance(value, (int, float)) else None)
-    return values
-
-
-def _names(epochs: Sequence[Mapping], key: str) -> list[str]:
-    return list(dict.fromkeys(name for epoch in epochs for name in epoch.get(key) or {}))
-
-
-def training_view(training: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Charts of the training: losses, validation metrics, task weights, objective; and gate use.
-
-    Parts that the history lacks are left out; None where there is no epoch.
-    """
-    epochs = (training or {}).get("epochs") or []
-    if not epochs:
-        return None
-    numbers = [epoch.get("epoch", i + 1) for i, epoch in enumerate(epochs)]
-    best = training.get("best_epoch")
-    tasks = [name for name in _names(epochs, "losses") if name != "total"]
-    colors = {name: i % 8 for i, name in enumerate(tasks)}
-
-    def chart(title: str, series: Mapping[str, Sequence[float | None]]) -> LineChart | None:
-        return line_chart(title, numbers, series, best, colors)
-
-    losses = [chart(f"{t}: training loss", {t: _over_epochs(epochs, "losses", t)}) for t in tasks]
-    validation = []
-    for task in _names(epochs, "validation"):
-        metrics = dict.fromkeys(m for e in epochs for m in (e.get("validation") or {}).get(task) or {})
-        shown = [m for m in ("auc", "gauc", "quadratic_kappa", "mae") if m in metrics] or list(metrics)[:1]
-        for metric in shown:
-            values = _over_epochs(epochs, "validation", task, metric)
-            drawn = line_chart(f"{task}: validation {metric}", numbers, {task: values}, best, colors)
-            validation.append(drawn)
-    weights = {task: _over_epochs(epochs, "task_weights", task) for task in _names(epochs, "task_weights")}
-    overall = [
-        chart("Objective (what the epoch is chosen by)", {"objective": _over_epochs(epochs, "objective")}),
-        chart("Task weights", weights) if weights else None,
-        chart("Learning rate", {"learning rate": _over_epochs(epochs, "learning_rate")}),
-    ]
-    chosen = next((e for e, n in zip(epochs, numbers, strict=True) if n == best), epochs[-1])
+def metric_row(task: Mapping[str, Any], metric: str, references: Mapping[str, Mapping]) -> dict[str, Any]:
+    """One metric of a task beside the serving model and the references."""
+    value, baseline = task["metrics"][metric], (task["baseline"] or {}).get(metric)
+    known = value is not None and baseline is not None
+    interval = task["differences"].get(metric)
     return {
-        "objective": training.get("objective"),
-        "best_epoch": best,
-        "epochs": len(epochs),
-        "seconds": sum(v for v in _over_epochs(epochs, "seconds") if v is not None) or None,
-        "overall": [c for c in overall if c],
-        "losses": [c for c in losses if c],
-        "validation": [c for c in validation if c],
-        "gates": _gate_tables(chosen.get("gate_use") or chosen.get("gates") or {}),
-        "gates_epoch": chosen.get("epoch"),
-        "alarms": chosen.get("alarms") or [],
-        "inside": _inside(epochs, chart),
+        "metric": metric,
+        "value": value,
+        "interval": task["intervals"].get(metric),
+        "baseline": baseline,
+        "difference": value - baseline if known else None,
+        "difference_interval": interval,
+        "verdict": compare(metric, value, baseline, interval),
+        "references": {w: v[metric] for w, v in references.items() if v.get(metric) is not None},
+        "note": task["notes"].get(metric),
     }
 
 
-def _inside(epochs: Sequence[Mapping], chart: Any) -> list[LineChart]:
-    """Charts of what gradients and gates do: a line a task, pair of tasks, or gate."""
-    gradients = [epoch.get("gradients") or {} for epoch in epochs]
-    norms = {t: _over_epochs(gradients, "norms", t) for t in _names(gradients, "norms")}
-    cosines = {p: _over_epochs(gradients, "cosines", p) for p in _names(gradients, "cosines")}
-    entropies = {g: _over_epochs(epochs, "gates", g, "entropy") for g in _names(epochs, "gates")}
-    drawn = [
-        chart("Gradient norms", norms),
-        chart("Gradient cosines (below 0: tasks in conflict)", cosines),
-        chart("Gate entropy (1: all experts alike, 0: one a row)", entropies),
+def task_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One entry a task: its quality metrics as `rows` and, by what they are over, `groups`; the one it is
+    told by as `headline`, with `span` where that and its references, or its difference to the serving model,
+    lie on the scale of all tasks of that metric."""
+    tasks = []
+    for name, task in metrics["tasks"].items():
+        references = metrics["references"].get(name, {})
+        rows = [metric_row(task, metric, references) for metric in DIRECTIONS if metric in task["metrics"]]
+        told = headline_of(task["kind"], task["metrics"])
+        headline = next((row for row in rows if row["metric"] == told), None)
+        failed = [g for g in metrics["gates"] if g["task"] == name and g["status"] == "failed"]
+        ordered = [r for r in rows if r["metric"] in (*GROUPED, *WITHIN_REQUESTS)]
+        whole = [r for r in rows if r not in ordered]
+        groups = [("Over all rows", whole), ("Within users and requests", ordered)]
+        tasks.append(
+            {
+                "name": name,
+                **task,
+                "rows": rows,
+                "groups": [(title, of) for title, of in groups if of],
+                "headline": headline,
+                "failed": failed,
+            }
+        )
+    alike = defaultdict(list)
+    for task in tasks:
+        if task["headline"]:
+            alike[task["headline"]["metric"], task["headline"]["difference"] is None].append(task["headline"])
+    for (_, alone), rows in alike.items():
+        if alone:
+            shown = [{"value": r["value"], "interval": r["interval"], "marks": r["references"]} for r in rows]
+        else:
+            shown = [
+                {
+                    "value": r["difference"],
+                    "interval": r["difference_interval"],
+                    "marks": {"no difference": 0.0},
+                }
+                for r in rows
+            ]
+        for row, span in zip(rows, spans(shown, () if alone else (0.0,)), strict=True):
+            row["span"] = span
+    return tasks
+
+
+def ranking_rows(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Metrics of rankings: a row a task, a cell a metric; None where there are none."""
+    found = {t["name"]: {r["metric"]: r for r in t["rows"] if r["metric"] in RANKING} for t in tasks}
+    found = {name: rows for name, rows in found.items() if rows}
+    columns = [m for m in RANKING if any(m in rows for rows in found.values())]
+    rows = [{"name": n, "cells": [of.get(m) for m in columns]} for n, of in found.items()]
+    return {"columns": columns, "rows": rows} if rows else None
+
+
+def reliability_charts(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One entry a task that predicts probabilities: its chart, ECE and calibration.
+
+    A score other than the model's and the serving model's (such as one before calibration) is drawn under its
+    own name."""
+    curves: dict[str, dict[str, list]] = {}
+    for row in metrics["reliability"]:
+        name = _SCORES.get(row["score"], row["score"])
+        curves.setdefault(row["task"], {}).setdefault(name, []).append(row)
+    found = []
+    for task, scores in curves.items():
+        chart: ReliabilityChart | None = reliability_chart(task, scores)
+        if chart:
+            of = metrics["tasks"].get(task)
+            wanted = ("ece", "calibration") if of else ()
+            rows = [metric_row(of, m, {}) for m in wanted if m in of["metrics"]]
+            found.append({"task": task, "chart": chart, "rows": rows})
+    return found
+
+
+def calibration_rows(training: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What was fitted on validation to calibrate each task, where the history says it: `method`, `parameters`
+    {name: number}, `rows`, `problem`, and `changes`, (metric, before, after) on the rows it was fitted on."""
+    rows = []
+    for task, of in ((training or {}).get("calibration") or {}).items():
+        measured = of.get("validation") or {}
+        before, after = measured.get("before") or {}, measured.get("after") or {}
+        rows.append(
+            {
+                "task": task,
+                "method": of.get("method"),
+                "parameters": of.get("parameters") or {},
+                "rows": of.get("rows"),
+                "problem": of.get("problem"),
+                "changes": [(m, before[m], after[m]) for m in before if m in after],
+            }
+        )
+    return rows
+
+
+def step_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Steps with their seconds and most memory, each also as a share of the largest."""
+    seconds = {step: s for step, s in metrics["seconds"].items() if step != "total"}
+    memory = metrics["memory"]
+    longest, most = max(seconds.values(), default=0) or 1, max(memory.values(), default=0) or 1
+    return [
+        {
+            "step": step,
+            "seconds": s,
+            "share": 100 * s / longest,
+            "memory": memory.get(step),
+            "memory_share": 100 * memory.get(step, 0) / most,
+            "cached": step in metrics["cached"],
+        }
+        for step, s in seconds.items()
     ]
-    return [c for c in drawn if c]
-
-
-def _gate_tables(gate_use: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Gates that mix the same experts share a table (a level of PLE, or the whole of MMoE)."""
-    tables: dict[tuple[str, ...], dict[str, Any]] = {}
-    experts_seen: dict[frozenset, tuple[str, ...]] = {}
-    for gate, use in gate_use.items():
-        experts = experts_seen.setdefault(frozenset(use), tuple(use))
-        table = tables.setdefault(experts, {"experts": list(experts), "rows": []})
-        table["rows"].append({"gate": gate, "use": [use[expert] for expert in experts]})
-    return list(tables.values())

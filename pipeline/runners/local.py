@@ -15,13 +15,16 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.types import artifact_utils
 
+from pipeline import memory
+
 
 @dataclass
 class Step:
-    """One step of a run."""
+    """One step of a run; `memory` is the most that this process held while it ran, in bytes."""
 
     name: str
     seconds: float = 0.0
+    memory: int | None = None
     cached: bool = False
     outputs: dict[str, list[types.Artifact]] = field(default_factory=dict)
 
@@ -72,6 +75,7 @@ def run_steps(
             raise StepFailed(name) from KeyboardInterrupt()
         on_start(name, place, len(ir.nodes))
         begin = time.perf_counter()
+        memory.restart_peak()
         try:
             execution = launcher.Launcher(
                 pipeline_node=node.pipeline_node,
@@ -83,7 +87,7 @@ def run_steps(
             ).launch()
         except (Exception, KeyboardInterrupt) as error:
             raise StepFailed(name) from error
-        step = Step(name, time.perf_counter() - begin)
+        step = Step(name, time.perf_counter() - begin, memory.peak())
         with metadata.Metadata(connection) as handle:
             store = handle.store
             [found] = store.get_executions_by_id([execution.execution_id])

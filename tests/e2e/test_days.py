@@ -18,9 +18,11 @@ import pytest
 from google.protobuf import text_format
 
 from pipeline.demo import generate
+from pipeline.evaluate import evaluate
 from pipeline.ingest.schema import schema_proto
 from pipeline.metric_names import OF_RANKINGS
 from pipeline.recipe import RecipeError, load
+from pipeline.report.form import Metrics
 from serving import versions
 
 ALL = {
@@ -184,6 +186,37 @@ def test_events_are_all_accounted_for(days):
     assert rows["events"]["purchase"]["matched"] > 50 and "events" in rows
 
 
+def test_every_metrics_json_is_of_the_documented_form(days):
+    found = [day.folder / "report" / "metrics.json" for day in days.values() if hasattr(day, "folder")]
+    read = [Metrics.model_validate_json(path.read_text()) for path in found]
+    assert {one.status for one in read} == {"pushed", "unchanged", "refused"}
+    first = read[0]
+    assert set(first.memory) == set(first.seconds) - {"total"} and min(first.memory.values()) > 1e8
+    assert {row.task for row in first.reliability} == {"click", "like", "purchase", "reaction", "depth"}
+    assert {row.score for row in first.reliability} == {"prediction"}
+
+
+def test_a_model_evaluated_by_itself_measures_as_its_run_did(place, days, tmp_path, small):
+    """The examples of a run, and logs."""
+    serving = place / "output" / "demo" / "serving"
+    cases = [
+        (days["first"], serving / "1", days["first"].folder / "examples", (*small, *NINE_DAYS)),
+        (days["next_day"], days["after_next_day"], place / "data", small),
+    ]
+    for day, model, source, settings in cases:
+        code = evaluate(place / "recipe.yaml", model, source, tmp_path, settings)
+        [folder] = (tmp_path / "demo" / "evaluations").iterdir()
+        found = Metrics.model_validate_json((folder / "report" / "metrics.json").read_text())
+        assert (code, found.status, found.serving_model) == (0, "evaluated", None)
+        assert {n: t.metrics for n, t in found.tasks.items()} == {
+            n: t["metrics"] for n, t in day.metrics["tasks"].items()
+        }
+        assert {g.sentence for g in found.gates} & {g["sentence"] for g in day.metrics["gates"]}
+        assert (found.rows is not None) == (source == place / "data")
+        assert (folder / "report" / "index.html").is_file()
+        shutil.rmtree(folder)
+
+
 def test_metrics_json_has_what_was_promised(days):
     metrics = days["first"].metrics
     assert {"recipe", "run", "blessed", "pushed", "rows", "tasks", "seconds", "versions"} <= set(metrics)
@@ -206,6 +239,8 @@ def test_the_run_folder_holds_everything(days):
     for name in (
         "report/index.html",
         "report/metrics.json",
+        "report/gates.xml",
+        "report/summary.md",
         "recipe.yaml",
         "log.txt",
         "requests.jsonl",

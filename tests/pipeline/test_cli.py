@@ -69,6 +69,7 @@ def test_a_wrong_recipe_exits_2_and_says_where(root, tmp_path):
         ("data", "demo", "--out", "x", "--rows", "0"),
         ("predict", "--model", "nowhere", "--input", "nothing.jsonl"),
         ("report", "nowhere"),
+        ("evaluate", "nowhere.yaml", "--model", ".", "--input", "."),
     ],
 )
 def test_bad_arguments_exit_2(arguments):
@@ -83,7 +84,7 @@ def test_input_folder_that_is_not_there(root):
 
 def test_report_of_something_else(tmp_path):
     found = CliRunner().invoke(mtl, ["report", str(tmp_path)])
-    assert found.exit_code == 2 and "is not a run" in found.output
+    assert found.exit_code == 2 and "is neither a run" in found.output
 
 
 def test_inputs_that_are_missing_exit_4_and_leave_a_report(root, tmp_path):

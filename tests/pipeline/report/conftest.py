@@ -60,6 +60,13 @@ def _training():
     }
 
 
+def _reliability():
+    rows = [("prediction", 0, 0.1, 0.05, 0.02, 0.08), ("prediction", 1, 0.4, 0.5, None, None)]
+    rows += [("baseline", 0, 0.15, 0.1, 0.05, 0.2)]
+    names = ("score", "bin", "mean_prediction", "mean_label", "low", "high")
+    return [{"task": "click", "weight": 450.0, **dict(zip(names, row, strict=True))} for row in rows]
+
+
 @pytest.fixture
 def facts():
     """A function from how a run ended to its facts."""
@@ -83,6 +90,7 @@ def facts():
             dead_letters=DEAD,
         ),
         "table": _table(),
+        "reliability": _reliability(),
         "training": _training(),
         "tuning": {
             "asked": 2,
@@ -90,6 +98,7 @@ def facts():
             "sentence": "tuning: of 1 trials (2 asked) number 1 won <b>&",
         },
         "seconds": {"ingest": 1.5, "train": 10.0},
+        "memory": {"ingest": 300_000_000, "train": 1_400_000_000},
         "versions": {"tensorflow": "2.21.0"},
         "serving_model": "version 3",
         "recipe_text": f"name: demo # {HOSTILE}",

@@ -7,10 +7,15 @@ from pipeline.report.charts import (
     HEIGHT,
     LEFT,
     RIGHT,
+    SQUARE,
+    SQUARE_BOTTOM,
+    SQUARE_LEFT,
     TOP,
     WIDTH,
-    interval_chart,
+    history_chart,
     line_chart,
+    reliability_chart,
+    spans,
     tick_text,
     ticks,
 )
@@ -61,11 +66,56 @@ def test_higher_is_drawn_higher_and_later_further_right():
     assert x2 > x1 and y2 < y1
 
 
-def test_intervals_lie_around_their_value_on_one_scale():
-    task = {"value": 0.75, "low": 0.7, "high": 0.8, "baseline": 0.72, "references": {"ceiling": 0.9}}
-    none = {"value": None, "low": None, "high": None, "baseline": None, "references": {}}
-    chart = interval_chart("AUC", {"click": task, "share": none}, "AUC")
-    (row,) = chart.rows
-    assert row.low < row.baseline < row.value < row.high < row.references[0].at
-    assert row.value - row.low == pytest.approx(row.high - row.value)
-    assert interval_chart("AUC", {"share": none}, "AUC") is None
+def test_every_point_says_where_it_is_and_how_much():
+    (line,) = line_chart("t", [1, 2, 3], {"a": [0.12345, None, 2.0]}, None).lines
+    assert [(where, value) for _, _, where, value in line.points] == [("epoch 1", "0.1235"), ("epoch 3", "2")]
+
+
+def test_spans_share_a_scale_that_holds_all_there_is():
+    rows = [
+        {"value": 0.75, "interval": (0.7, 0.8), "marks": {"ceiling": 0.9}},
+        {"value": None, "interval": None, "marks": {}},
+        {"value": 0.6, "interval": None, "marks": {"ceiling": None}},
+    ]
+    first, none, last = spans(rows)
+    assert none is None and last.low is None and last.marks == []
+    assert 0 < last.value < first.low < first.value < first.high < first.marks[0].at < 100
+    assert first.value - first.low == pytest.approx(first.high - first.value)
+    (alone,) = spans([{"value": 0.2, "interval": (0.1, 0.3), "marks": {"no difference": 0.0}}], (0.0,))
+    assert 0 < alone.marks[0].at < alone.low
+    assert spans([rows[1]]) == [None]
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=1, max_size=20))
+def test_on_the_diagonal_what_was_predicted_happens(pairs):
+    bins = [
+        {"mean_prediction": p, "mean_label": y, "weight": 3.0, "low": None, "high": None} for p, y in pairs
+    ]
+    chart = reliability_chart("click", {"new model": bins})
+    (curve,) = chart.curves
+    assert [x for x, *_ in curve.points] == sorted(x for x, *_ in curve.points)
+    across, up = SQUARE - SQUARE_LEFT - 10, SQUARE - SQUARE_BOTTOM - 10
+    for (x, y, *_), (p, label) in zip(curve.points, sorted(pairs, key=lambda of: of[0]), strict=True):
+        along, above = (x - SQUARE_LEFT) / across, (SQUARE - SQUARE_BOTTOM - y) / up
+        assert -1e-9 <= along <= 1 + 1e-9 and -1e-9 <= above <= 1 + 1e-9
+        assert along * label == pytest.approx(above * p)
+    assert reliability_chart("click", {}) is None
+
+
+def test_whiskers_lie_around_their_point():
+    bins = [{"mean_prediction": 0.2, "mean_label": 0.3, "weight": 9.0, "low": 0.25, "high": 0.4}]
+    ((_, y, low, high, words),) = reliability_chart("click", {"new model": bins}).curves[0].points
+    assert high < y < low, "y grows downwards"
+    assert words == "new model: predicted 0.2, happened 0.3 (0.25 to 0.4), 9 rows"
+
+
+def test_history_has_a_band_only_where_every_run_has_an_interval():
+    points = [(0, 0.7, (0.69, 0.71)), (2, 0.8, (0.79, 0.81))]
+    chart = history_chart("click", ["a", "b", "c"], points, [True, False, False])
+    assert [(pushed, words) for _, _, pushed, words in chart.points] == [
+        (True, "a, pushed: 0.7 (0.69 to 0.71)"),
+        (False, "c, not pushed: 0.8 (0.79 to 0.81)"),
+    ]
+    assert chart.band and chart.points[0][1] > chart.points[1][1]
+    assert not history_chart("click", ["a", "b"], [(0, 0.7, None), (1, 0.8, (0.7, 0.9))], [True, True]).band
+    assert history_chart("click", ["a"], [], [True]) is None

@@ -1,125 +1,31 @@
 import json
-from typing import Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import ValidationError
 
+from pipeline.report import form
 from pipeline.report.metrics_json import build_metrics
-
-Interval = tuple[float, float]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Dead(Strict):
-    source: str
-    kind: str
-    rows: int
-    read: int
-    reason: str
-    file: str
-    position: int
-
-
-class Rows(Strict):
-    read: int
-    written: int
-    train: int
-    validation: int
-    test: int
-    dropped: int
-    dead: int
-    dropped_reasons: dict[str, int]
-    dead_reasons: dict[str, int]
-    unmatched: dict[str, int]
-    cut: dict[str, int]
-    events: dict[str, dict[str, int]]
-    open_windows: dict[str, int]
-    dead_letters: list[Dead]
-
-
-class Task(Strict):
-    kind: str
-    examples: int | None
-    metrics: dict[str, float | None]
-    intervals: dict[str, Interval]
-    baseline: dict[str, float] | None
-    differences: dict[str, Interval]
-    notes: dict[str, str]
-    gate: Literal["pass", "fail", "none"]
-
-
-class Slice(Strict):
-    task: str
-    slice: str
-    metric: str
-    value: float | None
-    baseline: float | None
-    low: float | None
-    high: float | None
-    diff_low: float | None
-    diff_high: float | None
-    examples: int
-    note: str | None
-
-
-class GateVerdict(Strict):
-    status: Literal["passed", "failed", "skipped"]
-    sentence: str
-    task: str | None
-    metric: str | None
-    slice: str | None
-    gate: str
-
-
-class FailureForm(Strict):
-    step: str
-    message: str
-
-
-class Trial(Strict):
-    trial: int
-    gain: float
-    values: dict
-
-
-class Tuning(Strict):
-    asked: int
-    trials: list[Trial]
-    sentence: str
-
-
-class Form(Strict):
-    recipe: str
-    run: str
-    started: str | None
-    status: Literal["pushed", "refused", "failed", "unchanged"]
-    reason: str
-    blessed: bool
-    pushed: str | None
-    serving_model: str | None
-    failure: FailureForm | None
-    not_reached: list[str]
-    rows: Rows | None
-    tasks: dict[str, Task]
-    references: dict[str, dict[str, dict[str, float | None]]]
-    slices: list[Slice]
-    gates: list[GateVerdict]
-    training: dict | None
-    tuning: Tuning | None
-    seconds: dict[str, float]
-    cached: list[str]
-    versions: dict[str, str]
 
 
 @pytest.mark.parametrize("ending", ["pushed", "refused", "unchanged", "failed"])
 def test_form(facts, ending):
     text = json.dumps(build_metrics(facts(ending)), allow_nan=False)
-    form = Form.model_validate_json(text)
-    assert form.status == ending
-    assert set(form.tasks) == {"click", "share", "watch_time"}
+    found = form.Metrics.model_validate_json(text)
+    assert found.status == ending
+    assert set(found.tasks) == {"click", "share", "watch_time"}
+
+
+def test_the_committed_schema_is_that_of_the_form(root):
+    assert (root / form.SCHEMA).read_text() == form.schema(), "run: make docs"
+
+
+def test_gates_may_say_more_and_nothing_else_may(facts):
+    metrics = build_metrics(facts("pushed"))
+    metrics["gates"][0]["kind"] = "significance"
+    form.Metrics.model_validate_json(json.dumps(metrics))
+    metrics["rows"]["kept"] = 1
+    with pytest.raises(ValidationError, match="rows.kept"):
+        form.Metrics.model_validate_json(json.dumps(metrics))
 
 
 def test_pushed(facts):
@@ -138,6 +44,8 @@ def test_pushed(facts):
         "watch_time": {"constant": {"mae": 31.2}},
     }
     assert metrics["seconds"] == {"ingest": 1.5, "train": 10.0, "total": 11.5}
+    assert metrics["memory"] == {"ingest": 300_000_000, "train": 1_400_000_000}
+    assert metrics["reliability"][1]["low"] is None and metrics["reliability"][2]["score"] == "baseline"
     assert metrics["rows"]["written"] == 950
     assert metrics["rows"]["dead_letters"][0] == {
         "source": "log",

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -7,7 +9,7 @@ from pipeline.report.metrics_json import build_metrics
 from pipeline.report.page import render_page
 
 ENDINGS = ["pushed", "refused", "unchanged", "failed"]
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "link", "input"}
 
 
 class Page(HTMLParser):
@@ -15,7 +17,7 @@ class Page(HTMLParser):
 
     def __init__(self, html):
         super().__init__()
-        self.elements, self.text, self.open, self.ids = [], "", [], []
+        self.elements, self.text, self.script, self.open, self.ids = [], "", "", [], []
         self.feed(html)
         assert not self.open, f"left open: {self.open}"
 
@@ -33,7 +35,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if "script" in self.open:
+            self.script += data
+        elif "style" not in self.open:
             self.text += data
 
 
@@ -47,11 +51,20 @@ def page(facts):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_needs_no_network_and_runs_no_script(page, ending):
+def test_needs_no_network_and_says_so_to_the_browser(page, ending):
     html, parsed = page(ending)
-    assert not re.search(r"https?:|//[a-z]|url\(|@import", html)
-    assert not {"script", "link", "img", "iframe"} & {tag for tag, _ in parsed.elements}
+    assert not re.search(
+        r"https?:|[\"'(=]//|url\(|@import|fetch\(|XMLHttp|import\(|WebSocket|sendBeacon", html
+    )
+    assert not {"img", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.elements}
     assert all(not name.startswith("on") for _, attrs in parsed.elements for name in attrs)
+    assert all("src" not in attrs for _, attrs in parsed.elements)
+    assert [attrs["href"] for tag, attrs in parsed.elements if tag == "link"] == ["data:,"]
+    (policy,) = [a["content"] for _, a in parsed.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; ")
+    script = html[html.rindex("<script>") + len("<script>") : html.rindex("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -65,22 +78,28 @@ def test_links_lead_somewhere_and_ids_are_unique(page, ending):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_hostile_words_are_shown_not_run(page, hostile, ending):
     html, parsed = page(ending)
-    assert "<script" not in html
+    assert "<script>alert" not in html and html.count("<script>") == 1
     assert ending == "unchanged" or hostile in parsed.text
+    assert ending in ("unchanged", "failed") or "\\u003cscript\\u003ealert" in html, "in the slices' data"
 
 
 @pytest.mark.parametrize(
     ("ending", "said"),
     [
-        ("pushed", ["Blessed and pushed", "out/demo/serving/4", "3 passed, 0 failed"]),
+        ("pushed", ["Pushed", "out/demo/serving/4", "3 passed, 0 failed"]),
         (
             "refused",
-            ["Refused by a gate", "watch_time: mae 25.400 is above the bound 20.000", "version 3 keeps"],
+            ["Not pushed: refused by", "watch_time: mae 25.400 is above the bound 20.000", "version 3 keeps"],
         ),
-        ("unchanged", ["Unchanged", "Nothing changed since version 3."]),
+        ("unchanged", ["Nothing new to push", "Nothing changed since version 3."]),
         (
             "failed",
-            ["Failed in ingest", "no column 'is_click'", "Not reached: transform, train.", "No rows were"],
+            [
+                "the run failed in ingest",
+                "no column 'is_click'",
+                "Not reached: transform, train.",
+                "No rows were",
+            ],
         ),
     ],
 )
@@ -92,11 +111,18 @@ def test_says_how_the_run_ended(page, ending, said):
 
 def test_tasks_stand_beside_serving_model_and_reference(page):
     text = " ".join(page("pushed")[1].text.split())
-    assert "auc 0.7500 0.7400 … 0.7600 0.7200 +0.0300 better +0.0200 … +0.0400 0.8000 propensity" in text
-    assert "gauc 0.7000 0.6900 … 0.7100 0.7100 −0.0100 worse −0.0300 … −0.0100" in text
-    assert "mae 25.40 30.10 −4.70 31.20 constant" in text
+    assert "AUC propensity 0.800 0.750 0.740 to 0.760 0.720 +0.030 ▲ +0.020 to +0.040" in text
+    assert "GAUC 0.700 0.690 to 0.710 0.710 −0.010 ▼ −0.030 to −0.010" in text
+    assert "MAE constant 31.20 25.40 30.10 −4.70" in text
     assert "it needs examples of both classes" in text
     assert "1,000 rows read = 950 written + 40 dropped + 10 dead." in text
+
+
+def test_every_metric_is_explained(page):
+    _, parsed = page("pushed")
+    explained = {a["data-tip"] for tag, a in parsed.elements if tag == "abbr"}
+    assert any(tip.startswith("Area under the ROC curve") and "Higher is better" in tip for tip in explained)
+    assert all(tip in parsed.text for tip in explained), "also where there is no pointer"
 
 
 def test_dead_rows_have_a_place_and_a_reason(page, facts):
@@ -119,9 +145,10 @@ def test_counts_that_do_not_add_up_are_pointed_out(facts):
 def test_charts_have_a_text_alternative(page):
     html, parsed = page("pushed")
     charts = [attrs for tag, attrs in parsed.elements if tag == "svg" and attrs.get("role") == "img"]
-    # AUC by task; objective and weights; a validation metric for two tasks; the one loss that is known.
+    # A reliability curve; objective and weights; a validation metric for two tasks; the one known loss.
     assert len(charts) == 1 + 2 + 2 + 1
     assert html.count("<desc>") == len(charts)
+    assert "click: in the highest bin 0.4 was predicted and 0.5 happened." in html
     assert "click: training loss over epochs 1 to 3: click ends at 0.1667. Epoch 2 was chosen." in html
 
 
@@ -140,12 +167,39 @@ def test_history_may_lack_parts(facts, part):
 def test_history_may_be_nearly_empty(facts):
     metrics = build_metrics(facts("pushed"))
     metrics["training"] = {"epochs": [{}]}
-    assert "1 epochs." in " ".join(Page(render_page(metrics)).text.split())
+    assert "1 epoch." in " ".join(Page(render_page(metrics)).text.split())
     metrics["training"] = {}
-    assert "Gate use" not in render_page(metrics)
+    assert "Which experts" not in render_page(metrics)
 
 
 def test_what_became_of_events_and_long_lists(facts):
     text = " ".join(Page(render_page(build_metrics(facts("pushed")))).text.split())
     assert "share 31 21 5 4 3 2" in text
-    assert "Lists cut to their max_length, by reason Reason Rows Of those read tags 7 0.7 %" in text
+    assert "Lists cut to their max_length Reason Rows Of those read tags 7 0.7 %" in text
+
+
+def test_steps_have_their_time_and_memory(page):
+    text = " ".join(page("pushed")[1].text.split())
+    assert "ingest 1.5 s 300 MB train 10 s 1.4 GB total 12 s 1.4 GB" in text
+
+
+def test_calibration_has_its_place(facts):
+    metrics = build_metrics(facts("pushed"))
+    metrics["training"]["calibration"] = {
+        "click": {
+            "method": "platt",
+            "rows": 900,
+            "parameters": {"slope": 1.1},
+            "problem": None,
+            "validation": {"before": {"ece": 0.03}, "after": {"ece": 0.01}},
+        }
+    }
+    text = " ".join(Page(render_page(metrics)).text.split())
+    assert "click platt, slope 1.1 900 0.0300 → 0.0100" in text
+
+
+def test_k_is_that_of_the_recipe(facts):
+    metrics = build_metrics(facts("pushed"))
+    metrics["tasks"]["click"]["metrics"]["ndcg_at_k"] = 0.5
+    assert "NDCG@7" in render_page(metrics, "evaluation: {k: 7}")
+    assert "NDCG@k" in render_page(metrics)

@@ -1,0 +1,58 @@
+"""From a SavedModel and examples to scores, the metrics table and reliability curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline import progress
+from pipeline.evaluation.evaluate import Evaluated, evaluate_scores
+from pipeline.evaluation.files import METRICS, RELIABILITY, SCORES
+from pipeline.evaluation.scoring import write_scores
+from pipeline.recipe import Recipe
+
+
+def evaluate_model(
+    recipe: Recipe,
+    examples: str,
+    model: str,
+    baseline: str | None,
+    folder: Path,
+    pipeline_args: Sequence[str] = ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
+) -> Evaluated:
+    """Scores the test split once with both models, then measures as the recipe says.
+
+    Args:
+      recipe: what is measured, and how.
+      examples: folder of examples as ingestion writes them.
+      model: the SavedModel.
+      baseline: the SavedModel that serves now, or None.
+      folder: gets the scores, the table, the curves and `tfma/`; is made.
+      pipeline_args: of the Beam pipeline that TFMA runs in.
+
+    Raises:
+      see `write_scores` and `evaluate_scores`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    progress.tell("scoring the test rows")
+    write_scores(recipe, examples, model, baseline, folder / SCORES)
+    progress.tell("metrics and intervals")
+    evaluated = evaluate_scores(
+        folder / SCORES,
+        tasks=[(n, t.kind) for n, t in recipe.tasks.items()],
+        slices=recipe.slices,
+        output=folder / "tfma",
+        roles=list(recipe.roles.named()),
+        replicates=recipe.evaluation.replicates,
+        max_slice_values=recipe.evaluation.max_slice_values,
+        k=recipe.evaluation.k,
+        quantile=recipe.evaluation.quantile,
+        seed=0,
+        use_weight=recipe.evaluation.weighted,
+        pipeline_args=pipeline_args,
+    )
+    evaluated.table.write(folder / METRICS)
+    pq.write_table(evaluated.reliability, folder / RELIABILITY)
+    return evaluated

@@ -1,0 +1,171 @@
+"""The form of metrics.json. `make docs` writes docs/metrics.schema.json from it; a test holds both together,
+and a whole run's file against them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = Path("docs/metrics.schema.json")
+
+Interval = Annotated[tuple[float, float], Field(description="The 95 % interval: its low and its high end.")]
+Number = float | None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Failure(_Part):
+    """Where a run stopped."""
+
+    step: str
+    message: str = Field(description="For the person who reads it.")
+
+
+class DeadLetters(_Part):
+    """Rows that could not be used, of one source and one kind of reason."""
+
+    source: str = Field(description="log, catalogs.<name> or events.<name>.")
+    kind: str
+    rows: int
+    read: int = Field(description="Rows read of that source.")
+    reason: str = Field(description="Of the first such row.")
+    file: str = Field(description="Of the first such row.")
+    position: int = Field(description="The first such row's number in the file, from 1.")
+
+
+class Rows(_Part):
+    """Rows of the impression log: read = written + dropped + dead."""
+
+    read: int
+    written: int = Field(description="train + validation + test.")
+    train: int
+    validation: int
+    test: int
+    dropped: int = Field(description="Left out on purpose.")
+    dead: int = Field(description="Could not be read or joined.")
+    dropped_reasons: dict[str, int]
+    dead_reasons: dict[str, int]
+    unmatched: dict[str, int] = Field(description="Catalog: rows of the log without a row in it.")
+    cut: dict[str, int] = Field(description="List column: rows whose list was cut.")
+    events: dict[str, dict[str, int]] = Field(description="Task: what became of its events.")
+    open_windows: dict[str, int] = Field(description="Task: rows whose window is not over.")
+    dead_letters: list[DeadLetters]
+
+
+class Task(_Part):
+    """A task over the whole test split."""
+
+    kind: str
+    examples: int | None = Field(description="Rows whose label is known.")
+    metrics: dict[str, Number] = Field(description="null where undefined; `notes` says why.")
+    intervals: dict[str, Interval]
+    baseline: dict[str, float] | None = Field(description="The serving model on the same rows.")
+    differences: dict[str, Interval] = Field(description="Of the model less the serving model.")
+    notes: dict[str, str]
+    gate: Literal["pass", "fail", "none"]
+
+
+class SliceMetric(_Part):
+    """One metric of one task in one slice."""
+
+    task: str
+    slice: str = Field(description="feature=value, or a=1 & b=2 of a cross.")
+    metric: str
+    value: Number
+    baseline: Number
+    low: Number
+    high: Number
+    diff_low: Number
+    diff_high: Number
+    examples: int
+    note: str | None
+
+
+class ReliabilityBin(_Part):
+    """One bin of a reliability curve."""
+
+    task: str
+    score: str = Field(description="prediction: the model's; baseline: the serving model's.")
+    bin: int
+    weight: float = Field(description="Rows, or the sum of their weights where the recipe weighs them.")
+    mean_label: float
+    mean_prediction: float
+    low: Number = Field(description="95 % interval of mean_label.")
+    high: Number
+
+
+class GateVerdict(BaseModel):
+    """What one gate said. Kinds of gate may have more keys."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    status: Literal["passed", "failed", "skipped"]
+    sentence: str
+    task: str | None
+    metric: str | None
+    slice: str | None
+    gate: str = Field(description="Which gate spoke: metrics, schema, serving check, ...")
+
+
+class Trial(_Part):
+    trial: int
+    gain: float = Field(description="Mean gain on validation, of its best epoch.")
+    values: dict[str, Any] = Field(description="Path of a setting: its value.")
+
+
+class Tuning(_Part):
+    """What a search of settings came to."""
+
+    asked: int = Field(description="How many trials the recipe asks for.")
+    trials: list[Trial] = Field(description="Those that came to an end, the best first.")
+    sentence: str
+
+
+class Metrics(_Part):
+    """What a run of `mtl run`, or `mtl evaluate`, came to: report/metrics.json."""
+
+    version: Literal[1] = Field(
+        description="Of this form; goes up where a key is renamed, removed or means something else."
+    )
+    recipe: str
+    run: str
+    started: str | None = Field(description="ISO 8601.")
+    status: Literal["pushed", "refused", "failed", "unchanged", "evaluated"]
+    reason: str = Field(description="One sentence that says why it ended so.")
+    blessed: bool = Field(description="Every gate and the serving check agreed.")
+    pushed: str | None = Field(description="The folder that TensorFlow Serving loads.")
+    serving_model: str | None = Field(description="What the model was compared with.")
+    failure: Failure | None
+    not_reached: list[str] = Field(description="Steps that never ran.")
+    rows: Rows | None
+    tasks: dict[str, Task]
+    references: dict[str, dict[str, dict[str, Number]]] = Field(
+        description="Task, name of a reference (such as constant, the best one in hindsight), metric: value."
+    )
+    slices: list[SliceMetric]
+    reliability: list[ReliabilityBin]
+    gates: list[GateVerdict]
+    training: dict[str, Any] | None = Field(
+        description="The history: epochs [{epoch, losses, validation, ...}], best_epoch, objective."
+    )
+    tuning: Tuning | None = Field(description="Null where nothing was tuned.")
+    seconds: dict[str, float] = Field(description="Step: seconds; total is of the run.")
+    memory: dict[str, int] = Field(description="Step: most resident memory of the process, in bytes.")
+    cached: list[str] = Field(description="Steps whose outputs came from an earlier run.")
+    versions: dict[str, str]
+
+
+def schema() -> str:
+    """The JSON Schema."""
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Metrics.model_json_schema()}
+    return json.dumps(whole, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema())
+    sys.stdout.write(f"{SCHEMA}\n")
