@@ -125,7 +125,8 @@ def fit(
       show: told how far it is (see `EpochRecorder`); None tells the pipeline's step.
 
     Returns:
-      The model of the best epoch, in float32, and its history.
+      The model of the best epoch, in float32, and its history: epochs (see `EpochRecorder`), the best
+      one's number, steps an epoch, precision, and what was stopped on.
     """
     settings = recipe.training
     inputs, labels, weights, _ = train
@@ -184,6 +185,7 @@ def fit(
     return model, {
         "epochs": recorder.history,
         "best_epoch": recorder.best_epoch,
+        "steps": steps,
         "precision": used_precision,
         "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: "
         + used,
