@@ -5,9 +5,9 @@
 The demo's generator makes the same users, items and traffic with three relations between the tasks:
 `synergy`, `conflict` and `independent` (see `pipeline.demo.relations`). Each world goes through the pipeline
 once, then `mtl compare` sets hard sharing (compare.yaml, the same for all) against one model a task, and
-again with other seeds of training. Verdicts are held against those of compare.json, and the share of validation
-batches in which two tasks' gradients oppose each other against its bounds; the exit code is 1 where one
-differs. What was run and trained is kept in OUTPUT: a benchmark that was interrupted goes on.
+again with other seeds of training. Verdicts are held against those of compare.json, and the share of
+validation batches in which two tasks' gradients oppose each other against its bounds; the exit code is 1
+where one differs. What was run and trained is kept in OUTPUT: a benchmark that was interrupted goes on.
 """
 
 import argparse

@@ -18,6 +18,8 @@ class Relation:
       haste: phones and short items.
       content: what titles and pictures show, times the world's content effect.
       directions: (T, K) unit vectors; tasks whose directions are orthogonal have tastes in common with none.
+      rates: (T,) share of impressions clicked and liked, of clicks bought, of the duration of what was clicked
+        watched.
       effects: (T,) which of the drawn effects of users, items and contexts a task has: tasks with the same
         number have the same.
     """
@@ -31,6 +33,7 @@ class Relation:
     haste: np.ndarray
     content: np.ndarray
     directions: np.ndarray
+    rates: np.ndarray
     effects: np.ndarray
 
 
@@ -39,7 +42,8 @@ def _unit(rows: tuple[tuple[float, ...], ...]) -> np.ndarray:
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-_NONE = np.zeros(4)
+_NONE, _OWN = np.zeros(4), np.arange(4)
+_RATES = np.array((0.30, 0.10, 0.12, 0.45))
 
 # Every task follows the same fourteen directions of taste, each with an emphasis of its own: related, never
 # equal. So many directions because few of them are learned by any wide network that sees the two ids;
@@ -62,29 +66,26 @@ RELATED = Relation(
             (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
         )
     ),
-    effects=np.arange(4),
+    rates=_RATES,
+    effects=_OWN,
 )
 
 RELATIONS: dict[str, Relation] = {
     "related": RELATED,
-    # all tasks are click but for how often: what is rare is learned from what is not
+    # all tasks are one but for how often: likes are few, and are learned from the clicks
     "synergy": Relation(
-        **{
-            name: getattr(RELATED, name)[[0, 0, 0, 0]]
-            for name in (
-                "user",
-                "item",
-                "context",
-                "taste",
-                "interest",
-                "thrift",
-                "haste",
-                "content",
-                "directions",
-            )
-        },
+        user=np.full(4, 0.4),
+        item=np.full(4, 0.5),
+        context=_NONE,
+        taste=np.full(4, 2.5),
+        interest=_NONE,
+        thrift=_NONE,
+        haste=_NONE,
+        content=_NONE,
+        directions=_unit(((1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),) * 4),
+        rates=np.array((0.30, 0.03, 0.12, 0.45)),
         effects=np.zeros(4, np.int64),
-    ),  # fmt: skip
+    ),
     # each task wants another product of the same user and item: embeddings that suit one do not suit another
     "conflict": Relation(
         user=_NONE,
@@ -103,7 +104,8 @@ RELATIONS: dict[str, Relation] = {
                 (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1),
             )
         ),
-        effects=np.arange(4),
+        rates=_RATES,
+        effects=_OWN,
     ),
     # each task turns on something else: click on who, like on what, purchase on where and when, watch on
     # device and length
@@ -117,6 +119,7 @@ RELATIONS: dict[str, Relation] = {
         haste=np.array((0.0, 0.0, 0.0, 1.0)),
         content=_NONE,
         directions=RELATED.directions,
-        effects=np.arange(4),
+        rates=_RATES,
+        effects=_OWN,
     ),
 }

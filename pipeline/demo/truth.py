@@ -13,8 +13,6 @@ from pipeline.demo.impressions import HOUR_WEIGHTS, SURFACE_WEIGHTS, Block
 from pipeline.demo.relations import Relation
 
 TASKS = ("click", "like", "purchase", "watch")
-# Share of impressions clicked and liked, of clicks bought, of a clicked item's duration watched.
-RATES = np.array((0.30, 0.10, 0.12, 0.45))
 # Examination falls as position^-exponent (the position-based model, Joachims et al., KDD 2017).
 EXAMINATION_EXPONENT = 0.25
 
@@ -191,7 +189,7 @@ def propensities(truth: Truth, block: Block) -> Propensities:
 
 
 def calibrate(truth: Truth, pilot: Block) -> Truth:
-    """The same world with the intercepts that give RATES on the pilot's traffic, by bisection."""
+    """The same world with the intercepts that give its relation's rates on the pilot's traffic, by bisection."""
     raw = np.asfortranarray(logits(truth, pilot))
     seen = examination(pilot.position)
     everyone = np.ones(len(seen))
@@ -202,7 +200,7 @@ def calibrate(truth: Truth, pilot: Block) -> Truth:
         while high - low > 1e-6:
             middle = (low + high) / 2
             rate = weight @ (scale * _sigmoid(raw[:, task] + middle)) / weight.sum()
-            low, high = (middle, high) if rate < RATES[task] else (low, middle)
+            low, high = (middle, high) if rate < truth.relation.rates[task] else (low, middle)
         intercept[task] = (low + high) / 2
         if TASKS[task] == "like":  # what follows is counted among clicks only
             scale, weight = everyone, seen * _sigmoid(raw[:, 0] + intercept[0])

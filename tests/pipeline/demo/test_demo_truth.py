@@ -6,10 +6,11 @@ import pytest
 
 from pipeline.demo.labels import WATCH_SHAPE, draw_labels, median_watch
 from pipeline.demo.relations import RELATIONS
-from pipeline.demo.truth import RATES, examination, logits
+from pipeline.demo.truth import examination, logits
 from pipeline.demo.world import build_world
 
 ROWS = 200_000
+RATES = RELATIONS["related"].rates
 
 
 def whole(world):
@@ -143,7 +144,7 @@ def test_a_relation_is_that_of_the_log_odds_and_keeps_traffic_and_rates(log, rel
     correlation = np.corrcoef(logits(planted.truth, shown).T)
     assert (low <= correlation[np.triu_indices(4, 1)]).all() and (correlation <= high + np.eye(4)).all()
     assert chances.click.mean() == pytest.approx(RATES[0], abs=0.01)
-    assert chances.like.mean() == pytest.approx(RATES[1], abs=0.01)
+    assert chances.like.mean() == pytest.approx(RELATIONS[relation].rates[1], abs=0.01)
     assert chances.purchase[labels.click].mean() == pytest.approx(RATES[2], abs=0.02)
 
 
