@@ -18,8 +18,8 @@ class Relation:
       haste: phones and short items.
       content: what titles and pictures show, times the world's content effect.
       directions: (T, K) unit vectors; tasks whose directions are orthogonal have tastes in common with none.
-      rates: (T,) share of impressions clicked and liked, of clicks bought, of the duration of what was clicked
-        watched.
+      rates: (T,) share of impressions clicked and liked, of clicks bought, and of the duration of what was
+        clicked that is watched.
       effects: (T,) which of the drawn effects of users, items and contexts a task has: tasks with the same
         number have the same.
     """

@@ -189,7 +189,7 @@ def propensities(truth: Truth, block: Block) -> Propensities:
 
 
 def calibrate(truth: Truth, pilot: Block) -> Truth:
-    """The same world with the intercepts that give its relation's rates on the pilot's traffic, by bisection."""
+    """The same world with the intercepts that give its rates on the pilot's traffic, by bisection."""
     raw = np.asfortranarray(logits(truth, pilot))
     seen = examination(pilot.position)
     everyone = np.ones(len(seen))

@@ -1,19 +1,24 @@
 """Real models of planted worlds: what is said of tasks that help, hinder or leave alone one another."""
 
+import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline.compare import compare as comparison
 from pipeline.compare import models as kept_models
 from pipeline.compare import words
 from pipeline.compare.facts import facts_of
 from pipeline.compare.models import Models
-from pipeline.compare.variants import Variant, single_task
+from pipeline.compare.variants import CannotCompare, Variant, single_task
 from pipeline.demo.labels import draw_labels
 from pipeline.demo.world import build_world
+from pipeline.only_one import Busy, only_one
 from pipeline.recipe import load
+from pipeline.recipe.dump import resolved
 
 ROWS, TRAIN_DAYS, VALIDATION_DAY = 20_000, 7, 7
 TASKS = ("click", "like")
@@ -189,3 +194,56 @@ def test_a_seesaw_is_named():
     found = words.sentences({"variants": [variant], "rows": 10, "users": None, "seeds": [1, 2]})
     assert found[0] == "mmoe, equal: sharing helps click and like; hurts buy."
     assert found[1] == "mmoe, equal: a seesaw: sharing serves click and like at the cost of buy."
+
+
+@pytest.fixture
+def place(compared, recipe_file, tmp_path, monkeypatch):
+    """An output folder whose run has the planted rows, and models trained with `SEEDS`."""
+    made = compared("conflict")
+    run = tmp_path / "planted" / "runs" / "20260101T000000Z"
+    for name in ("examples", "transformed_examples", "transform_graph"):
+        (run / name).mkdir(parents=True)
+    (run / "recipe.yaml").write_text(resolved(load(recipe_file)))
+    shutil.copytree(made.models.folder, tmp_path / "planted" / "compare" / "models")
+    monkeypatch.setattr(comparison, "_rows", lambda *_: made.models.rows)
+    return tmp_path
+
+
+def test_the_newest_run_that_fits_is_compared_from_what_is_kept(compared, recipe_file, place, capfd):
+    assert comparison.compare(recipe_file, output=place, seeds=len(SEEDS)) == 0
+    found = json.loads((place / "planted/compare/latest/compare.json").read_text())
+    assert found["variants"][0]["tasks"] == compared("conflict").facts["variants"][0]["tasks"]
+    told = capfd.readouterr().out
+    assert "9 of 9 models are kept from before" in told
+    assert "hard_sharing, equal: sharing hurts " in told
+    with pytest.raises(CannotCompare, match="tasks.like.label"):
+        comparison.compare(recipe_file, output=place, settings=["tasks.like.label=click"])
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (KeyboardInterrupt(), "stopped; 9 of 12 models are trained"),
+        (FloatingPointError("diverged"), r"one model a task \(click\), seed 4: diverged"),
+    ],
+)
+def test_what_stops_in_the_middle_says_where(recipe_file, place, monkeypatch, capfd, error, end):
+    train = Models.train
+
+    def stopped(models, recipe, show):
+        if not models.has(recipe):
+            raise error
+        train(models, recipe, show)
+
+    monkeypatch.setattr(Models, "train", stopped)
+    if isinstance(error, KeyboardInterrupt):
+        assert comparison.compare(recipe_file, output=place, seeds=4) == 130
+        assert end in capfd.readouterr().out
+    else:
+        with pytest.raises(CannotCompare, match=end):
+            comparison.compare(recipe_file, output=place, seeds=4)
+
+
+def test_two_at_once_are_refused(recipe_file, place):
+    with only_one(place / "planted/compare", "comparison"), pytest.raises(Busy, match="another comparison"):
+        comparison.compare(recipe_file, output=place, seeds=len(SEEDS))
