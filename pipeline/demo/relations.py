@@ -43,7 +43,8 @@ def _unit(rows: tuple[tuple[float, ...], ...]) -> np.ndarray:
 
 
 _NONE, _OWN = np.zeros(4), np.arange(4)
-_RATES = np.array((0.30, 0.10, 0.12, 0.45))
+# likes are few in what is planted: what they gain from clicks, and lose to them, is then large
+_FEW_LIKES = np.array((0.30, 0.03, 0.12, 0.45))
 
 # Every task follows the same fourteen directions of taste, each with an emphasis of its own: related, never
 # equal. So many directions because few of them are learned by any wide network that sees the two ids;
@@ -66,13 +67,13 @@ RELATED = Relation(
             (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
         )
     ),
-    rates=_RATES,
+    rates=np.array((0.30, 0.10, 0.12, 0.45)),
     effects=_OWN,
 )
 
 RELATIONS: dict[str, Relation] = {
     "related": RELATED,
-    # all tasks are one but for how often: likes are few, and are learned from the clicks
+    # all tasks are one but for how often: likes are learned from the clicks
     "synergy": Relation(
         user=np.full(4, 0.4),
         item=np.full(4, 0.5),
@@ -83,10 +84,10 @@ RELATIONS: dict[str, Relation] = {
         haste=_NONE,
         content=_NONE,
         directions=_unit(((1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),) * 4),
-        rates=np.array((0.30, 0.03, 0.12, 0.45)),
+        rates=_FEW_LIKES,
         effects=np.zeros(4, np.int64),
     ),
-    # each task wants another product of the same user and item: embeddings that suit one do not suit another
+    # each task wants another product of the same user and item: clicks take what there is
     "conflict": Relation(
         user=_NONE,
         item=_NONE,
@@ -104,7 +105,7 @@ RELATIONS: dict[str, Relation] = {
                 (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1),
             )
         ),
-        rates=_RATES,
+        rates=_FEW_LIKES,
         effects=_OWN,
     ),
     # each task turns on something else: click on who, like on what, purchase on where and when, watch on
@@ -119,7 +120,7 @@ RELATIONS: dict[str, Relation] = {
         haste=np.array((0.0, 0.0, 0.0, 1.0)),
         content=_NONE,
         directions=RELATED.directions,
-        rates=_RATES,
+        rates=_FEW_LIKES,
         effects=_OWN,
     ),
 }

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import cli
 from pipeline.demo import ForeignFolderError, generate, generation, words
 from pipeline.demo.catalogs import catalog_sizes
+from pipeline.demo.relations import RELATIONS
 
 ROWS, SEED = 60_000, 5
 
@@ -147,6 +149,11 @@ def test_a_relation_changes_what_follows_and_not_what_is_shown(tmp_path):
     assert ours[name] != theirs[name]
     cards = [json.loads((tmp_path / r / "world.json").read_text()) for r in ("related", "conflict")]
     assert "relation" not in cards[0] and cards[1]["relation"] == summary.relation == "conflict"
+
+
+def test_the_command_offers_every_relation():
+    [option] = [p for p in cli.demo.params if p.name == "relation"]
+    assert tuple(option.type.choices) == tuple(RELATIONS)
 
 
 def test_titles_and_catalogs_do_not_depend_on_the_content_effect(made, tmp_path):
