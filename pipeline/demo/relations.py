@@ -43,7 +43,7 @@ def _unit(rows: tuple[tuple[float, ...], ...]) -> np.ndarray:
 
 
 _NONE, _OWN = np.zeros(4), np.arange(4)
-# likes are few in what is planted: what they gain from clicks, and lose to them, is then large
+# likes are few where they are to gain from clicks
 _FEW_LIKES = np.array((0.30, 0.03, 0.12, 0.45))
 
 # Every task follows the same fourteen directions of taste, each with an emphasis of its own: related, never
@@ -87,12 +87,12 @@ RELATIONS: dict[str, Relation] = {
         rates=_FEW_LIKES,
         effects=np.zeros(4, np.int64),
     ),
-    # each task wants another product of the same user and item: clicks take what there is
+    # each task wants another product of the same user and item, clicks most: they take what there is
     "conflict": Relation(
         user=_NONE,
         item=_NONE,
         context=_NONE,
-        taste=np.array((2.5, 2.5, 2.5, 1.2)),
+        taste=np.array((4.0, 1.6, 1.6, 0.6)),
         interest=_NONE,
         thrift=_NONE,
         haste=_NONE,
@@ -105,7 +105,7 @@ RELATIONS: dict[str, Relation] = {
                 (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1),
             )
         ),
-        rates=_FEW_LIKES,
+        rates=RELATED.rates,
         effects=_OWN,
     ),
     # each task turns on something else: click on who, like on what, purchase on where and when, watch on
