@@ -43,8 +43,6 @@ def _unit(rows: tuple[tuple[float, ...], ...]) -> np.ndarray:
 
 
 _NONE, _OWN = np.zeros(4), np.arange(4)
-# likes are few where they are to gain from clicks
-_FEW_LIKES = np.array((0.30, 0.03, 0.12, 0.45))
 
 # Every task follows the same fourteen directions of taste, each with an emphasis of its own: related, never
 # equal. So many directions because few of them are learned by any wide network that sees the two ids;
@@ -73,7 +71,7 @@ RELATED = Relation(
 
 RELATIONS: dict[str, Relation] = {
     "related": RELATED,
-    # all tasks are one but for how often: likes are learned from the clicks
+    # all tasks are one but for how often: likes are few, and are learned from the clicks
     "synergy": Relation(
         user=np.full(4, 0.4),
         item=np.full(4, 0.5),
@@ -84,7 +82,7 @@ RELATIONS: dict[str, Relation] = {
         haste=_NONE,
         content=_NONE,
         directions=_unit(((1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),) * 4),
-        rates=_FEW_LIKES,
+        rates=np.array((0.30, 0.03, 0.12, 0.45)),
         effects=np.zeros(4, np.int64),
     ),
     # each task wants another product of the same user and item, clicks most: they take what there is
@@ -120,7 +118,7 @@ RELATIONS: dict[str, Relation] = {
         haste=np.array((0.0, 0.0, 0.0, 1.0)),
         content=_NONE,
         directions=RELATED.directions,
-        rates=_FEW_LIKES,
+        rates=RELATED.rates,
         effects=_OWN,
     ),
 }
