@@ -24,7 +24,7 @@ ROWS, TRAIN_DAYS, VALIDATION_DAY = 20_000, 7, 7
 TASKS = ("click", "like")
 COLUMNS = {"user_id": "user", "item_id": "item", "position": "position"}
 # as many as the verdict takes: which model the product serves better differs by seed
-SEEDS = {"synergy": (1, 2, 3), "conflict": (1, 2, 3, 4), "independent": (1, 2)}
+SEEDS = {"synergy": (1, 2), "conflict": (1, 2, 3), "independent": (1, 2)}
 
 
 def planted(relation: str) -> SimpleNamespace:
@@ -112,7 +112,7 @@ def test_of_tasks_that_want_other_products_of_the_same_ids_the_weaker_is_hurt(co
         compared(relation).facts["variants"][0]["gradients"]["pairs"]["click and like"]
         for relation in ("conflict", "synergy")
     )
-    assert opposed["negative"] > 0.5 > agreed["negative"]
+    assert opposed["negative"] > agreed["negative"] + 0.3
     assert opposed["cosine"] < agreed["cosine"]
 
 
@@ -144,7 +144,7 @@ def test_what_is_trained_is_kept_and_nothing_else_is_taken_for_it(compared, reci
     for one in (*made.single.seeded(1), *made.shared.seeded(2)):
         assert again.has(one)
         again.train(one, refuse)
-    [seed] = made.shared.seeded(5)
+    [seed] = made.shared.seeded(4)
     assert not again.has(seed)
     for setting in ("model.tower_units=[5]", "training.epochs=11", "tasks.like.loss_weight=2"):
         [edited] = Variant("edited", (load(recipe_file, [setting]),)).seeded(1)
@@ -199,7 +199,7 @@ def test_a_seesaw_is_named():
 
 @pytest.fixture
 def place(compared, recipe_file, tmp_path, monkeypatch):
-    """An output folder whose run has the planted rows, and models trained with four seeds."""
+    """An output folder whose run has the planted rows, and models trained with three seeds."""
     made = compared("conflict")
     run = tmp_path / "planted" / "runs" / "20260101T000000Z"
     for name in ("examples", "transformed_examples", "transform_graph"):
@@ -211,11 +211,11 @@ def place(compared, recipe_file, tmp_path, monkeypatch):
 
 
 def test_the_newest_run_that_fits_is_compared_from_what_is_kept(compared, recipe_file, place, capfd):
-    assert comparison.compare(recipe_file, output=place, seeds=4) == 0
+    assert comparison.compare(recipe_file, output=place, seeds=3) == 0
     found = json.loads((place / "planted/compare/latest/compare.json").read_text())
-    assert found["variants"][0]["tasks"] == compared("conflict").facts["variants"][0]["tasks"]
+    assert found["variants"] == json.loads(json.dumps(compared("conflict").facts))["variants"]
     told = capfd.readouterr().out
-    assert "12 of 12 models are kept from before" in told
+    assert "9 of 9 models are kept from before" in told
     assert "hard_sharing, equal: sharing hurts " in told
     with pytest.raises(CannotCompare, match="tasks.like.label"):
         comparison.compare(recipe_file, output=place, settings=["tasks.like.label=click"])
@@ -224,8 +224,8 @@ def test_the_newest_run_that_fits_is_compared_from_what_is_kept(compared, recipe
 @pytest.mark.parametrize(
     ("error", "end"),
     [
-        (KeyboardInterrupt(), "stopped; 12 of 15 models are trained"),
-        (FloatingPointError("diverged"), r"one model a task \(click\), seed 5: diverged"),
+        (KeyboardInterrupt(), "stopped; 9 of 12 models are trained"),
+        (FloatingPointError("diverged"), r"one model a task \(click\), seed 4: diverged"),
     ],
 )
 def test_what_stops_in_the_middle_says_where(recipe_file, place, monkeypatch, capfd, error, end):
@@ -238,13 +238,13 @@ def test_what_stops_in_the_middle_says_where(recipe_file, place, monkeypatch, ca
 
     monkeypatch.setattr(Models, "train", stopped)
     if isinstance(error, KeyboardInterrupt):
-        assert comparison.compare(recipe_file, output=place, seeds=5) == 130
+        assert comparison.compare(recipe_file, output=place, seeds=4) == 130
         assert end in capfd.readouterr().out
     else:
         with pytest.raises(CannotCompare, match=end):
-            comparison.compare(recipe_file, output=place, seeds=5)
+            comparison.compare(recipe_file, output=place, seeds=4)
 
 
 def test_two_at_once_are_refused(recipe_file, place):
     with only_one(place / "planted/compare", "comparison"), pytest.raises(Busy, match="another comparison"):
-        comparison.compare(recipe_file, output=place, seeds=4)
+        comparison.compare(recipe_file, output=place, seeds=3)
