@@ -52,10 +52,11 @@ def run(
     if input_dir is not None and not input_dir.is_dir():
         raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
     from pipeline import run as runner
+    from pipeline.only_one import Busy
 
     try:
         sys.exit(runner.run(recipe, input_dir or recipe.parent, output, settings, cache=not no_cache))
-    except runner.Busy as error:
+    except Busy as error:
         raise click.ClickException(str(error)) from None
     except runner.BadOutput as error:
         raise click.UsageError(str(error)) from None
@@ -132,6 +133,7 @@ def compare(
     """
     from pipeline.compare import compare as comparison
     from pipeline.compare.variants import CannotCompare
+    from pipeline.only_one import Busy
 
     names = [[n.strip() for n in given.split(",") if n.strip()] for given in (architectures, weightings)]
     try:
@@ -144,6 +146,8 @@ def compare(
             seeds=seeds,
             settings=settings,
         )
+    except Busy as error:
+        raise click.ClickException(str(error)) from None
     except CannotCompare as error:
         raise click.UsageError(str(error)) from None
     sys.exit(code)
@@ -315,7 +319,14 @@ def explain(where: Path) -> None:
     show_default=True,
     help="How much only pictures and texts show.",
 )
-def demo(out: Path, rows: int, seed: int, content_effect: float) -> None:
+@click.option(
+    "--relation",
+    type=click.Choice(["related", "synergy", "conflict", "independent"]),
+    default="related",
+    show_default=True,
+    help="Of the tasks' tastes; the others than related plant what `mtl compare` should find.",
+)
+def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str) -> None:
     """Write the demo's world: ten days of impressions whose true propensities are known."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -333,7 +344,7 @@ def demo(out: Path, rows: int, seed: int, content_effect: float) -> None:
         task = bar.add_task("", total=rows)
         try:
             summary = generate(
-                out, rows, seed, content_effect, progress=lambda done: bar.update(task, completed=done)
+                out, rows, seed, content_effect, relation, lambda done: bar.update(task, completed=done)
             )
         except (ValueError, OSError) as error:
             raise click.UsageError(str(error)) from None

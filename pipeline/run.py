@@ -2,14 +2,13 @@
 
 import contextlib
 import datetime
-import fcntl
 import os
 import shutil
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from pipeline import memory, progress, terminal
 from pipeline.ingest.errors import DataError
+from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
@@ -39,10 +39,6 @@ class BadOutput(Exception):
     """The output folder cannot be written."""
 
 
-class Busy(Exception):
-    """Another run is at work in the same folder."""
-
-
 def run(
     recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str] = (), cache: bool = True
 ) -> int:
@@ -60,7 +56,7 @@ def run(
         (home / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadOutput(f"--output: {home} cannot be written: {error.strerror}") from None
-    with _only_one(home):
+    with only_one(home, "run"):
         name = _new_run(home / "runs")
         run_dir = home / "runs" / name
         (run_dir / "recipe.yaml").write_text(resolved(recipe))
@@ -255,25 +251,6 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
     console.print(f"report:  {terminal.shown(run_dir / 'report' / 'index.html')}", markup=False)
     console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
     return BAD_DATA if isinstance(error, DataError) else OTHER
-
-
-@contextlib.contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    with (home / ".lock").open(
-        "a+"
-    ) as file:  # the kernel lets go of it when the process ends, however it ends
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise Busy(
-                f"another run (process {file.read().strip() or 'unknown'}) is at work in {home}; "
-                "wait for it, or give another --output"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _new_run(folder: Path) -> str:

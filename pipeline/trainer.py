@@ -121,7 +121,8 @@ def fit(
 
     Returns:
       The model of the best epoch, in float32, and its history: `epochs` as `EpochRecorder` has them, before
-      calibration, `best_epoch`, `precision`, `objective` in words, and `calibration` (see `calibrate_on`).
+      calibration, `best_epoch`, `steps` an epoch, `precision`, `objective` in words, and `calibration` (see
+      `calibrate_on`).
     """
     settings = recipe.training
     inputs, labels, weights, _ = train
@@ -184,6 +185,7 @@ def fit(
     return model, {
         "epochs": epochs,
         "best_epoch": recorder.best_epoch,
+        "steps": steps,
         "precision": used_precision,
         "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: "
         + used,

@@ -18,6 +18,7 @@ from pipeline.compare.models import Models
 from pipeline.compare.rows import Rows
 from pipeline.compare.shown import Shown
 from pipeline.compare.variants import CannotCompare, Variant, single_task, variants
+from pipeline.only_one import only_one
 from pipeline.recipe import Recipe, RecipeError, load
 from pipeline.train import CHANGEABLE, CannotTrain, fixed_differences, made
 
@@ -50,6 +51,7 @@ def compare(
     Raises:
       RecipeError: the recipe is wrong.
       CannotCompare: see there.
+      Busy: another comparison is at work on the recommender.
     """
     others = variants(recipe_file, settings, architectures, weightings)
     recipe = others[0].recipes[0]
@@ -67,7 +69,8 @@ def compare(
     wanted = [(v, seed, r) for seed in numbers for v in (single, *others) for r in v.seeded(seed)]
     what = digests.text_digest(*(models.folder_of(r).name for _, _, r in wanted))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with terminal.chatter_to(home / what / "log.txt") as console:
+    home.mkdir(exist_ok=True)
+    with only_one(home, "comparison"), terminal.chatter_to(home / what / "log.txt") as console:
         console.print(
             f"{recipe.name}: {len(others)} variants and {len(single.recipes)} single-task models with "
             f"{seeds} seeds on {run_dir.name}'s examples",
@@ -75,6 +78,7 @@ def compare(
         )
         try:
             _train(console, models, wanted)
+            _tell(console, recipe, models, single, others, list(numbers), run_dir, home / what)
         except KeyboardInterrupt:
             done = sum(models.has(r) for _, _, r in wanted)
             console.print(
@@ -83,7 +87,6 @@ def compare(
                 markup=False,
             )
             return 130
-        _tell(console, recipe, models, single, others, list(numbers), run_dir, home / what)
     return 0
 
 
@@ -142,8 +145,8 @@ def _train(console: Console, models: Models, wanted: list[tuple[Variant, int, Re
             shown.start(f"{variant.name}{alone}, seed {seed}", recipe.training.epochs, models.has(recipe))
             try:
                 models.train(recipe, shown)
-            except ValueError as error:
-                raise CannotCompare(f"{variant.name}{alone}: {error}") from error
+            except (ValueError, FloatingPointError) as error:
+                raise CannotCompare(f"{variant.name}{alone}, seed {seed}: {error}") from error
             shown.end()
 
 

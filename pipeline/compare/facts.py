@@ -155,15 +155,16 @@ def _cost(models: Models, variant: Variant, seeds: Sequence[int]) -> dict[str, f
     step (of one a task: a step of each), milliseconds to score 1,000 rows."""
     totals = {"parameters": [], "train_seconds": [], "step_ms": [], "predict_ms": []}
     for seed in seeds:
-        of = [(models.facts(r), models.history(r)["epochs"]) for r in variant.seeded(seed)]
+        of = [(models.facts(r), models.history(r)) for r in variant.seeded(seed)]
         totals["parameters"].append(sum(facts.parameters for facts, _ in of))
-        totals["train_seconds"].append(sum(e["seconds"] for _, epochs in of for e in epochs))
-        totals["step_ms"].append(sum(_step_seconds(epochs) / facts.steps for facts, epochs in of) * 1e3)
+        totals["train_seconds"].append(sum(e["seconds"] for _, history in of for e in history["epochs"]))
+        totals["step_ms"].append(sum(_step_seconds(history) for _, history in of) * 1e3)
         totals["predict_ms"].append(sum(facts.predict_seconds for facts, _ in of) * 1e3)
     found = {name: float(np.mean(values)) for name, values in totals.items()}
     return found | {"parameters": int(found["parameters"])}
 
 
-def _step_seconds(epochs: list[dict]) -> float:
+def _step_seconds(history: dict) -> float:
     """Of an epoch in the middle: the first also builds TensorFlow's graphs."""
-    return float(np.median([e["seconds"] for e in epochs[1:] or epochs]))
+    epochs = history["epochs"]
+    return float(np.median([e["seconds"] for e in epochs[1:] or epochs])) / history["steps"]

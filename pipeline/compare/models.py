@@ -30,12 +30,10 @@ _BATCH, _TIMED = 8192, 1000
 class Facts:
     """Attributes:
     parameters: how many weights the model has, the embedding table among them.
-    steps: of an epoch.
     predict_seconds: to score 1,000 rows at once, the median of ten.
     """
 
     parameters: int
-    steps: int
     predict_seconds: float
 
 
@@ -77,6 +75,7 @@ class Models:
 
         Raises:
           ValueError: a part of the recipe does not fit its tasks.
+          FloatingPointError: training diverged.
         """
         if self.has(recipe):
             return
@@ -84,20 +83,14 @@ class Models:
 
         from pipeline import trainer
 
-        folder, steps = self.folder_of(recipe), 1
-
-        def shown(at: dict) -> None:
-            nonlocal steps
-            steps = at["steps"] or steps
-            show(at)
-
+        folder = self.folder_of(recipe)
         folder.mkdir(parents=True, exist_ok=True)
         keras.backend.clear_session()
         keras.utils.set_random_seed(recipe.training.seed)
         rows = self.rows
         train, validation = (_of(recipe, arrays) for arrays in (rows.train, rows.validation))
         model, history = trainer.fit(
-            recipe, rows.layout, train, validation, folder, (folder, folder.name), shown
+            recipe, rows.layout, train, validation, folder, (folder, folder.name), show
         )
         scores = model.predict(rows.test_inputs, batch_size=_BATCH, verbose=0)
         columns = {f"{t}/prediction": prediction_column(np.asarray(scores[t])) for t in recipe.tasks}
@@ -106,8 +99,7 @@ class Models:
         part = folder / f".partial-{os.getpid()}"
         part.write_text(
             json.dumps(
-                asdict(Facts(model.count_params(), steps, _predict_seconds(model, rows.test_inputs))),
-                indent=1,
+                asdict(Facts(model.count_params(), _predict_seconds(model, rows.test_inputs))), indent=1
             )
         )
         part.replace(folder / FACTS)  # the last: its presence says that all is there

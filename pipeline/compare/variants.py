@@ -41,7 +41,7 @@ def variants(
     One thing differs from the recipe at a time, so that a difference has one cause; other combinations are
     a matter of `settings`. A part that the recipe has itself is not repeated. Another part takes the
     settings that it shares with the recipe's (`units`, `dropout`, `chain`), so that the tasks' towers see as
-    wide a representation; what it does not share is at its default.
+    wide a representation; what it does not share is at its default. So is all of a `package.module:Class`.
 
     Raises:
       RecipeError: the recipe is wrong.
@@ -58,7 +58,7 @@ def variants(
             if name == own.name:
                 continue
             known = constructors.part_names(folder)
-            if name not in known:
+            if ":" not in name and name not in known:
                 raise CannotCompare(f"{option}: there is no '{name}'{near(name, known)}")
             part = json.dumps({"name": name} | _shared(own, folder, name))
             try:
@@ -101,7 +101,9 @@ def _alone(recipe: Recipe, task: str) -> Recipe:
 
 
 def _shared(own: object, folder: str, name: str) -> dict:
-    """The settings of a part that another has too."""
+    """The settings of a part that another has too; none where one is from elsewhere."""
+    if ":" in name:
+        return {}
     fields = constructors.part_settings(folder, name).model_fields
     given = getattr(own, "settings", None) or own.model_dump(exclude={"name"})
     return {setting: value for setting, value in given.items() if setting in fields}

@@ -65,7 +65,8 @@ def _of_variant(variant: dict[str, Any]) -> list[str]:
     found = [f"{name}: sharing {'; '.join(parts)}."]
     if sides["seesaw"]:
         found.append(
-            f"{name}: a seesaw, {_several(sides['gain'])} gains where {_several(sides['lose'])} loses."
+            f"{name}: a seesaw: sharing serves {_several(sides['gain'])} at the cost of "
+            f"{_several(sides['lose'])}."
         )
     pairs = {p: v for p, v in variant["gradients"]["pairs"].items() if v["cosine"] is not None}
     if pairs:

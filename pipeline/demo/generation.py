@@ -33,15 +33,17 @@ class ForeignFolderError(ValueError):
 class DemoSummary:
     """What `world.json` says of a world.
 
-    `orders` counts events by what they are (see `Collected`); they are complete until `orders_until`, ISO in
-    UTC. `ceilings` maps "all" and each date to {task: {examples, rate, auc}} (watch_seconds: {examples, mean,
-    rmse, mae}): how well the true propensities score on the labels that they drew, late purchases too.
+    `relation` is left out of the file where it is "related". `orders` counts events by what they are (see
+    `Collected`); they are complete until `orders_until`, ISO in UTC. `ceilings` maps "all" and each date to
+    {task: {examples, rate, auc}} (watch_seconds: {examples, mean, rmse, mae}): how well the true propensities
+    score on the labels that they drew, late purchases too.
     """
 
     format: str
     seed: int
     rows: int
     content_effect: float
+    relation: str
     users: int
     items: int
     days: list[str]
@@ -55,6 +57,7 @@ def generate(
     rows: int,
     seed: int,
     content_effect: float = 0.0,
+    relation: str = "related",
     progress: Callable[[int], None] | None = None,
 ) -> DemoSummary:
     """Writes a world of exactly `rows` impressions over ten days to the folder `out`.
@@ -70,14 +73,21 @@ def generate(
       seed: 0 or more; another seed is another world.
       content_effect: how much of what only titles and pictures show counts, 0 for not at all; 1 makes it
         one standard deviation of a click's log-odds.
+      relation: of the tasks' tastes, one of `RELATIONS`; users, items and traffic are the same in all.
       progress: called with the number of rows written so far.
 
     Raises: ForeignFolderError where `out` holds anything but a demo world; ValueError for arguments out of
       range.
     """
     _check_ours(out)
-    world = build_world(rows, seed, content_effect)
-    card = {"format": FORMAT, "seed": seed, "rows": rows, "content_effect": content_effect}
+    world = build_world(rows, seed, content_effect, relation)
+    card = {
+        "format": FORMAT,
+        "seed": seed,
+        "rows": rows,
+        "content_effect": content_effect,
+        "relation": relation,
+    }
     out.mkdir(parents=True, exist_ok=True)
     # Marks the folder as ours from the first byte on, so that an interrupted run can be repeated.
     _write_card(out, card | {"complete": False})
@@ -149,6 +159,8 @@ def _clear(out: Path) -> None:
 
 
 def _write_card(out: Path, card: dict) -> None:
+    if card["relation"] == "related":
+        card = {name: value for name, value in card.items() if name != "relation"}
     draft = out / (CARD + ".tmp")
     draft.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     draft.replace(out / CARD)

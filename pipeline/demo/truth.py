@@ -10,36 +10,12 @@ from pipeline.demo import words
 from pipeline.demo.catalogs import CONTENT_DIMENSIONS, Items, Users
 from pipeline.demo.draws import Stream, generator
 from pipeline.demo.impressions import HOUR_WEIGHTS, SURFACE_WEIGHTS, Block
+from pipeline.demo.relations import Relation
 
 TASKS = ("click", "like", "purchase", "watch")
-# Share of impressions clicked and liked, of clicks bought, of a clicked item's duration watched.
-RATES = np.array((0.30, 0.10, 0.12, 0.45))
 # Examination falls as position^-exponent (the position-based model, Joachims et al., KDD 2017).
 EXAMINATION_EXPONENT = 0.25
 
-# All below: standard deviations in logits (a column a task: click, like, purchase, watch).
-USER_EFFECT = np.array((0.40, 0.40, 0.40, 0.30))
-ITEM_EFFECT = np.array((0.50, 0.55, 0.55, 0.30))
-CONTEXT_EFFECT = np.array((0.20, 0.15, 0.25, 0.15))
-TASTE_EFFECT = np.array((2.50, 2.40, 1.20, 0.60))
-INTEREST_EFFECT = np.array((0.30, 0.35, 0.20, 0.20))
-THRIFT_EFFECT = np.array((0.25, 0.05, 0.70, 0.0))
-HASTE_EFFECT = np.array((0.20, 0.10, 0.0, 0.30))
-CONTENT_EFFECT = np.array((1.0, 1.0, 0.6, 0.4))
-
-# Every task follows the same fourteen directions of taste, each with an emphasis of its own: related, never
-# equal. So many directions because few of them are learned by any wide network that sees the two ids;
-# fourteen need the product of the two embeddings (Rendle et al., "Neural collaborative filtering vs. matrix
-# factorization revisited", RecSys 2020).
-TASTE_DIRECTIONS = np.array(
-    (
-        (1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8),
-        (0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 1.2, 0.8, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2),
-        (1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8, 1.2, 0.8),
-        (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
-    )
-)
-TASTE_DIRECTIONS /= np.linalg.norm(TASTE_DIRECTIONS, axis=1, keepdims=True)
 # Share of the variance of a taste (of an effect) that the catalog's columns explain.
 USER_TASTE_KNOWN, ITEM_TASTE_KNOWN, EFFECT_KNOWN = 0.3, 0.3, 0.5
 # Correlation of an entity's effects over tasks, through what they share.
@@ -70,6 +46,7 @@ class Truth:
     category: np.ndarray  # [items]
     duration: np.ndarray  # [items], seconds
     intercept: np.ndarray  # [T]
+    relation: Relation
 
 
 @dataclass(frozen=True)
@@ -101,25 +78,27 @@ def _related(rng: np.random.Generator, rows: int) -> np.ndarray:
     return math.sqrt(EFFECT_SHARED) * shared + math.sqrt(1 - EFFECT_SHARED) * own
 
 
-def _user_effect(rng: np.random.Generator, users: Users) -> np.ndarray:
+def _user_effect(rng: np.random.Generator, users: Users, relation: Relation) -> np.ndarray:
     known = (
         _related(rng, len(words.SEGMENTS))[users.segment]
         + _related(rng, len(words.COUNTRIES))[users.country]
         + ((users.age - 37) / 13)[:, None] * _related(rng, 1)
     )
-    return USER_EFFECT * _mix(known, _related(rng, len(users.ids)), EFFECT_KNOWN, users.activity)
+    mixed = _mix(known, _related(rng, len(users.ids)), EFFECT_KNOWN, users.activity)
+    return relation.user * mixed[:, relation.effects]
 
 
-def _item_effect(rng: np.random.Generator, items: Items) -> np.ndarray:
+def _item_effect(rng: np.random.Generator, items: Items, relation: Relation) -> np.ndarray:
     known = (
         _related(rng, len(words.SUBCATEGORY_NAMES))[items.subcategory]
         + _related(rng, len(words.BRANDS))[items.brand]
         - (items.published / (200 * 86400))[:, None] * 0.5
     )
-    return ITEM_EFFECT * _mix(known, _related(rng, len(items.ids)), EFFECT_KNOWN, items.exposure)
+    mixed = _mix(known, _related(rng, len(items.ids)), EFFECT_KNOWN, items.exposure)
+    return relation.item * mixed[:, relation.effects]
 
 
-def _context_effect(rng: np.random.Generator) -> np.ndarray:
+def _context_effect(rng: np.random.Generator, relation: Relation) -> np.ndarray:
     surface = _related(rng, len(words.SURFACES))[:, None, None]
     device = _related(rng, len(words.DEVICES))[None, :, None]
     # The hour acts as one smooth daily wave a task.
@@ -129,13 +108,13 @@ def _context_effect(rng: np.random.Generator) -> np.ndarray:
         SURFACE_WEIGHTS[:, None, None] * HOUR_WEIGHTS / len(words.DEVICES), effect.shape[:3]
     ).ravel()
     flat = _standard(effect.reshape(-1, len(TASKS)), weights / weights.sum())
-    return CONTEXT_EFFECT * flat.reshape(effect.shape)
+    return relation.context * flat.reshape(effect.shape)[..., relation.effects]
 
 
-def build_truth(seed: int, users: Users, items: Items, content_effect: float) -> Truth:
+def build_truth(seed: int, users: Users, items: Items, content_effect: float, relation: Relation) -> Truth:
     """The world's effects but for their intercepts (0), which need traffic: see `calibrate`."""
     rng = generator(seed, Stream.TASTE)
-    directions = TASTE_DIRECTIONS.shape[1]
+    directions = relation.directions.shape[1]
     # Users and items speak of categories in the same directions: that is what an interest is.
     category = rng.normal(size=(len(words.CATEGORY_NAMES), directions))
     subcategory = np.repeat(category, words.SUBCATEGORIES_PER_CATEGORY, axis=0)
@@ -151,9 +130,9 @@ def build_truth(seed: int, users: Users, items: Items, content_effect: float) ->
     young = -(users.age - 37) / 13
     content = generator(seed, Stream.USER_CONTENT).normal(size=(len(users.ids), CONTENT_DIMENSIONS))
     return Truth(
-        user_effect=_user_effect(rng, users),
-        item_effect=_item_effect(rng, items),
-        context_effect=_context_effect(rng),
+        user_effect=_user_effect(rng, users, relation),
+        item_effect=_item_effect(rng, items, relation),
+        context_effect=_context_effect(rng, relation),
         user_taste=_mix(user_known, rng.normal(size=user_known.shape), USER_TASTE_KNOWN, users.activity),
         item_taste=_mix(item_known, rng.normal(size=item_known.shape), ITEM_TASTE_KNOWN, items.exposure),
         interests=_standard(users.interests.astype(np.float64), users.activity),
@@ -166,13 +145,15 @@ def build_truth(seed: int, users: Users, items: Items, content_effect: float) ->
         category=items.category,
         duration=items.duration.astype(np.float64),
         intercept=np.zeros(len(TASKS)),
+        relation=relation,
     )
 
 
 def logits(truth: Truth, block: Block) -> np.ndarray:
     """Float [rows, T]: the log-odds of each task for an item that was looked at."""
-    user, item = block.user, block.item
-    taste = (truth.user_taste[user] * truth.item_taste[item]) @ (TASTE_DIRECTIONS * TASTE_EFFECT[:, None]).T
+    user, item, relation = block.user, block.item, truth.relation
+    directions = relation.directions * relation.taste[:, None]
+    taste = (truth.user_taste[user] * truth.item_taste[item]) @ directions.T
     interest = truth.interests[user, truth.category[item]]
     thrift = -truth.thrift[user] * truth.dearness[item]
     haste = -truth.haste[block.device] * truth.length[item]
@@ -182,10 +163,10 @@ def logits(truth: Truth, block: Block) -> np.ndarray:
     taste += truth.item_effect[item]
     taste += truth.context_effect[block.surface, block.device, block.hour]
     for effect, strength in (
-        (interest, INTEREST_EFFECT),
-        (thrift, THRIFT_EFFECT),
-        (haste, HASTE_EFFECT),
-        (content, CONTENT_EFFECT),
+        (interest, relation.interest),
+        (thrift, relation.thrift),
+        (haste, relation.haste),
+        (content, relation.content),
     ):
         taste += effect[:, None] * strength
     return taste
@@ -208,7 +189,7 @@ def propensities(truth: Truth, block: Block) -> Propensities:
 
 
 def calibrate(truth: Truth, pilot: Block) -> Truth:
-    """The same world with the intercepts that give RATES on the pilot's traffic, by bisection."""
+    """The same world with the intercepts that give its rates on the pilot's traffic, by bisection."""
     raw = np.asfortranarray(logits(truth, pilot))
     seen = examination(pilot.position)
     everyone = np.ones(len(seen))
@@ -219,7 +200,7 @@ def calibrate(truth: Truth, pilot: Block) -> Truth:
         while high - low > 1e-6:
             middle = (low + high) / 2
             rate = weight @ (scale * _sigmoid(raw[:, task] + middle)) / weight.sum()
-            low, high = (middle, high) if rate < RATES[task] else (low, middle)
+            low, high = (middle, high) if rate < truth.relation.rates[task] else (low, middle)
         intercept[task] = (low + high) / 2
         if TASKS[task] == "like":  # what follows is counted among clicks only
             scale, weight = everyone, seen * _sigmoid(raw[:, 0] + intercept[0])

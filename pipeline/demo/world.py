@@ -1,9 +1,10 @@
-"""A whole world: its catalogs, its traffic and its truth, all from (rows, seed, content effect)."""
+"""A whole world: its catalogs, its traffic and its truth, all from (rows, seed, content effect, relation)."""
 
 from dataclasses import dataclass
 
 from pipeline.demo.catalogs import Items, Users, catalog_sizes, draw_items, draw_users
 from pipeline.demo.impressions import DAYS, FEWEST_ROWS, Block, Day, block, plan, request_sizes
+from pipeline.demo.relations import RELATIONS
 from pipeline.demo.truth import Propensities, Truth, build_truth, calibrate, propensities
 
 PILOT_ROWS = 100_000
@@ -26,10 +27,10 @@ class World:
         return propensities(self.truth, shown)
 
 
-def build_world(rows: int, seed: int, content_effect: float = 0.0) -> World:
+def build_world(rows: int, seed: int, content_effect: float = 0.0, relation: str = "related") -> World:
     """Draws a world whose log holds exactly `rows` impressions.
 
-    Raises: ValueError for too few rows, a negative seed or a negative content effect.
+    Raises: ValueError for too few rows, a negative seed, a negative content effect or an unknown relation.
     """
     if rows < FEWEST_ROWS:
         raise ValueError(f"rows is {rows}; ten days of requests need at least {FEWEST_ROWS}")
@@ -37,10 +38,12 @@ def build_world(rows: int, seed: int, content_effect: float = 0.0) -> World:
         raise ValueError(f"seed is {seed}; it must be 0 or more")
     if not content_effect >= 0:
         raise ValueError(f"content_effect is {content_effect}; it must be 0 (none) or more")
+    if relation not in RELATIONS:
+        raise ValueError(f"relation is '{relation}'; it must be one of {', '.join(RELATIONS)}")
     user_count, item_count = catalog_sizes(rows)
     users, items = draw_users(seed, user_count), draw_items(seed, item_count)
     # The pilot is the day after the log's last: the same traffic, other draws.
     after = Day(DAYS, 0, 0, request_sizes(seed, DAYS, PILOT_ROWS))
     pilot = block(seed, users, items, after, 0, len(after.sizes))
-    truth = calibrate(build_truth(seed, users, items, content_effect), pilot)
+    truth = calibrate(build_truth(seed, users, items, content_effect, RELATIONS[relation]), pilot)
     return World(seed, users, items, plan(seed, rows), truth)

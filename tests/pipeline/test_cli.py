@@ -103,9 +103,9 @@ def test_inputs_that_are_missing_exit_4_and_leave_a_report(root, tmp_path):
 
 
 def test_two_runs_in_one_folder(root, tmp_path):
-    from pipeline.run import Busy, _only_one
+    from pipeline.only_one import Busy, only_one
     from pipeline.run import run as run_recipe
 
     (tmp_path / "census").mkdir()
-    with _only_one(tmp_path / "census"), pytest.raises(Busy, match="another run"):
+    with only_one(tmp_path / "census", "run"), pytest.raises(Busy, match="another run"):
         run_recipe(root / "data/census/recipe.yaml", tmp_path, tmp_path)

@@ -32,6 +32,12 @@ def test_says_which_name_is_wrong(demo, architectures, weightings, said):
         variants(demo, [], architectures, weightings)
 
 
+def test_a_part_from_elsewhere_is_named_by_its_path(demo):
+    own, other = variants(demo, [], ["shop.sharing:Ours"], [])
+    assert other.name == "shop.sharing:Ours, equal"
+    assert other.recipes[0].model.architecture.settings == {}
+
+
 def test_the_baseline_is_a_model_a_task_that_shares_nothing(demo):
     recipe = load(demo)
     alone = single_task(recipe)

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import cli
 from pipeline.demo import ForeignFolderError, generate, generation, words
 from pipeline.demo.catalogs import catalog_sizes
+from pipeline.demo.relations import RELATIONS
 
 ROWS, SEED = 60_000, 5
 
@@ -133,6 +135,25 @@ def test_another_seed_is_another_world(made, tmp_path):
     ours, theirs = digests(made[0]), digests(tmp_path / "other")
     assert ours.keys() == theirs.keys()
     assert not [name for name in ours if ours[name] == theirs[name]]
+
+
+def test_a_relation_changes_what_follows_and_not_what_is_shown(tmp_path):
+    generate(tmp_path / "related", 1000, SEED)
+    summary = generate(tmp_path / "conflict", 1000, SEED, relation="conflict")
+    ours, theirs = digests(tmp_path / "related"), digests(tmp_path / "conflict")
+    assert ours["items.csv"] == theirs["items.csv"] and ours["users.csv"] == theirs["users.csv"]
+    followed = ["click", "like", "watch_seconds"]
+    shown = [pq.read_table(tmp_path / r / "impressions").drop(followed) for r in ("related", "conflict")]
+    assert shown[0].equals(shown[1])
+    name = "propensities/2024-03-04/part-00000.parquet"
+    assert ours[name] != theirs[name]
+    cards = [json.loads((tmp_path / r / "world.json").read_text()) for r in ("related", "conflict")]
+    assert "relation" not in cards[0] and cards[1]["relation"] == summary.relation == "conflict"
+
+
+def test_the_command_offers_every_relation():
+    [option] = [p for p in cli.demo.params if p.name == "relation"]
+    assert tuple(option.type.choices) == tuple(RELATIONS)
 
 
 def test_titles_and_catalogs_do_not_depend_on_the_content_effect(made, tmp_path):

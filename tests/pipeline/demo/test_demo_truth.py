@@ -4,12 +4,13 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.demo import truth as effects
 from pipeline.demo.labels import WATCH_SHAPE, draw_labels, median_watch
-from pipeline.demo.truth import RATES, examination, logits
+from pipeline.demo.relations import RELATIONS
+from pipeline.demo.truth import examination, logits
 from pipeline.demo.world import build_world
 
 ROWS = 200_000
+RATES = RELATIONS["related"].rates
 
 
 def whole(world):
@@ -110,7 +111,8 @@ def test_taste_depends_on_the_pair_and_not_on_either_alone(world, log):
 
 def test_no_content_effect_is_the_world_without_content(world, log, monkeypatch):
     shown, chances, _ = log
-    monkeypatch.setattr(effects, "CONTENT_EFFECT", np.full(4, 1e6))
+    loud = dataclasses.replace(RELATIONS["related"], content=np.full(4, 1e6))
+    monkeypatch.setitem(RELATIONS, "related", loud)
     again = whole(build_world(ROWS, 11, content_effect=0.0))[1]
     for field in dataclasses.fields(chances):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(chances, field.name))
@@ -132,8 +134,28 @@ def test_a_content_effect_follows_content_and_keeps_traffic_and_rates(world, log
 
 
 @pytest.mark.parametrize(
+    ("relation", "low", "high"),
+    [("synergy", 0.999, 1.0), ("conflict", -0.15, 0.15), ("independent", -0.15, 0.15)],
+)
+def test_a_relation_is_that_of_the_log_odds_and_keeps_traffic_and_rates(log, relation, low, high):
+    planted = build_world(ROWS, 11, relation=relation)
+    shown, chances, labels = whole(planted)
+    np.testing.assert_array_equal(shown.item, log[0].item)
+    correlation = np.corrcoef(logits(planted.truth, shown).T)
+    assert (low <= correlation[np.triu_indices(4, 1)]).all() and (correlation <= high + np.eye(4)).all()
+    assert chances.click.mean() == pytest.approx(RATES[0], abs=0.01)
+    assert chances.like.mean() == pytest.approx(RELATIONS[relation].rates[1], abs=0.01)
+    assert chances.purchase[labels.click].mean() == pytest.approx(RATES[2], abs=0.02)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
-    [((399, 0), "rows is 399"), ((1000, -1), "seed is -1"), ((1000, 0, -0.5), "content_effect is -0.5")],
+    [
+        ((399, 0), "rows is 399"),
+        ((1000, -1), "seed is -1"),
+        ((1000, 0, -0.5), "content_effect is -0.5"),
+        ((1000, 0, 0.0, "foes"), "relation is 'foes'; it must be one of related, synergy, conflict"),
+    ],
 )
 def test_arguments_out_of_range_say_what_would_be_right(arguments, message):
     with pytest.raises(ValueError, match=message):
