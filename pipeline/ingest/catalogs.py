@@ -109,7 +109,7 @@ class Join:
             codes, unique = pd.factorize(keys)
             self._index = pd.Index(unique)
             self._of_time = AsOf(codes, table[catalog.time].to_numpy())
-        # pandas fills the index's hash table at its first use, half filled for a second thread that comes then
+        # pandas fills the index's hash table at first use, half filled for a second thread that comes then
         self._index.get_indexer(self._index[:1])
 
     def __call__(self, columns: dict[str, pa.Array], time: pa.Array | None) -> np.ndarray:
