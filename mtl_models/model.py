@@ -32,8 +32,8 @@ class MultiTaskModel(keras.Model):
     """Inputs, architecture, towers and weighting, trained on every task at once.
 
     Inputs are packed, or named columns (see `Layout`); labels and sample weights are dicts from task to
-    [B]. A row whose label is unknown has weight 0 and any finite label. Predictions are a dict from task
-    to [B]: probabilities, or values in the label's units.
+    [B]. A row whose label is unknown has weight 0 and any label, such as NaN. Predictions are a dict from
+    task to [B]: probabilities, or values in the label's units.
 
     Args:
         layout: what the inputs hold.
@@ -87,9 +87,9 @@ class MultiTaskModel(keras.Model):
 
     Raises:
         ValueError: if tasks are missing or share a name, a task needs a side input that the layout lacks,
-            position_tasks or calibrators name no task, a calibrator does not fit its task's kind, gram_over is
-            unknown, or the weighting needs losses above 0 and a task's may be below; if a setting is out of
-            its bounds.
+            position_tasks or calibrators name no task, a calibrator does not fit its task's kind, gram_over
+            is unknown, or the weighting needs losses above 0 and a task's may be below; if a setting is out
+            of its bounds.
         TypeError: if a task, the architecture or the weighting is none.
 
     Example:
@@ -390,7 +390,7 @@ class MultiTaskModel(keras.Model):
         if missing:
             raise KeyError(
                 f"labels must be a dict with every task; missing: {', '.join(missing)} "
-                "(a task without labels has any finite label, and weight 0)"
+                "(a task without labels has any label, and weight 0)"
             )
         labels = [ops.reshape(ops.cast(y[task.name], "float32"), (-1,)) for task in self.tasks]
         given = sample_weight or {}
@@ -400,6 +400,8 @@ class MultiTaskModel(keras.Model):
             else ops.ones_like(label)
             for task, label in zip(self.tasks, labels)
         ]
+        # 0 × NaN is NaN, and an unknown label is often written so
+        labels = [ops.where(w != 0, label, ops.zeros_like(label)) for label, w in zip(labels, weights)]
         return self.layout.pack(x), labels, weights
 
     def get_config(self) -> dict:

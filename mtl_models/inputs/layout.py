@@ -133,6 +133,7 @@ class Layout:
         categorical: Mapping[str, int | tuple[int | str, int]] | None = None,
         numbers: Sequence[str] = (),
         vectors: Mapping[str, int] | None = None,
+        side: Sequence[str] = (),
     ) -> "Layout":
         """A layout that gives rows and columns out in order.
 
@@ -141,6 +142,7 @@ class Layout:
                 place of a number of ids, an earlier feature whose rows it shares.
             numbers: numeric features.
             vectors: vector to its dimension.
+            side: side inputs.
         """
         slots, row, column = {}, 0, 0
         for name, size in (categorical or {}).items():
@@ -157,6 +159,7 @@ class Layout:
             tuple(slots.values()),
             tuple(numbers),
             tuple(VectorInput(name, dim) for name, dim in (vectors or {}).items()),
+            tuple(side),
         )
 
     @property

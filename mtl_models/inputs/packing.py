@@ -1,5 +1,6 @@
 """Named columns to packed inputs, by the same code everywhere."""
 
+import keras
 from keras import ops
 
 from mtl_models.inputs.layout import Layout
@@ -19,21 +20,31 @@ def pack(layout: Layout, columns: dict) -> dict:
             are [B] or [B, 1], under the same names in both forms.
 
     Raises:
+        TypeError: if `columns` is no dict, or ids are no integers.
         KeyError: if a feature's column is missing.
-        ValueError: if a multi-valued column is longer than the layout allows.
+        ValueError: if a column has another shape than the layout asks for.
     """
+    if not isinstance(columns, dict):
+        raise TypeError(
+            f"inputs must be a dict of columns ({', '.join(layout.feature_names[:3])}, ...) or of packed "
+            f"inputs; they are of type {type(columns).__name__}"
+        )
     packed = {}
     if layout.categorical:
-        packed["ids"] = ops.cast(columns["ids"], "int64") if "ids" in columns else _pack_ids(layout, columns)
+        packed["ids"] = (
+            _of_width(_integers(columns["ids"], "ids"), "ids", layout.id_slots)
+            if "ids" in columns
+            else _pack_ids(layout, columns)
+        )
     if layout.numbers:
         packed["numbers"] = (
-            ops.cast(columns["numbers"], "float32")
+            _of_width(ops.cast(columns["numbers"], "float32"), "numbers", len(layout.numbers))
             if "numbers" in columns
             else _pack_numbers(layout, columns)
         )
     for vector in layout.vectors:
         values = columns[vector.key] if vector.key in columns else _column(columns, vector.name)
-        packed[vector.key] = ops.cast(values, "float32")
+        packed[vector.key] = _of_width(ops.cast(values, "float32"), vector.name, vector.dim)
     for name in layout.side:
         if name in columns:  # whoever needs one that is not there says so
             packed[name] = ops.reshape(ops.cast(columns[name], SIDE_DTYPES[name]), (-1,))
@@ -43,7 +54,7 @@ def pack(layout: Layout, columns: dict) -> dict:
 def _pack_ids(layout: Layout, columns: dict):
     filled = {}
     for feature in layout.categorical:
-        ids = ops.cast(_column(columns, feature.name), "int64")
+        ids = _integers(_column(columns, feature.name), feature.name)
         if len(ids.shape) == 1:
             ids = ops.expand_dims(ids, 1)
         width = ids.shape[1]
@@ -65,8 +76,26 @@ def _pack_ids(layout: Layout, columns: dict):
 
 
 def _pack_numbers(layout: Layout, columns: dict):
-    parts = [ops.cast(_column(columns, name), "float32") for name in layout.numbers]
-    return ops.concatenate([ops.reshape(part, (-1, 1)) for part in parts], axis=1)
+    parts = []
+    for name in layout.numbers:
+        values = ops.cast(_column(columns, name), "float32")
+        parts.append(_of_width(ops.expand_dims(values, 1) if len(values.shape) == 1 else values, name, 1))
+    return ops.concatenate(parts, axis=1)
+
+
+def _integers(ids, name: str):
+    ids = ops.convert_to_tensor(ids)
+    dtype = keras.backend.standardize_dtype(ids.dtype)
+    if "int" not in dtype:
+        raise TypeError(f"feature '{name}': ids must be integers, and are {dtype}")
+    return ops.cast(ids, "int64")
+
+
+def _of_width(values, name: str, width: int):
+    if len(values.shape) != 2 or values.shape[1] not in (None, width):
+        shape = tuple("B" if size is None else size for size in values.shape)
+        raise ValueError(f"input '{name}' must have {width} values a row; its shape is {shape}")
+    return values
 
 
 def _column(columns: dict, name: str):
