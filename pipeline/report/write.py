@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def replace(path: Path, text: str) -> None:
 
 def write_report(facts: RunFacts, folder: str | Path) -> dict[str, Any]:
     """Writes `metrics.json`, `gates.xml` (JUnit), `summary.md` and `index.html` into a folder, which is made
-    if need be.
+    if need be. One of the last three that cannot be made says so in its place, and in the log.
 
     Returns:
       The content of metrics.json (see `build_metrics`).
@@ -33,7 +34,16 @@ def write_report(facts: RunFacts, folder: str | Path) -> dict[str, Any]:
     metrics = build_metrics(facts)
     text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False)
     replace(folder / "metrics.json", text + "\n")
-    replace(folder / "gates.xml", junit(metrics))
-    replace(folder / "summary.md", markdown(metrics))
-    replace(folder / "index.html", render_page(metrics, facts.recipe_text))
+    for name, rendered in (
+        ("gates.xml", lambda: junit(metrics)),
+        ("summary.md", lambda: markdown(metrics)),
+        ("index.html", lambda: render_page(metrics, facts.recipe_text)),
+    ):
+        try:
+            text = rendered()
+        except Exception:
+            # what was decided stands: a model may serve already, whose run must not end as failed
+            traceback.print_exc()
+            text = f"{name} could not be made; metrics.json beside it is whole.\n\n{traceback.format_exc()}"
+        replace(folder / name, text)
     return metrics

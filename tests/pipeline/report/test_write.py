@@ -1,0 +1,16 @@
+import json
+
+from pipeline.report import write
+from pipeline.report.write import write_report
+
+
+def test_a_page_that_cannot_be_made_says_so_and_the_rest_is_there(facts, tmp_path, monkeypatch):
+    def broken(metrics, recipe_text):
+        raise KeyError("no such chart")
+
+    monkeypatch.setattr(write, "render_page", broken)
+    metrics = write_report(facts("pushed"), tmp_path)
+    assert metrics["status"] == "pushed" and json.loads((tmp_path / "metrics.json").read_text()) == metrics
+    page = (tmp_path / "index.html").read_text()
+    assert page.startswith("index.html could not be made") and "no such chart" in page
+    assert (tmp_path / "summary.md").stat().st_size and (tmp_path / "gates.xml").stat().st_size
