@@ -200,7 +200,7 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Override one setting of the recipe, such as splits.test_from=2024-03-12. May be repeated.",
+    help="Override a setting, such as splits.test_from=2024-03-12; @FILE: those in a file. Repeatable.",
 )
 def evaluate(recipe: Path, model: Path, input_dir: Path, output: Path, settings: tuple[str, ...]) -> None:
     """Measure a SavedModel on the test rows of some data, judge it by RECIPE's gates, and write the report.
