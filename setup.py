@@ -39,7 +39,7 @@ setup(
     ],
     # one module that an older TensorFlow Data Validation still imports; see its docstring
     package_dir={"tfx_bsl.arrow": "pipeline/compat/tfx_bsl_arrow"},
-    package_data={"pipeline.report": ["templates/*"]},
+    package_data={"pipeline.report": ["templates/*"], "serving": ["deploy/*", "deploy/kubernetes/*"]},
     install_requires=REQUIRES,
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22 ; sys_platform == 'linux'"],

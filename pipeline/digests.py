@@ -6,6 +6,8 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
+from serving.contents import folder_digest as folder_digest
+
 _ROOT = Path(__file__).resolve().parent.parent
 _OURS = ("pipeline", "mtl_models", "serving")
 
@@ -39,16 +41,6 @@ def code_digest(*modules: str) -> str:
 def text_digest(*texts: str) -> str:
     """Digest of texts."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
-
-
-def folder_digest(folder: str | Path) -> str:
-    """Digest of the names and contents of all files below a folder."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
-        digest.update(str(path.relative_to(folder)).encode() + b"\0")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 def _reached(modules: Iterable[str]) -> set[Path]:

@@ -43,13 +43,19 @@ def facts_of(
         step, error = failure
         failed = Failure(step, _message(error))
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
+    elif blessed and pushed.get_int_custom_property("moved"):
+        blessed, status = False, "refused"
+        compared = f"version {plan.baseline.name}" if plan.baseline else "nothing"
+        reason = (
+            f"what serves changed during the run, and the gates compared with {compared}: run again to "
+            f"compare with what serves now (`mtl models list {plan.home}`)"
+        )
     elif blessed and pushed.get_string_custom_property("withdrawn"):
         blessed, status = False, "refused"
+        number = pushed.get_string_custom_property("withdrawn")
         reason = (
-            f"this very model is version {pushed.get_string_custom_property('withdrawn')}, above version "
-            f"{plan.baseline.name}, which CURRENT names: it was rolled back, or a push was cut "
-            f"off; write its number "
-            "into CURRENT to serve it all the same"
+            f"this very model is version {number}, which was rolled back from, or whose push was cut off; "
+            f"`mtl models promote {plan.home} {number}` serves it all the same"
         )
     elif blessed and not path:
         status = "unchanged"

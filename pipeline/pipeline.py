@@ -24,6 +24,7 @@ from pipeline.components.transform import Transform
 from pipeline.components.vocabularies import BuildVocabularies
 from pipeline.ingest.schema import schema_proto
 from pipeline.plan import Plan
+from pipeline.recipe.dump import resolved
 from pipeline.recipe.parts import Evaluation, Serving
 
 
@@ -108,7 +109,10 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         blessing=gate.outputs["blessing"],
         folder=str(plan.serving_dir),
         run=plan.run,
-        note=json.dumps({"fingerprint": plan.fingerprint()}),
+        baseline=plan.baseline.name if plan.baseline else "",
+        note=json.dumps(
+            {"fingerprint": plan.fingerprint(), "recipe": digests.text_digest(resolved(plan.recipe))}
+        ),
     )
 
     return Pipeline(

@@ -2,14 +2,15 @@
 
 `FOLDER/<version>/` are SavedModels; `FOLDER/CURRENT` names the version that serves, which is the
 baseline of the next run. TensorFlow Serving ignores names that are not numbers, and CURRENT too: told
-nothing else it loads the highest version, so a roll-back also moves the newer folders away, or pins the
-version in its configuration. `FOLDER/.pushed.json` remembers every version's model, wherever its folder went.
+nothing else it loads the highest version, so what shall serve is always given the highest number (see
+`serving.releases`). `FOLDER/.pushed.json` remembers every version's model, wherever its folder went.
 """
 
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,27 @@ def current(folder: str | Path) -> Path | None:
     return version
 
 
+def incomplete(version: Path) -> str:
+    """What a version lacks to be a SavedModel, in words; empty where it lacks nothing. Reads no file."""
+    if not version.is_dir():
+        return f"it is not in {version.parent}"
+    for part in ("saved_model.pb", "variables/variables.index"):
+        if not (version / part).is_file() or not (version / part).stat().st_size:
+            return f"{part} is missing or empty: it is half-written or was damaged"
+    shards = sorted(p.name for p in (version / "variables").glob("variables.data-*"))
+    count = int(shards[0].rpartition("-")[2]) if shards else 0
+    if len(shards) != count or not count:
+        return "variables/variables.data-* are not all there: it is half-written or was damaged"
+    return ""
+
+
+def pointed(folder: str | Path) -> int | None:
+    """The number in the pointer, whole or not; None where there is no number in it."""
+    pointer = Path(folder, POINTER)
+    named = pointer.read_text(errors="replace").strip() if pointer.is_file() else ""
+    return int(named) if named.isdecimal() else None
+
+
 def record(version: Path) -> dict[str, Any]:
     """What was noted when a version was pushed; empty for one that was put there by hand."""
     path = version / "assets.extra" / RECORD
@@ -71,33 +93,54 @@ def push(model: str | Path, folder: str | Path, note: dict[str, Any]) -> Path:
     Returns:
       The new version's folder.
     """
+    version = add(model, folder, note)
+    point(folder, int(version.name))
+    return version
+
+
+def add(
+    model: str | Path,
+    folder: str | Path,
+    note: dict[str, Any],
+    copy: Callable[[str, str], object] = shutil.copy2,
+) -> Path:
+    """Copies a SavedModel to the next version, as `push` does, and leaves the pointer where it is.
+
+    Args:
+      model, folder, note: as of `push`.
+      copy: makes one file from another.
+
+    Returns:
+      The new version's folder.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ledger = pushed(folder)
     version = max([*versions(folder), *ledger], default=0) + 1
     part = folder / f".part-{uuid.uuid4().hex}"
     try:
-        shutil.copytree(model, part)
+        shutil.copytree(model, part, copy_function=copy)
         extra = part / "assets.extra"
         extra.mkdir(exist_ok=True)
-        (extra / RECORD).write_text(json.dumps({"version": version, **note}, indent=1))
+        # as a new file: the one that was copied may share its bytes with another version's
+        write(extra / RECORD, json.dumps({"version": version, **note}, indent=1))
         for path in [*part.rglob("*"), part]:
             _sync(path)
-        _write(folder / _LEDGER, json.dumps(ledger | {version: note.get("model", "")}, indent=1))
+        write(folder / _LEDGER, json.dumps(ledger | {version: note.get("model", "")}, indent=1))
         os.rename(part, folder / str(version))
     finally:
         shutil.rmtree(part, ignore_errors=True)
     _sync(folder)
-    point(folder, version)
     return folder / str(version)
 
 
 def point(folder: str | Path, version: int) -> None:
     """Makes a version the one that serves."""
-    _write(Path(folder, POINTER), str(version))
+    write(Path(folder, POINTER), str(version))
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
+    """Replaces a file so that a reader sees the old text or the new one, also after a power cut."""
     part = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     part.write_text(text)
     _sync(part)

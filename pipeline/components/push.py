@@ -8,9 +8,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from pipeline.digests import folder_digest
-from serving.versions import current, push, record
-from serving.versions import pushed as ledger
+from serving import releases
 
 
 @component
@@ -20,24 +18,22 @@ def Push(
     folder: Parameter[str],
     note: Parameter[str],
     run: Parameter[str],
+    baseline: Parameter[str],
     pushed: OutputArtifact[standard_artifacts.PushedModel],
 ) -> None:
-    """Pushes what is blessed, does not serve already, and was not rolled back from. `run` is in the cache
-    key: a push is never answered from the cache."""
+    """Pushes what is blessed, does not serve already, and was not rolled back from; not where another version
+    serves than `baseline`, which the gates compared with. `run` is in the cache key: a push is never answered
+    from the cache."""
     Path(pushed.uri).mkdir(parents=True, exist_ok=True)
     blessed = blessing.get_int_custom_property("blessed")
     pushed.set_int_custom_property("blessed", blessed)
     if not blessed:
         return
     source = path_utils.serving_model_path(model.uri)
-    content, serving = folder_digest(source), current(folder)
-    if serving is not None:
-        if record(serving).get("model") == content:
-            return
-        withdrawn = [v for v, model in ledger(folder).items() if v > int(serving.name) and model == content]
-        if withdrawn:
-            pushed.set_string_custom_property("withdrawn", str(withdrawn[-1]))
-            return
-    version = push(source, folder, {"run": run, "model": content, **json.loads(note)})
-    pushed.set_string_custom_property("pushed_destination", str(version))
-    pushed.set_string_custom_property("pushed_version", version.name)
+    found = releases.push(source, folder, {"run": run, **json.loads(note)}, baseline)
+    pushed.set_int_custom_property("moved", int(found.moved))
+    if found.withdrawn is not None:
+        pushed.set_string_custom_property("withdrawn", str(found.withdrawn))
+    if found.version is not None:
+        pushed.set_string_custom_property("pushed_destination", str(found.version))
+        pushed.set_string_custom_property("pushed_version", found.version.name)

@@ -35,6 +35,10 @@ def test_every_command_has_help():
         ["data", "demo"],
         ["data", "explain"],
         ["fuse"],
+        ["models"],
+        ["models", "list"],
+        ["models", "promote"],
+        ["models", "rollback"],
         ["report"],
         ["predict"],
     ):
