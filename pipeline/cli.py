@@ -391,7 +391,7 @@ def promote(output: Path, version: int, reason: str) -> None:
     folder = _one_served(output)
     try:
         change = releases.promote(folder, version, reason)
-    except releases.CannotServe as error:
+    except (releases.CannotServe, OSError) as error:
         raise click.ClickException(str(error)) from None
     if not change.changed:
         click.echo(f"{folder}: nothing to do: version {change.to}{_same(change)} serves and is stable")
@@ -414,7 +414,7 @@ def rollback(output: Path, reason: str) -> None:
     folder = _one_served(output)
     try:
         change = releases.rollback(folder, reason)
-    except releases.CannotServe as error:
+    except (releases.CannotServe, OSError) as error:
         raise click.ClickException(str(error)) from None
     _say(folder, change)
 

@@ -12,6 +12,8 @@ from rich.text import Text
 from pipeline.digests import text_digest
 from serving import audit, model_config, versions
 
+_MANY = 3  # canaries beside a stable version
+
 
 def served_folders(output: Path) -> list[Path]:
     """The served folders of `--output` of `mtl run`, of a recommender in it, or the one given itself."""
@@ -101,6 +103,12 @@ def _oddities(folder: Path, current: int | None) -> list[str]:
         found.append(
             f"the last change in {audit.LOG} is to version {entries[-1]['to']}, and {versions.POINTER} names "
             f"{current}: the change was cut off, or {versions.POINTER} was written by hand"
+        )
+    since = [v for v in there if current is not None and model_config.labels(folder, current)["stable"] < v]
+    if len(since) > _MANY:
+        found.append(
+            f"{len(since)} versions were pushed since the one that is stable, and servers that read "
+            f"{model_config.FILE} hold them all in memory: `mtl models promote` one that is well"
         )
     if unreadable:
         found.append(f"{audit.LOG}: not readable: line {', '.join(map(str, unreadable))}")

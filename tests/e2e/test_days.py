@@ -15,15 +15,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from google.protobuf import text_format
 
+from pipeline.cli import mtl
 from pipeline.demo import generate
+from pipeline.digests import text_digest
 from pipeline.evaluate import evaluate
 from pipeline.ingest.schema import schema_proto
 from pipeline.metric_names import OF_RANKINGS
 from pipeline.recipe import RecipeError, load
 from pipeline.report.form import Metrics
-from serving import versions
+from serving import audit, versions
 
 ALL = {
     "ImportSchemaGen",
@@ -161,6 +164,20 @@ def test_the_first_run_is_pushed(days):
     said = [g["sentence"] for g in first.metrics["gates"]]
     assert any("there is no serving model yet" in s for s in said)
     assert any("answered in a process without this project" in s for s in said)
+
+
+def test_pushes_by_runs_are_in_the_audit_log_and_listed(days):
+    serving = days["first"].folder.parents[1] / "serving"
+    lines, unreadable = audit.entries(serving)
+    pushes = [(e["what"], e["from"], e["to"]) for e in lines]
+    there = versions.versions(serving)
+    assert pushes == [("push", one, two) for one, two in zip([None, *there], there, strict=False)]
+    assert lines[0]["why"] == f"run {days['first'].folder.name} was blessed" and not unreadable
+    record = versions.record(serving / "1")
+    assert record["recipe"] == text_digest((days["first"].folder / "recipe.yaml").read_text())
+    shown = CliRunner().invoke(mtl, ["models", "list", str(serving.parents[1])])
+    value = days["first"].metrics["tasks"]["click"]["metrics"]["auc"]
+    assert shown.exit_code == 0 and f"click auc {value:.4f}" in shown.output
 
 
 def test_what_earlier_rows_tell_is_published_for_an_online_store(days):

@@ -100,3 +100,29 @@ def test_what_is_odd_is_said(output):
     (served / "CURRENT").unlink()
     assert "CURRENT names no version" in mtl_models("list", output)[1]
     assert mtl_models("promote", output, 2)[0] == 0 and versions.pointed(served) == 2
+
+
+def test_stable_that_is_far_behind_is_said(output, tmp_path):
+    served = output / "demo" / "serving"
+    assert mtl_models("promote", output, 2)[0] == 0
+    for number in range(2, 6):
+        assert "pushed since the one that is stable" not in mtl_models("list", output)[1]
+        source = shutil.copytree(tmp_path / "20260101T000000Z", tmp_path / f"model{number}")
+        (source / "saved_model.pb").write_text(f"{number}")
+        releases.push(source, served, {"run": f"{number}"}, str(number))
+    assert "4 versions were pushed since the one that is stable" in mtl_models("list", output)[1]
+
+
+def test_a_full_disk_is_said_and_changes_nothing(output, monkeypatch):
+    served = output / "demo" / "serving"
+    before = sorted(p.name for p in served.iterdir())
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(versions.os, "rename", full)
+    code, text = mtl_models("rollback", output)
+    assert code == 1 and "No space left on device" in text
+    assert sorted(p.name for p in served.iterdir()) == before and versions.pointed(served) == 2
+    monkeypatch.undo()
+    assert mtl_models("rollback", output)[0] == 0
