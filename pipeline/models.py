@@ -45,7 +45,7 @@ def listing(folder: Path) -> Group:
             record.get("run", "by hand"),
             record.get("recipe") or _recipe(folder, record),
             _metrics(folder, record),
-            fault or "whole",
+            fault or "all there",
             style="bold green" if number == current else "red" if fault else "",
         )
     return Group(

@@ -199,7 +199,9 @@ def _others(folder: Path, *but: int | None) -> str:
     whole = [
         v for v in versions.versions(folder) if v not in but and not versions.incomplete(folder / str(v))
     ]
-    return f"versions that are whole: {', '.join(map(str, whole))}" if whole else "no other version is whole"
+    if not whole:
+        return "no other version has all files"
+    return f"versions that have all files: {', '.join(map(str, whole))}"
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def test_list_says_what_serves_who_made_it_and_how_good_it_was(output):
         code == 0
         and (
             f"2 serves, stable, canary {record['at']} 20260102T000000Z {text_digest('20260102T000000Z')} "
-            "click auc 0.7200 whole"
+            "click auc 0.7200 all there"
         )
         in text
     )

@@ -94,7 +94,7 @@ def test_a_rollback_serves_the_version_before_under_the_highest_number(served):
 def test_rolling_back_again_goes_further_back_and_never_to_what_was_rolled_back_from(served):
     assert [releases.rollback(served, "").of for _ in range(2)] == [2, 1]
     assert weights(served) == "a"
-    with pytest.raises(releases.CannotServe, match=r"nothing to roll back to: .* whole: 1, 2, 3, 4"):
+    with pytest.raises(releases.CannotServe, match=r"nothing to roll back to: .* have all files: 1, 2, 3, 4"):
         releases.rollback(served, "")
     assert versions.pointed(served) == 5
 
@@ -147,7 +147,9 @@ def test_a_damaged_version_is_refused_in_words_and_nothing_changes(served, harm,
     log = (served / audit.LOG).read_bytes()
     with pytest.raises(releases.CannotServe, match=f"version 2 cannot serve: .*{said}"):
         releases.promote(served, 2, "")
-    with pytest.raises(releases.CannotServe, match=f"version 2, which served before 3, .*{said}.*whole: 1"):
+    with pytest.raises(
+        releases.CannotServe, match=f"version 2, which served before 3, .*{said}.*have all files: 1"
+    ):
         releases.rollback(served, "")
     assert (served / audit.LOG).read_bytes() == log and weights(served) == "c"
     assert versions.versions(served)[-1] == 3 and not list(served.glob(".part-*"))
