@@ -134,7 +134,7 @@ def _evaluate(
         rows = _ingest(recipe, input_dir, examples)
         done("Ingest", begin)
     begin = time.perf_counter()
-    evaluated = evaluate_model(recipe, str(examples), str(model), None, folder)
+    evaluated = evaluate_model(recipe, str(examples), str(model), None, folder, recipe.gated_slices)
     done("Evaluate", begin)
     gates = [] if recipe.gates == "none" else [Gate(**gate.model_dump()) for gate in recipe.gates]
     facts = RunFacts(

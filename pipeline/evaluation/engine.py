@@ -257,6 +257,7 @@ def measure(
     k: int,
     quantile: float,
     use_weight: bool = False,
+    named_slices: Sequence[str] = (),
 ) -> tuple[Slices, dict[str, Measured]]:
     """Measures every task.
 
@@ -269,6 +270,7 @@ def measure(
       k: of NDCG and recall.
       quantile: of the quantile loss.
       use_weight: weigh rows by `<task>/weight`; otherwise each known label counts 1.
+      named_slices: with values, told apart however rare they are.
 
     Raises:
       KeyError: for a column that is missing.
@@ -277,7 +279,7 @@ def measure(
     files.require([f"slice/{feature}" for feature in wanted])
     columns = [f"slice/{feature}" for feature in wanted]
     batches = (slice_columns(batch, wanted) for batch in (files.batches(columns) if columns else ()))
-    found = Slices.most_frequent(slices, batches, max_slice_values)
+    found = Slices.most_frequent(slices, batches, max_slice_values, named_slices)
     with tempfile.TemporaryDirectory(prefix="evaluation-") as name:
         folder = Path(name)
         records = read_records(files, list(kinds), roles, found, folder, use_weight)
