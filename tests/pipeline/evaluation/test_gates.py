@@ -131,7 +131,8 @@ def test_verdict(gate, status, sentence):
 @pytest.mark.parametrize("metric", ["auc", "rank_correlation"])
 def test_a_model_without_numbers_passes_on_no_slice(metric):
     note = "5 of 90 predictions are not finite numbers"
-    rows = [MetricRow("like", "overall", "auc", None, note=note), MetricRow("like", "overall", "examples", 90)]
+    counted = MetricRow("like", "overall", "examples", 90)
+    rows = [MetricRow("like", "overall", "auc", None, note=note), counted]
     said = judge(Gate("like", metric, slice="tab=1", lower=0.1), MetricsTable(rows))
     assert [(v.status, v.sentence) for v in said] == [
         ("failed", f"like: {metric} is undefined, so its gate cannot pass: {note} (slice tab=1)")
