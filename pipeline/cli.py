@@ -40,6 +40,7 @@ def mtl() -> None:
 )
 @click.option(
     "--set",
+    "-s",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
@@ -222,7 +223,14 @@ def recipe() -> None:
 
 @recipe.command()
 @click.argument("file", type=_FILE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting, or @FILE.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
+)
 def check(file: Path, settings: tuple[str, ...]) -> None:
     """Say whether FILE is a recipe that can run, or everything that is wrong with it."""
     from pipeline.recipe import load
@@ -239,7 +247,14 @@ def check(file: Path, settings: tuple[str, ...]) -> None:
 
 @recipe.command()
 @click.argument("file", type=_FILE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting, or @FILE.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
+)
 def show(file: Path, settings: tuple[str, ...]) -> None:
     """Print FILE with every default written out."""
     from pipeline.recipe import load
@@ -370,7 +385,7 @@ def _print_run(path: Path) -> None:
 
     from pipeline.report.summary import summary
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     try:
         metrics = json.loads(path.read_text())
     except ValueError as error:

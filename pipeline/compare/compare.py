@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline import digests, terminal
 from pipeline.compare import words
@@ -162,7 +162,7 @@ def _tell(
 ) -> None:
     from pipeline.compare.facts import facts_of
 
-    with console.status("measuring"):
+    with terminal.waiting(console, "measuring"):
         facts = facts_of(recipe, models, single, others, seeds) | {"run": run_dir.name}
     (folder / JSON).write_text(json.dumps(facts, indent=1) + "\n")
     (folder / MARKDOWN).write_text(words.markdown(facts))
@@ -170,13 +170,13 @@ def _tell(
         (words.HEADINGS, words.task_rows(facts)),
         (words.COSTS, words.cost_rows(facts)),
     ):
-        table = Table(*headings, box=None)
+        table = Table(*(Column(name, overflow="fold") for name in headings), box=None)
         for row in rows:
             table.add_row(*row)
         console.print(table)
     for sentence in words.sentences(facts):
         console.print(sentence, markup=False)
-    console.print(f"compared: {folder / MARKDOWN}, {folder / JSON}", markup=False)
+    console.print(f"compared: {terminal.shown(folder / MARKDOWN)}, and {JSON} beside it", markup=False)
     latest = folder.with_name("latest")
     part = latest.with_name(f".latest-{os.getpid()}")
     part.unlink(missing_ok=True)

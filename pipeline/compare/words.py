@@ -12,7 +12,7 @@ def task_rows(facts: dict[str, Any]) -> list[tuple[str, ...]]:
     for variant in facts["variants"]:
         for task, of in variant["tasks"].items():
             found = of["metrics"][of["metric"]]
-            interval = "" if found["low"] is None else f"{found['low']:+.4f} to {found['high']:+.4f}"
+            interval = "" if found["low"] is None else f"{found['low']:+.3f} to {found['high']:+.3f}"
             numbers = (f"{_number(found[n])}" for n in ("single_task", "value"))
             change = "" if found["difference"] is None else f"{found['difference']:+.4f}"
             rows.append((variant["name"], task, of["metric"], *numbers, change, interval, of["verdict"]))
