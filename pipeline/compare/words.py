@@ -101,7 +101,7 @@ def _costs(cost: dict[str, Any], relative: dict[str, Any]) -> list[str]:
         "step_ms": f"{cost['step_ms']:.2f}",
         "predict_ms": f"{cost['predict_ms']:.2f}",
     }
-    return [v + (f" ({_times(relative[n])})" if n in relative else "") for n, v in shown.items()]
+    return [v + (f" ({relative[n]:.2f}×)" if relative.get(n) is not None else "") for n, v in shown.items()]
 
 
 def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
