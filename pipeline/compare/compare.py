@@ -73,8 +73,8 @@ def compare(
     home.mkdir(exist_ok=True)
     with only_one(home, "comparison"), terminal.chatter_to(home / what / "log.txt") as console:
         console.print(
-            f"{recipe.name}: {len(others)} variant{'s' if len(others) > 1 else ''} and {len(single.recipes)} single-task models with "
-            f"{seeds} seeds on {run_dir.name}'s examples",
+            f"{recipe.name}: {len(others)} variant{'s' if len(others) > 1 else ''} and "
+            f"{len(single.recipes)} single-task models with {seeds} seeds on {run_dir.name}'s examples",
             markup=False,
         )
         try:
