@@ -63,7 +63,7 @@ def run(
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Train RECIPE on a run's transformed examples.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--from",
@@ -99,7 +99,7 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Say whether sharing helps, beside one model a task.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--from",
@@ -154,7 +154,7 @@ def compare(
     sys.exit(code)
 
 
-@mtl.command()
+@mtl.command(short_help="Search the weights of a run's score.")
 @click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--set",
@@ -179,7 +179,7 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Measure and judge a SavedModel on test rows.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--model",
@@ -366,7 +366,7 @@ def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str) 
     click.echo(f"{out}: {summary.rows:,} impressions of {summary.items:,} items by {summary.users:,} users")
 
 
-@mtl.command()
+@mtl.command(short_help="Print what a run came to, or write an index over runs.")
 @click.argument("where", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(where: Path) -> None:
     """Print what the run in WHERE (such as output/demo/latest) came to; of a folder of runs (such as output),
