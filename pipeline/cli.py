@@ -40,6 +40,7 @@ def mtl() -> None:
 )
 @click.option(
     "--set",
+    "-s",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
@@ -62,7 +63,7 @@ def run(
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Train RECIPE on a run's transformed examples.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--from",
@@ -98,7 +99,7 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Say whether sharing helps, beside one model a task.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--from",
@@ -153,7 +154,7 @@ def compare(
     sys.exit(code)
 
 
-@mtl.command()
+@mtl.command(short_help="Search the weights of a run's score.")
 @click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--set",
@@ -178,7 +179,7 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Measure and judge a SavedModel on test rows.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--model",
@@ -222,7 +223,14 @@ def recipe() -> None:
 
 @recipe.command()
 @click.argument("file", type=_FILE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting, or @FILE.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
+)
 def check(file: Path, settings: tuple[str, ...]) -> None:
     """Say whether FILE is a recipe that can run, or everything that is wrong with it."""
     from pipeline.recipe import load
@@ -239,7 +247,14 @@ def check(file: Path, settings: tuple[str, ...]) -> None:
 
 @recipe.command()
 @click.argument("file", type=_FILE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting, or @FILE.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
+)
 def show(file: Path, settings: tuple[str, ...]) -> None:
     """Print FILE with every default written out."""
     from pipeline.recipe import load
@@ -351,7 +366,7 @@ def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str) 
     click.echo(f"{out}: {summary.rows:,} impressions of {summary.items:,} items by {summary.users:,} users")
 
 
-@mtl.command()
+@mtl.command(short_help="Print what a run came to, or write an index over runs.")
 @click.argument("where", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(where: Path) -> None:
     """Print what the run in WHERE (such as output/demo/latest) came to; of a folder of runs (such as output),
@@ -370,7 +385,7 @@ def _print_run(path: Path) -> None:
 
     from pipeline.report.summary import summary
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     try:
         metrics = json.loads(path.read_text())
     except ValueError as error:

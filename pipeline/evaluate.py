@@ -57,7 +57,9 @@ def evaluate(
     (folder / "recipe.yaml").write_text(resolved(recipe))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with terminal.chatter_to(folder / "log.txt") as console:
-        console.print(f"{recipe.name}: evaluating {saved} into {folder}", markup=False)
+        console.print(
+            f"{recipe.name}: evaluating {terminal.shown(saved)} into {terminal.shown(folder)}", markup=False
+        )
         try:
             metrics = _evaluate(console, recipe, saved, input_dir, folder, started)
         except CannotEvaluate:
@@ -70,7 +72,7 @@ def evaluate(
         from pipeline.report.summary import summary
 
         console.print(summary(metrics))
-        console.print(f"report:  {folder / 'report' / 'index.html'}", markup=False)
+        console.print(f"report:  {terminal.shown(folder / 'report' / 'index.html')}", markup=False)
     return REFUSED if any(gate["status"] == "failed" for gate in metrics["gates"]) else PASSED
 
 
