@@ -41,6 +41,7 @@ def mtl() -> None:
 )
 @click.option(
     "--set",
+    "-s",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
@@ -63,7 +64,7 @@ def run(
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Train RECIPE on a run's transformed examples.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--from",
@@ -99,7 +100,7 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Say whether sharing helps, beside one model a task.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--from",
@@ -154,7 +155,7 @@ def compare(
     sys.exit(code)
 
 
-@mtl.command()
+@mtl.command(short_help="Search the weights of a run's score.")
 @click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--set",
@@ -179,7 +180,7 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command()
+@mtl.command(short_help="Measure and judge a SavedModel on test rows.")
 @click.argument("recipe", type=_FILE)
 @click.option(
     "--model",
@@ -223,7 +224,14 @@ def recipe() -> None:
 
 @recipe.command()
 @click.argument("file", type=_FILE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting, or @FILE.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
+)
 def check(file: Path, settings: tuple[str, ...]) -> None:
     """Say whether FILE is a recipe that can run, or everything that is wrong with it."""
     from pipeline.recipe import load
@@ -240,7 +248,14 @@ def check(file: Path, settings: tuple[str, ...]) -> None:
 
 @recipe.command()
 @click.argument("file", type=_FILE)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override one setting, or @FILE.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
+)
 def show(file: Path, settings: tuple[str, ...]) -> None:
     """Print FILE with every default written out."""
     from pipeline.recipe import load
@@ -364,7 +379,10 @@ _OUTPUT = click.argument("output", type=click.Path(exists=True, file_okay=False,
 @models.command("list")
 @_OUTPUT
 def list_models(output: Path) -> None:
-    """List what was pushed in OUTPUT: as of `mtl run`, or of one recommender, such as output/demo."""
+    """List the versions that were pushed in OUTPUT, and what serves.
+
+    OUTPUT is that of `mtl run`, or a recommender's folder in it, such as output/demo.
+    """
     from rich.console import Console
 
     from pipeline.models import listing, served_folders
@@ -382,9 +400,10 @@ def list_models(output: Path) -> None:
 @click.argument("version", type=click.IntRange(min=1))
 @_REASON
 def promote(output: Path, version: int, reason: str) -> None:
-    """Serve VERSION of the recommender in OUTPUT, and give it the label `stable`.
+    """Serve VERSION, and give it the label `stable`.
 
-    An older one is published again under the next number, as TensorFlow Serving loads the highest.
+    OUTPUT is a recommender's folder, such as output/demo. An older version is published again under the next
+    number, as TensorFlow Serving loads the highest.
     """
     from serving import releases
 
@@ -405,9 +424,10 @@ def promote(output: Path, version: int, reason: str) -> None:
 @_OUTPUT
 @_REASON
 def rollback(output: Path, reason: str) -> None:
-    """Serve again what served before in OUTPUT; once more, and it goes further back.
+    """Serve again what served before; once more, further back.
 
-    It is published again under the next number, as TensorFlow Serving loads the highest.
+    OUTPUT is a recommender's folder, such as output/demo. The version is published again under the next number,
+    as TensorFlow Serving loads the highest.
     """
     from serving import releases
 
@@ -447,7 +467,7 @@ def _nothing_served(output: Path) -> str:
     )
 
 
-@mtl.command()
+@mtl.command(short_help="Print what a run came to, or write an index over runs.")
 @click.argument("where", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(where: Path) -> None:
     """Print what the run in WHERE (such as output/demo/latest) came to; of a folder of runs (such as output),
@@ -466,7 +486,7 @@ def _print_run(path: Path) -> None:
 
     from pipeline.report.summary import summary
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     try:
         metrics = json.loads(path.read_text())
     except ValueError as error:

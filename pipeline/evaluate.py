@@ -1,5 +1,6 @@
 """`mtl evaluate`: a SavedModel on test rows, with the report that a run writes, and nothing else."""
 
+import contextlib
 import datetime
 import os
 import shutil
@@ -56,7 +57,9 @@ def evaluate(
     (folder / "recipe.yaml").write_text(resolved(recipe))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with terminal.chatter_to(folder / "log.txt") as console:
-        console.print(f"{recipe.name}: evaluating {saved} into {folder}", markup=False)
+        console.print(
+            f"{recipe.name}: evaluating {terminal.shown(saved)} into {terminal.shown(folder)}", markup=False
+        )
         try:
             metrics = _evaluate(console, recipe, saved, input_dir, folder, started)
         except CannotEvaluate:
@@ -69,7 +72,7 @@ def evaluate(
         from pipeline.report.summary import summary
 
         console.print(summary(metrics))
-        console.print(f"report:  {folder / 'report' / 'index.html'}", markup=False)
+        console.print(f"report:  {terminal.shown(folder / 'report' / 'index.html')}", markup=False)
     return REFUSED if any(gate["status"] == "failed" for gate in metrics["gates"]) else PASSED
 
 
@@ -97,12 +100,15 @@ def _check_examples(input_dir: Path) -> None:
 def _new_folder(evaluations: Path, started: datetime.datetime) -> Path:
     base = started.strftime("%Y%m%dT%H%M%SZ")
     names = (base, *(f"{base}-{i}" for i in range(2, 100)))
-    folder = next(evaluations / name for name in names if not (evaluations / name).exists())
     try:
-        folder.mkdir(parents=True)
+        evaluations.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            with contextlib.suppress(FileExistsError):  # another began in the same second
+                (evaluations / name).mkdir()
+                return evaluations / name
     except OSError as error:
-        raise CannotEvaluate(f"--output: {folder} cannot be written: {error.strerror}") from None
-    return folder
+        raise CannotEvaluate(f"--output: {evaluations} cannot be written: {error.strerror}") from None
+    raise CannotEvaluate(f"--output: 100 evaluations began in one second in {evaluations}")
 
 
 def _evaluate(
@@ -134,7 +140,7 @@ def _evaluate(
         rows = _ingest(recipe, input_dir, examples)
         done("Ingest", begin)
     begin = time.perf_counter()
-    evaluated = evaluate_model(recipe, str(examples), str(model), None, folder)
+    evaluated = evaluate_model(recipe, str(examples), str(model), None, folder, recipe.gated_slices)
     done("Evaluate", begin)
     gates = [] if recipe.gates == "none" else [Gate(**gate.model_dump()) for gate in recipe.gates]
     facts = RunFacts(
@@ -157,10 +163,14 @@ def _evaluate(
 
 
 def _check_outputs(recipe: Recipe, model: Path) -> None:
+    from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
-    content = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
-    signatures = content.meta_graphs[0].signature_def
+    try:
+        content = saved_model_pb2.SavedModel.FromString((model / "saved_model.pb").read_bytes())
+        signatures = content.meta_graphs[0].signature_def
+    except (DecodeError, IndexError):
+        raise CannotEvaluate(f"--model: {model / 'saved_model.pb'} is broken or cut off") from None
     if "serve_examples" not in signatures:
         there = ", ".join(sorted(n for n in signatures if not n.startswith("__"))) or "none"
         raise CannotEvaluate(

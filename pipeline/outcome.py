@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from pipeline import tuned
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.files import METRICS, RELIABILITY
+from pipeline.evaluation.gates import agreement
 from pipeline.evaluation.table import MetricsTable
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
@@ -37,7 +38,7 @@ def facts_of(
     pushed = done["Push"].outputs["pushed"][0] if "Push" in done else None
     path = pushed.get_string_custom_property("pushed_destination") if pushed else ""
     blessed = bool(pushed and pushed.get_int_custom_property("blessed"))
-    said = "no gate was asked" if plan.recipe.gates == "none" else "every gate passed"
+    said = "no gate was asked" if plan.recipe.gates == "none" else agreement(verdicts)
     status, reason, failed = "pushed", f"{said}; version {Path(path).name} serves from now on", None
     if failure is not None:
         step, error = failure

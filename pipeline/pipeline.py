@@ -88,6 +88,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         examples=examples,
         model=model,
         recipe=judged,
+        named_slices=json.dumps(sorted(recipe.gated_slices)),
         code=code("pipeline.components.evaluation"),
         baseline=str(plan.baseline or ""),
         baseline_content=digests.folder_digest(plan.baseline) if plan.baseline else "",

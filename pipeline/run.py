@@ -230,7 +230,8 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
     from pipeline.report.facts import Failure, RunFacts
     from pipeline.report.write import write_report
 
-    message = str(error) if isinstance(error, (DataError, ValueError)) else f"{type(error).__name__}: {error}"
+    message = str(error) if isinstance(error, (DataError, ValueError)) else ""
+    message = message.strip() or f"{type(error).__name__}: {error}"
     if isinstance(error, KeyboardInterrupt):
         message = "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
     step = "inputs" if isinstance(error, DataError) else "mtl run"

@@ -11,7 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.spinner import Spinner
+
+# Of rich's live displays: they would put what others print, logging too, on the terminal above the bar.
+TO_THE_LOG = {"redirect_stdout": False, "redirect_stderr": False}
 
 
 @contextlib.contextmanager
@@ -63,6 +68,11 @@ def shown(path: Path) -> str:
         return str(path)
 
 
+def waiting(console: Console, text: str) -> Live:
+    """A spinner beside a text, on a terminal alone, for as long as it is entered."""
+    return Live(Spinner("dots", text), console=console, transient=True, **TO_THE_LOG)
+
+
 class Steps:
     """Shows the steps of a run as they start, move and end."""
 
@@ -81,6 +91,7 @@ class Steps:
                 TimeElapsedColumn(),
                 console=console,
                 transient=True,
+                **TO_THE_LOG,
             )
 
     def __enter__(self) -> "Steps":

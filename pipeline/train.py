@@ -52,19 +52,26 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with terminal.chatter_to(folder / "log.txt") as console:
-        console.print(f"{recipe.name}: training on {run_dir.name}'s examples into {folder}", markup=False)
+        console.print(
+            f"{recipe.name}: training on {run_dir.name}'s examples into {terminal.shown(folder)}",
+            markup=False,
+        )
         try:
             history = _fit(console, recipe, examples, graph, folder, what)
         except KeyboardInterrupt:
             usable = (folder / "model.keras").is_file()
             console.print(
-                (f"stopped; the best epoch so far is {folder / 'model.keras'}. " if usable else "stopped. ")
+                (
+                    f"stopped; the best epoch so far is {terminal.shown(folder / 'model.keras')}. "
+                    if usable
+                    else "stopped. "
+                )
                 + "The same command goes on after the last whole epoch",
                 markup=False,
             )
             return 130
         _compare(console, history, run_dir)
-        console.print(f"model:   {folder / 'model.keras'}", markup=False)
+        console.print(f"model:   {terminal.shown(folder / 'model.keras')}", markup=False)
     return 0
 
 
@@ -150,7 +157,9 @@ class _Shown:
     def __init__(self, console: Console, epochs: int):
         self.console, self.epochs = console, epochs
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}")
-        self.bars = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+        self.bars = Progress(
+            *columns, TimeElapsedColumn(), console=console, transient=True, **terminal.TO_THE_LOG
+        )
         self.bar = self.bars.add_task("reading", total=None, loss="")
 
     def __enter__(self) -> "_Shown":

@@ -5,6 +5,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+# How near to 0 and 1 the targets of labels come.
+_LEAST = 1e-12
+
 
 class CannotCalibrate(ValueError):
     """The rows do not determine a calibrator; says why.
@@ -73,14 +76,15 @@ class Rows(NamedTuple):
         2.2), so that no finite number of rows makes anything certain. N adds up weights."""
         positives = float(self.weights @ self.labels)
         negatives = float(self.weights.sum() - positives)
-        return 1.0 / (negatives + 2.0), (positives + 1.0) / (positives + 2.0)
+        # a weight may be any float32, and above 10^16 the upper would be rounded to 1
+        return max(1.0 / (negatives + 2.0), _LEAST), min((positives + 1.0) / (positives + 2.0), 1.0 - _LEAST)
 
 
 def known_rows(logits, labels, weights) -> Rows:
     """The rows that a calibrator is fitted on.
 
     Raises:
-        CannotCalibrate: if no row has weight, or all labels are of one class.
+        CannotCalibrate: if no row has weight, a number is not finite, or all labels are of one class.
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels, np.float64).reshape(-1)
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
@@ -88,6 +92,10 @@ def known_rows(logits, labels, weights) -> Rows:
     if not known.any():
         raise CannotCalibrate("no row has a label and a weight above 0")
     logits, labels, weights = logits[known], labels[known], weights[known]
+    for what, values in (("predictions", logits), ("labels", labels), ("weights", weights)):
+        wrong = np.count_nonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+        if wrong:
+            raise CannotCalibrate(f"{wrong:,} of its {len(values):,} {what} are not finite numbers")
     if (labels == labels[0]).all():
         raise CannotCalibrate("its labels are all of one class")
     # weights may be counts, or shares of something: those must not make a million rows look like ten

@@ -88,6 +88,7 @@ class IsotonicCalibration(Calibrator):
                 "greater predictions do not go with more positives, and one value for all would end the "
                 "ranking"
             )
+        p, q = np.maximum(p, q * 1e-300), np.maximum(q, p * 1e-300)  # of a block of certain predictions
         centres, calibrated = np.log(p / q), logit(low + positive / weight * (high - low))
         # lines between wide blocks are not at their share on average: all are moved, a little at most, until
         # predictions add up

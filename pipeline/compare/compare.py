@@ -4,13 +4,14 @@ All are trained alike (same rows, batches, epochs, patience, optimizers, seeds);
 validation, so they are judged on test, which nothing was fitted on.
 """
 
+import itertools
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline import digests, terminal
 from pipeline.compare import words
@@ -72,8 +73,8 @@ def compare(
     home.mkdir(exist_ok=True)
     with only_one(home, "comparison"), terminal.chatter_to(home / what / "log.txt") as console:
         console.print(
-            f"{recipe.name}: {len(others)} variants and {len(single.recipes)} single-task models with "
-            f"{seeds} seeds on {run_dir.name}'s examples",
+            f"{recipe.name}: {len(others)} variant{'s' if len(others) > 1 else ''} and "
+            f"{len(single.recipes)} single-task models with {seeds} seeds on {run_dir.name}'s examples",
             markup=False,
         )
         try:
@@ -162,23 +163,26 @@ def _tell(
 ) -> None:
     from pipeline.compare.facts import facts_of
 
-    with console.status("measuring"):
+    with terminal.waiting(console, "measuring"):
         facts = facts_of(recipe, models, single, others, seeds) | {"run": run_dir.name}
     (folder / JSON).write_text(json.dumps(facts, indent=1) + "\n")
     (folder / MARKDOWN).write_text(words.markdown(facts))
-    for headings, rows in (
-        (words.HEADINGS, words.task_rows(facts)),
-        (words.COSTS, words.cost_rows(facts)),
-    ):
-        table = Table(*headings, box=None)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+    for name, rows in itertools.groupby(words.task_rows(facts), key=lambda row: row[0]):
+        _show(console, words.HEADINGS[1:], [row[1:] for row in rows], name)
+    _show(console, words.COSTS, words.cost_rows(facts), "cost, and how many times that of one model a task")
     for sentence in words.sentences(facts):
         console.print(sentence, markup=False)
-    console.print(f"compared: {folder / MARKDOWN}, {folder / JSON}", markup=False)
+    console.print(f"compared: {terminal.shown(folder / MARKDOWN)}, and {JSON} beside it", markup=False)
     latest = folder.with_name("latest")
     part = latest.with_name(f".latest-{os.getpid()}")
     part.unlink(missing_ok=True)
     part.symlink_to(folder.name)
     part.replace(latest)
+
+
+def _show(console: Console, headings: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    columns = [Column(name, overflow="fold") for name in headings]
+    table = Table(*columns, title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

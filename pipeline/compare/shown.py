@@ -5,6 +5,8 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pipeline.terminal import TO_THE_LOG
+
 
 class Shown:
     """Called by training with how far it is (see `EpochRecorder`), between `start` and `end` of a model."""
@@ -12,7 +14,7 @@ class Shown:
     def __init__(self, console: Console, models: int):
         self.console, self.models, self.done = console, models, 0
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        self.bars = Progress(*columns, console=console, transient=True)
+        self.bars = Progress(*columns, console=console, transient=True, **TO_THE_LOG)
         self.bar = self.bars.add_task("", total=models)
 
     def __enter__(self) -> "Shown":

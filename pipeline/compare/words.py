@@ -12,7 +12,7 @@ def task_rows(facts: dict[str, Any]) -> list[tuple[str, ...]]:
     for variant in facts["variants"]:
         for task, of in variant["tasks"].items():
             found = of["metrics"][of["metric"]]
-            interval = "" if found["low"] is None else f"{found['low']:+.4f} to {found['high']:+.4f}"
+            interval = "" if found["low"] is None else f"{found['low']:+.3f} to {found['high']:+.3f}"
             numbers = (f"{_number(found[n])}" for n in ("single_task", "value"))
             change = "" if found["difference"] is None else f"{found['difference']:+.4f}"
             rows.append((variant["name"], task, of["metric"], *numbers, change, interval, of["verdict"]))
@@ -101,7 +101,7 @@ def _costs(cost: dict[str, Any], relative: dict[str, Any]) -> list[str]:
         "step_ms": f"{cost['step_ms']:.2f}",
         "predict_ms": f"{cost['predict_ms']:.2f}",
     }
-    return [v + (f" ({_times(relative[n])})" if n in relative else "") for n, v in shown.items()]
+    return [v + (f" ({relative[n]:.2f}×)" if relative.get(n) is not None else "") for n, v in shown.items()]
 
 
 def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -1,5 +1,6 @@
 """Evaluation: the candidate and the serving model on test, per task and slice."""
 
+import json
 from pathlib import Path
 
 import apache_beam as beam
@@ -23,19 +24,25 @@ def Evaluate(
     examples: InputArtifact[standard_artifacts.Examples],
     model: InputArtifact[standard_artifacts.Model],
     recipe: Parameter[str],
+    named_slices: Parameter[str],
     baseline: Parameter[str],
     baseline_content: Parameter[str],
     code: Parameter[str],
     evaluation: OutputArtifact[Evaluation],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Scores test once with both models, then measures; `baseline` is a folder, or empty on a first run."""
+    """Scores test once with both models, then measures.
+
+    `recipe` has no gates, so that another bound measures nothing anew; `named_slices` is a JSON list of the
+    slices that they are on. `baseline` is a folder, or empty on a first run.
+    """
     evaluate_model(
         Recipe.model_validate_json(recipe),
         examples.uri,
         path_utils.serving_model_path(model.uri),
         baseline or None,
         Path(evaluation.uri),
+        json.loads(named_slices),
         _arguments(beam_pipeline),
     )
 

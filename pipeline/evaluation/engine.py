@@ -31,6 +31,7 @@ from pipeline.evaluation.row_sums import RowTerms, ratio
 from pipeline.evaluation.slicing import Slices
 from pipeline.evaluation.spearman import spearman
 from pipeline.evaluation.terms import terms_of
+from pipeline.recipe.tasks import CLASS_KINDS
 
 # Roles whose values are groups of rows that a model puts in order.
 GROUP_ROLES = ("user", "item", "request", "position", "scenario")
@@ -174,11 +175,25 @@ class _Task:
     def _faults(self) -> dict[str, str]:
         theirs = "predictions of the serving model"
         what = {"label": "labels", "prediction": "predictions", "baseline": theirs}
-        return {
+        return self._misfits() | {
             name: f"{bad:,} of {self.rows:,} {what.get(name, 'scores')} are not finite numbers"
             for name, bad in self.records.not_finite.items()
             if bad
         }
+
+    def _misfits(self) -> dict[str, str]:
+        """Where labels or predictions are not those of a task of this kind; of rows from elsewhere, as
+        ingestion lets no such label through."""
+        shape, of_classes = self.records.sample["scores"].shape, self.kind in CLASS_KINDS
+        if of_classes != (len(shape) == 3):
+            given = f"{shape[2]} numbers" if len(shape) == 3 else "one number"
+            wanted = "one a class" if of_classes else "one number"
+            return {"prediction": f"predictions are {given} a row, and of a {self.kind} task {wanted}"}
+        least, greatest = self.records.labels
+        if of_classes and self.rows and not (self.records.whole and least >= 0 and greatest < shape[2]):
+            found = f"labels are from {least:g} to {greatest:g}"
+            return {"label": f"{found}, and the model's classes are 0 to {shape[2] - 1}"}
+        return {}
 
     def _walk(self, scores: dict[str, _Score], roles: Sequence[str], k: int) -> None:
         """Sums over rows and groups."""
@@ -257,6 +272,7 @@ def measure(
     k: int,
     quantile: float,
     use_weight: bool = False,
+    named_slices: Sequence[str] = (),
 ) -> tuple[Slices, dict[str, Measured]]:
     """Measures every task.
 
@@ -269,6 +285,7 @@ def measure(
       k: of NDCG and recall.
       quantile: of the quantile loss.
       use_weight: weigh rows by `<task>/weight`; otherwise each known label counts 1.
+      named_slices: with values, told apart however rare they are.
 
     Raises:
       KeyError: for a column that is missing.
@@ -277,7 +294,7 @@ def measure(
     files.require([f"slice/{feature}" for feature in wanted])
     columns = [f"slice/{feature}" for feature in wanted]
     batches = (slice_columns(batch, wanted) for batch in (files.batches(columns) if columns else ()))
-    found = Slices.most_frequent(slices, batches, max_slice_values)
+    found = Slices.most_frequent(slices, batches, max_slice_values, named_slices)
     with tempfile.TemporaryDirectory(prefix="evaluation-") as name:
         folder = Path(name)
         records = read_records(files, list(kinds), roles, found, folder, use_weight)

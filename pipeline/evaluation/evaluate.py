@@ -157,6 +157,7 @@ def evaluate_scores(
     quantile: float,
     seed: int = 0,
     use_weight: bool = False,
+    named_slices: Sequence[str] = (),
     pipeline_args: Sequence[str] = ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
 ) -> Evaluated:
     """Evaluates every task, overall and by slice, beside the serving model where it was scored.
@@ -182,6 +183,7 @@ def evaluate_scores(
       quantile: of the quantile loss.
       seed: of the bootstrap.
       use_weight: weigh rows by `<task>/weight`; otherwise each known label counts 1.
+      named_slices: `feature=value`, and crosses `a=1 & b=2`, that are slices however rare they are: a gate's.
       pipeline_args: of the Beam pipeline that TFMA runs in.
 
     Raises:
@@ -200,6 +202,7 @@ def evaluate_scores(
         k=k,
         quantile=quantile,
         use_weight=use_weight,
+        named_slices=named_slices,
     )
     terms = {
         task: {model: of.terms[column] for model, column in COLUMNS.items() if column in of.terms}

@@ -20,6 +20,7 @@ def evaluate_model(
     model: str,
     baseline: str | None,
     folder: Path,
+    named_slices: Sequence[str],
     pipeline_args: Sequence[str] = ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
 ) -> Evaluated:
     """Scores the test split once with both models, then measures as the recipe says.
@@ -30,6 +31,8 @@ def evaluate_model(
       model: the SavedModel.
       baseline: the SavedModel that serves now, or None.
       folder: gets the scores, the table, the curves and `tfma/`; is made.
+      named_slices: with values, measured however rare they are: `recipe.gated_slices`, or what is left of it
+        where the recipe is a part without gates.
       pipeline_args: of the Beam pipeline that TFMA runs in.
 
     Raises:
@@ -51,6 +54,7 @@ def evaluate_model(
         quantile=recipe.evaluation.quantile,
         seed=0,
         use_weight=recipe.evaluation.weighted,
+        named_slices=named_slices,
         pipeline_args=pipeline_args,
     )
     evaluated.table.write(folder / METRICS)

@@ -19,7 +19,7 @@ from pipeline.evaluation.gate_sentences import (
     drop_sentence,
 )
 from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable
-from pipeline.metric_names import COMPARED, DIRECTED, OF_RANKINGS
+from pipeline.metric_names import COMPARED, DIRECTED, DIRECTIONS, OF_RANKINGS
 from pipeline.slice_names import conditions_of, features_of, slice_name
 
 
@@ -170,6 +170,10 @@ def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Stat
     if gate.task not in table.tasks:
         have = ", ".join(table.tasks) or "none"
         return "failed", f"{head} was not computed: there is no task {gate.task} among {have}"
+    judged = [r for r in table if r.task == gate.task and r.reference is None and r.metric in DIRECTIONS]
+    if all(row.value is None for row in judged):  # of a model that gives no numbers there are no slices
+        why = next((row.note for row in judged if row.note), "its values are no numbers")
+        return "failed", f"{head} is undefined, so its gate cannot pass: {why} (slice {name})"
     if gate.metric in OF_RANKINGS and table.no_baseline(gate.task) is not None:
         status, sentence = _not_compared(head, table, gate.task)
         return status, f"{sentence} (slice {name})"
@@ -189,6 +193,13 @@ def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Stat
 def judge_all(gates: Iterable[Gate], table: MetricsTable) -> list[Verdict]:
     """The verdicts of all gates, in their order."""
     return [verdict for gate in gates for verdict in judge(gate, table)]
+
+
+def agreement(verdicts: Iterable[Verdict]) -> str:
+    """What gates of metrics said together, none of which failed; those that were skipped did not pass."""
+    statuses = [verdict.status for verdict in verdicts if verdict.gate == "metrics"]
+    passed, skipped = statuses.count("passed"), statuses.count("skipped")
+    return f"no gate failed ({passed} passed, {skipped} skipped)" if skipped else "every gate passed"
 
 
 def task_result(task: str, verdicts: Iterable[Verdict]) -> Literal["pass", "fail", "none"]:

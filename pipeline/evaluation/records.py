@@ -122,10 +122,10 @@ def floats(column: pa.Array) -> np.ndarray:
 
 
 def prediction_column(predictions: np.ndarray) -> np.ndarray | pa.Array:
-    """The reverse of `floats`, of (n,) or (n, k) predictions."""
+    """The reverse of `floats`, of (n,) or (n, k) predictions; (n, 1) is one number a row too."""
     values = predictions.astype(np.float64)
-    if values.ndim == 1:
-        return values
+    if values.ndim == 1 or values.shape[1] == 1:
+        return values.reshape(-1)
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
 
 
@@ -145,6 +145,8 @@ class TaskRecords:
       sample: (up to 32,768,) records drawn by a hash of the row.
       examples: (slices,) rows.
       not_finite: of "label" and each of `scores`, how many rows are not finite numbers.
+      labels: the least and the greatest.
+      whole: whether all labels are whole numbers.
     """
 
     scores: list[str]
@@ -152,6 +154,8 @@ class TaskRecords:
     sample: np.ndarray
     examples: np.ndarray
     not_finite: dict[str, int] = field(default_factory=dict)
+    labels: tuple[float, float] = (np.inf, -np.inf)
+    whole: bool = True
     _least: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def add(self, records: np.ndarray, parts: int) -> None:
@@ -160,6 +164,9 @@ class TaskRecords:
         columns |= {name: records["scores"][:, i] for i, name in enumerate(self.scores)}
         for name, values in columns.items():
             self.not_finite[name] = self.not_finite.get(name, 0) + int((~_finite(values)).sum())
+        label = records["label"]
+        self.labels = (label.min(initial=self.labels[0]), label.max(initial=self.labels[1]))
+        self.whole &= bool((label == np.floor(label)).all())
         for ids in records["slices"].T:
             self.examples += np.bincount(ids[ids >= 0], minlength=len(self.examples))
         self.partitions.add(records, hash_parts(records["unit"], parts))

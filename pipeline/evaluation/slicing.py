@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.evaluation.table import OVERALL
-from pipeline.slice_names import features_of, slice_name
+from pipeline.slice_names import conditions_of, features_of, slice_name
 
 # A column as its distinct texts, and for each row the place of its own, -1 where it is missing.
 Coded = tuple[list[str], np.ndarray]
@@ -47,7 +47,11 @@ class Slices:
 
     @classmethod
     def most_frequent(
-        cls, slices: Sequence[str], batches: Iterable[Mapping[str, Coded]], max_values: int
+        cls,
+        slices: Sequence[str],
+        batches: Iterable[Mapping[str, Coded]],
+        max_values: int,
+        named: Sequence[str] = (),
     ) -> Slices:
         """Finds each kind's most frequent values; those as frequent are taken in their texts' order.
 
@@ -55,6 +59,8 @@ class Slices:
           slices: `feature` or `feature & feature`.
           batches: feature -> column, for all rows.
           max_values: of a kind.
+          named: `feature=value` or `feature=value & feature=value` of these kinds, which are slices too,
+            however rare, where a row is in them.
         """
         kinds = tuple(dict.fromkeys(features_of(name) for name in slices))
         counts: list[Counter] = [Counter() for _ in kinds]
@@ -66,8 +72,13 @@ class Slices:
                 places = np.unravel_index(found, [len(t) for t in texts]) if len(found) else ()
                 keys = zip(*([t[i] for i in at] for t, at in zip(texts, places)))
                 counter.update(dict(zip(keys, times.tolist())))
-        chosen = (sorted(c, key=lambda value: (-c[value], value))[:max_values] for c in counts)
-        return cls(kinds, tuple(map(tuple, chosen)))
+        wanted = {conditions_of(name) for name in named}
+        chosen = []
+        for features, counter in zip(kinds, counts, strict=True):
+            values = sorted(counter, key=lambda value: (-counter[value], value))
+            rare = (v for v in values[max_values:] if tuple(zip(features, v, strict=True)) in wanted)
+            chosen.append((*values[:max_values], *rare))
+        return cls(kinds, tuple(chosen))
 
     @cached_property
     def names(self) -> list[str]:

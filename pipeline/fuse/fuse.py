@@ -54,9 +54,9 @@ def fuse(run_dir: Path, settings: Sequence[str] = ()) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     folder = run_dir / "fuse"
     with terminal.chatter_to(folder / "log.txt") as console:
-        with console.status("scoring the validation rows"):
+        with terminal.waiting(console, "scoring the validation rows"):
             scores = _scores(recipe, run_dir, model, folder)
-        with console.status("searching"):
+        with terminal.waiting(console, "searching"):
             facts, found, objective = _search(Validation(recipe, scores))
         facts |= {"run": run_dir.name, "model": _model(run_dir)}
         _write(folder, facts, found, objective)
@@ -210,6 +210,7 @@ def _tell(console: Console, facts: dict[str, Any], folder: Path) -> None:
     for sentence in words.outcome(facts):
         console.print(sentence, markup=False)
     made = [folder / name for name in (PATCH, PICTURE, POINTS) if (folder / name).is_file()]
-    console.print(f"written: {', '.join(map(terminal.shown, made))}", markup=False)
+    others = f", and {' and '.join(path.name for path in made[1:])} beside it" if made[1:] else ""
+    console.print(f"written: {terminal.shown(made[0])}{others}", markup=False)
     if facts["chosen"]:
         console.print(f"next:    mtl run RECIPE --set @{terminal.shown(folder / PATCH)}", markup=False)

@@ -1,5 +1,6 @@
 """Gates and evaluation: tasks, metrics and slices that they name."""
 
+import re
 from collections.abc import Iterator
 
 from pipeline.metric_names import COMPARED, DIRECTED, METRICS, OF_RANKINGS, role_of
@@ -9,10 +10,15 @@ from pipeline.recipe.expressions import near
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Gate
 from pipeline.recipe.tasks import CLASS_KINDS
-from pipeline.slice_names import NEW_ROLES, features_of
+from pipeline.slice_names import NEW_ROLES, conditions_of, features_of
+
+# As slices of int columns are named.
+_INTEGER = re.compile("0|-?[1-9][0-9]*")
 
 
 def gate_problems(recipe: Recipe) -> Iterator[Problem]:
+    if not recipe.gates:
+        yield Problem("gates", "is an empty list, which asks nothing; write `none` where that is meant")
     for i, gate in enumerate(recipe.gates if recipe.gates != "none" else ()):
         path = f"gates.{i}"
         if gate.task not in recipe.tasks:
@@ -40,6 +46,8 @@ def gate_problems(recipe: Recipe) -> Iterator[Problem]:
                     f"its order){near(' & '.join(features_of(gate.slice)), list(known.values()))}",
                     value=gate.slice,
                 )
+            else:
+                yield from _values(f"{path}.slice", gate.slice, recipe)
         if gate.lower is not None and gate.upper is not None and gate.lower > gate.upper:
             yield Problem(
                 f"{path}.lower", f"is above upper ({gate.upper}); nothing could pass", value=gate.lower
@@ -70,6 +78,16 @@ def _comparison(path: str, gate: Gate, replicates: int) -> Iterator[Problem]:
             "needs intervals, and evaluation.replicates is 0",
             value=gate.better or gate.interval,
         )
+
+
+def _values(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
+    """Values that no row can have: the gate would be skipped in every run."""
+    for feature, value in conditions_of(name):
+        if feature in NEW_ROLES and value not in ("true", "false"):
+            yield Problem(path, f"{feature} is `true` or `false`, not {value!r}", value=name)
+        elif feature in recipe.columns and recipe.columns[feature].type == "int":
+            if not _INTEGER.fullmatch(value):
+                yield Problem(path, f"{feature} is int, and {value!r} is not how one is written", value=name)
 
 
 def _slice(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:

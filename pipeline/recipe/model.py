@@ -258,6 +258,12 @@ class Recipe(Part):
         return list(dict.fromkeys([*self.evaluation.slices, *always]))
 
     @property
+    def gated_slices(self) -> list[str]:
+        """The slices that gates name, with their values."""
+        gates = [] if self.gates == "none" else self.gates
+        return list(dict.fromkeys(gate.slice for gate in gates if gate.slice is not None))
+
+    @property
     def slice_columns(self) -> list[str]:
         """The columns that slices read."""
         features = dict.fromkeys(feature for name in self.slices for feature in features_of(name))

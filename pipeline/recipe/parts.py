@@ -413,7 +413,8 @@ class Gate(Part):
     task: Name
     metric: Literal[tuple(DIRECTIONS)]
     slice: str | None = Field(
-        None, description="`column=value`, or `a=1 & b=2` of a cross; everything where left out"
+        None,
+        description="`column=value`, or `a=1 & b=2` of a cross, however rare; everything where left out",
     )
     lower: float | None = Field(None, description="smallest value allowed")
     upper: float | None = Field(None, description="largest value allowed")
@@ -452,8 +453,12 @@ class Evaluation(Part):
         "and always for those of the scenario and for `new_user` and `new_item`: whether the user or item is "
         "absent from training",
     )
-    max_slice_values: int = Field(20, ge=1, description="of a column or cross: its most frequent values")
-    k: int = Field(10, ge=1, description="of NDCG and recall: how many of a request's first rows count")
+    max_slice_values: int = Field(
+        20, ge=1, description="of a column or cross: its most frequent values; what a gate names comes on top"
+    )
+    k: int = Field(
+        10, ge=1, le=1_000_000, description="of NDCG and recall: how many of a request's first rows count"
+    )
     quantile: float = Field(0.5, gt=0, lt=1, description="of the quantile loss of regressions")
     replicates: int = Field(200, ge=0, description="of the bootstrap by user; 0 leaves intervals out")
     weighted: bool = Field(

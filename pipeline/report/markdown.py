@@ -38,7 +38,9 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def markdown(metrics: Mapping[str, Any]) -> str:
     """The content of metrics.json in CommonMark with tables: verdict, tasks, gates, data, steps."""
     parts = [f"# {_words(metrics['recipe'])}: {headline(metrics)}", f"Run {_words(metrics['run'])}."]
-    parts.append(" ".join(_words(said) for said in (metrics["reason"], aftermath(metrics)) if said))
+    parts.append(
+        ". ".join(_words(said).rstrip(".") for said in (metrics["reason"], aftermath(metrics)) if said) + "."
+    )
     if metrics["failure"]:
         parts.append(f"Stopped in {_words(metrics['failure']['step'])}:")
         parts.append("\n".join(f"    {line}" for line in metrics["failure"]["message"].splitlines()))

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.calibration_lines import calibration_lines
+from pipeline.report.sentences import aftermath
 
 _SHOWN = {
     "binary": ("auc", "gauc"),
@@ -14,6 +15,7 @@ _SHOWN = {
     "multiclass": ("accuracy", "macro_f1"),
     "ordinal": ("quadratic_kappa", "mae"),
 }
+_HANG = len("  pass  ")
 _STYLE = {
     "pushed": "bold green",
     "unchanged": "bold green",
@@ -31,13 +33,35 @@ def summary(metrics: dict[str, Any]) -> Group:
     parts += [Text(f"  calibration  {line}") for line in calibration_lines(metrics["training"])]
     if metrics.get("tuning"):
         parts.append(Text(metrics["tuning"]["sentence"]))
-    for gate in metrics["gates"]:
-        mark = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}[gate["status"]]
-        parts.append(Text(f"  {mark}  {gate['sentence']}", style="red" if mark == "FAIL" else ""))
-    failure = metrics["failure"]
-    said = f" at {failure['step']}: {failure['message']}" if failure else f": {metrics['reason']}"
-    parts.append(Text(metrics["status"] + said, style=_STYLE[metrics["status"]]))
+    parts += [_Gate(gate) for gate in metrics["gates"]]
+    parts.append(Text(metrics["status"] + _said(metrics), style=_STYLE[metrics["status"]]))
     return Group(*parts)
+
+
+class _Gate:
+    """A gate's sentence after its mark; on a terminal its further lines stand below the first."""
+
+    def __init__(self, gate: dict[str, Any]):
+        mark = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}[gate["status"]]
+        self._text = Text(f"  {mark}  {gate['sentence']}", style="red" if mark == "FAIL" else "")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.no_wrap:  # a pipe: a line a gate, whatever its length
+            yield self._text
+            return
+        width = options.max_width - _HANG
+        for i, line in enumerate(self._text[_HANG:].wrap(console, width)):
+            yield (self._text[:_HANG] if i == 0 else Text(" " * _HANG)) + line
+
+
+def _said(metrics: dict[str, Any]) -> str:
+    failure = metrics["failure"]
+    if failure:
+        return f" at {failure['step']}: {failure['message']}"
+    failed = sum(gate["status"] == "failed" for gate in metrics["gates"])
+    if metrics["status"] == "refused" and failed:  # their sentences stand right above
+        return f" by {failed} gate{'s' if failed > 1 else ''}. {aftermath(metrics)}"
+    return f": {metrics['reason']}"
 
 
 def _tasks(metrics: dict[str, Any]) -> Table:
@@ -48,9 +72,8 @@ def _tasks(metrics: dict[str, Any]) -> Table:
     for heading in ("task", "metric", "test", "95 % interval", "serving model", *ceilings, "gate"):
         table.add_column(heading, justify="left" if heading in ("task", "metric", "gate") else "right")
     for name, task in metrics["tasks"].items():
-        for metric in _SHOWN.get(task["kind"], ()):
-            if metric not in task["metrics"]:
-                continue
+        shown = [metric for metric in _SHOWN.get(task["kind"], ()) if metric in task["metrics"]]
+        for metric in shown:
             interval = task["intervals"].get(metric)
             baseline = (task["baseline"] or {}).get(metric)
             known = [metrics["references"].get(name, {}).get(c, {}).get(metric) for c in ceilings]
@@ -61,7 +84,7 @@ def _tasks(metrics: dict[str, Any]) -> Table:
                 f"{interval[0]:.4f} – {interval[1]:.4f}" if interval else "",
                 _number(baseline),
                 *[_number(k) for k in known],
-                task["gate"],
+                task["gate"] if metric == shown[0] else "",  # of the task, whatever metrics its gates read
             )
     return table
 

@@ -18,7 +18,8 @@ from pipeline.report.page import render_page
 def replace(path: Path, text: str) -> None:
     """Writes a file so that a reader sees the old one or the new one, never half of one."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
-    half.write_text(text, encoding="utf-8")
+    # names of files may hold bytes that are no text, which UTF-8 cannot hold; in JSON it is their escape
+    half.write_text(text, encoding="utf-8", errors="backslashreplace")
     os.replace(half, path)
 
 

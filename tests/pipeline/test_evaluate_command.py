@@ -49,6 +49,19 @@ def test_a_model_of_other_outputs(demo, tmp_path, signatures, said):
     assert not list(tmp_path.glob("out/demo/evaluations/*")), "nothing that looks like an evaluation"
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff not a model"])
+def test_a_broken_model_file(demo, tmp_path, content):
+    saved_model(tmp_path / "model").joinpath("saved_model.pb").write_bytes(content)
+    with pytest.raises(CannotEvaluate, match="saved_model.pb is broken or cut off"):
+        evaluate(demo, tmp_path / "model", tmp_path, tmp_path / "out")
+
+
+def test_an_output_that_is_a_file(demo, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(CannotEvaluate, match="--output: .* cannot be written: "):
+        evaluate(demo, saved_model(tmp_path / "model"), tmp_path, tmp_path / "out")
+
+
 def test_test_examples_alone_do_not_say_who_is_new(demo, tmp_path):
     (tmp_path / "Split-test").mkdir()
     with pytest.raises(CannotEvaluate, match="no Split-train, which says what users and items are new"):

@@ -101,7 +101,9 @@ def test_a_recipe_with_every_input_setting_trains_saves_and_loads(tmp_path):
     np.testing.assert_array_equal(found["click"], model.predict(moved, verbose=0)["click"])
     assert abs(found["click"].mean() - y["click"].mean()) < 0.1
     table = model.feature_inputs.table.numpy()
-    assert np.abs(table[1]).max() > 0.05  # the unknown row has been trained, and no row of the data names it
+    assert (
+        np.abs(table[1]).max() > 0.03
+    )  # drawn with a deviation of .01, the unknown row has been trained, and no row of the data names it
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras").predict(x, verbose=0)
     for task in y:

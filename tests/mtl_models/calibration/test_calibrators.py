@@ -204,3 +204,27 @@ def test_what_is_no_calibrator_is_refused():
     ]:
         with pytest.raises(ValueError, match=words):
             wrong()
+
+
+@pytest.mark.parametrize("calibrator", [PlattScaling, TemperatureScaling, IsotonicCalibration])
+def test_numbers_that_are_not_finite_are_told(calibrator):
+    z, labels = np.linspace(-2, 2, 50), np.arange(50) % 3 > 1
+    for logits, weights, what in (
+        (np.r_[np.nan, z[1:]], None, "1 of its 50 predictions"),
+        (np.r_[z[1:], np.inf], None, "1 of its 50 predictions"),
+        (z, np.r_[np.inf, np.inf, np.ones(48)], "2 of its 50 weights"),
+    ):
+        with pytest.raises(CannotCalibrate, match=f"{what} are not finite numbers"):
+            calibrator.fit(logits, labels, weights)
+
+
+@pytest.mark.parametrize(
+    ("scale", "weights"), [(1.0, 1e30), (1.0, 10.0 ** np.linspace(-20, 20, 2000)), (1e30, 1.0)]
+)
+def test_isotonic_of_huge_weights_and_certain_predictions(scale, weights):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=2000)
+    labels = rng.random(2000) < 1 / (1 + np.exp(-2 * z))
+    found = IsotonicCalibration.fit(z * scale, labels, weights * np.ones(2000))
+    calibrated = np.asarray(found(np.array([-3.0, 0.0, 3.0], "float32")))
+    assert np.isfinite(calibrated).all() and (np.diff(calibrated) > 0).all()

@@ -95,3 +95,32 @@ def test_predictions_that_are_no_numbers_are_told(tmp_path):
     )  # fmt: skip
     row = table.get("a", "accuracy")
     assert row.value is None and row.note == "1 of 3 predictions are not finite numbers"
+
+
+def test_labels_and_predictions_of_another_kind_are_told(tmp_path):
+    rng, rows = np.random.default_rng(0), 60
+    three = pa.FixedSizeListArray.from_arrays(pa.array(rng.dirichlet(np.ones(3), rows).ravel()), 3)
+    one, label = pa.array(rng.random(rows)), rng.integers(0, 3, rows) * 1.0
+    columns, kinds = {}, []
+    for task, kind, labels, prediction in (
+        ("above", "ordinal", label + 1, three),
+        ("below", "multiclass", label - 1, three),
+        ("between", "multiclass", label / 2, three),
+        ("narrow", "multiclass", label, one),
+        ("wide", "binary", (label > 1) * 1.0, three),
+        ("right", "multiclass", label, three),
+    ):
+        columns |= {f"{task}/label": labels, f"{task}/mask": np.ones(rows), f"{task}/prediction": prediction}
+        kinds.append((task, kind))
+    pq.write_table(pa.table(columns), tmp_path / "scores.parquet")
+    table = evaluated(
+        tmp_path / "scores.parquet", kinds, [], tmp_path / "tfma", max_slice_values=5, replicates=0, roles=()
+    )
+    assert {task: table.get(task, "logloss").note for task, _ in kinds} == {
+        "above": "labels are from 1 to 3, and the model's classes are 0 to 2",
+        "below": "labels are from -1 to 1, and the model's classes are 0 to 2",
+        "between": "labels are from 0 to 1, and the model's classes are 0 to 2",
+        "narrow": "predictions are one number a row, and of a multiclass task one a class",
+        "wide": "predictions are 3 numbers a row, and of a binary task one number",
+        "right": None,
+    }

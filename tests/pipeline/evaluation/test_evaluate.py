@@ -8,6 +8,7 @@ import tensorflow_model_analysis as tfma
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline.evaluation.evaluate import evaluate_scores
+from pipeline.evaluation.gates import Gate, judge
 
 TASKS = [("click", "binary"), ("like", "binary"), ("watch_time", "regression")]
 
@@ -171,3 +172,15 @@ def test_unknown_kind_is_refused(tmp_path, write_scores):
             tmp_path / "scores", [("click", "survival")], [], tmp_path / "tfma",
             max_slice_values=9, replicates=0,
         )  # fmt: skip
+
+
+def test_a_gate_on_a_rare_slice_is_judged(tmp_path, write_scores):
+    write_scores(tmp_path / "scores", rows=300)
+    table = evaluated(
+        tmp_path / "scores", [("click", "binary")], ["tab", "age"], tmp_path / "tfma",
+        max_slice_values=1, replicates=0, named_slices=["tab=0", "tab=1", "tab=2", "age=nobody"],
+    )  # fmt: skip
+    assert sorted(table.slices("click"))[1:] == ["overall", "tab=0", "tab=1", "tab=2"]
+    said = [judge(Gate("click", "auc", slice=f"tab={i}", lower=1.0), table)[0].status for i in range(3)]
+    assert said == ["failed"] * 3
+    assert judge(Gate("click", "auc", slice="age=nobody", lower=1.0), table)[0].status == "skipped"

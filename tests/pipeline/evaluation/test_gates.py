@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.gates import Gate, Verdict, judge, judge_all, task_result
+from pipeline.evaluation.gates import Gate, Verdict, agreement, judge, judge_all, task_result
 from pipeline.evaluation.table import MetricRow, MetricsTable, NoBaseline
 
 TABLE = MetricsTable(
@@ -126,6 +126,17 @@ FIRST_RUN = MetricsTable([MetricRow("like", "overall", "auc", 0.7, examples=100)
 )  # fmt: skip
 def test_verdict(gate, status, sentence):
     assert [(v.status, v.sentence) for v in judge(gate, TABLE)] == [(status, sentence)]
+
+
+@pytest.mark.parametrize("metric", ["auc", "rank_correlation"])
+def test_a_model_without_numbers_passes_on_no_slice(metric):
+    note = "5 of 90 predictions are not finite numbers"
+    counted = MetricRow("like", "overall", "examples", 90)
+    rows = [MetricRow("like", "overall", "auc", None, note=note), counted]
+    said = judge(Gate("like", metric, slice="tab=1", lower=0.1), MetricsTable(rows))
+    assert [(v.status, v.sentence) for v in said] == [
+        ("failed", f"like: {metric} is undefined, so its gate cannot pass: {note} (slice tab=1)")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -357,3 +368,11 @@ def test_sentences_of_differences_never_contradict_themselves(metric, value, the
 def test_senseless_gates_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         Gate(**({"task": "like", "metric": "auc"} | wrong))
+
+
+def test_gates_that_were_skipped_did_not_pass():
+    passed, skipped = Verdict("passed", ""), Verdict("skipped", "")
+    schema = Verdict("skipped", "", gate="schema")
+    assert agreement([passed, passed, schema]) == "every gate passed"
+    assert agreement([skipped, skipped, schema]) == "no gate failed (0 passed, 2 skipped)"
+    assert agreement([passed, skipped]) == "no gate failed (1 passed, 1 skipped)"

@@ -17,6 +17,14 @@ def test_most_frequent_values_and_crosses_over_batches():
     assert slices.ids(batches[1], 3).tolist() == [[0, 1, 3], [0, 2, -1], [0, 2, -1]]
 
 
+def test_named_slices_are_told_apart_however_rare():
+    batch = {"a": coded(pa.array(list("xxxyyz"))), "b": coded(pa.array([1, 1, 2, 1, 1, 2]))}
+    named = ["a=z", "a=x", "a=nobody", "a=z & b=2"]
+    slices = Slices.most_frequent(["a", "a & b"], [batch], 1, named)
+    assert slices.names == ["overall", "a=x", "a=z", "a=x & b=1", "a=z & b=2"]
+    assert slices.ids(batch, 6)[[0, 3, 5]].tolist() == [[0, 1, 3], [0, -1, -1], [0, 2, 4]]
+
+
 def test_no_slices_and_no_values():
     assert Slices.most_frequent([], [], 5).ids({}, 2).tolist() == [[0], [0]]
     empty = {"a": coded(pa.array([], pa.string()))}

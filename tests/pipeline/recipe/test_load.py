@@ -158,6 +158,12 @@ MISTAKES = [
         ["training.stopping.objective", "above 0"],
     ),
     ("lower: 0.6", "slice: colour=red", ["gates.0.slice", "evaluation.slices"]),
+    ("lower: 0.6", "lower: 0.6, slice: new_user=1", ["gates.0.slice", "`true` or `false`, not '1'"]),
+    (
+        "lower: 0.6, max_drop: 0.01}\nevaluation:\n  slices: [category]",
+        "lower: 0.6, slice: user=7.0 & category=a}\nevaluation:\n  slices: [user & category]",
+        ["gates.0.slice", "user is int", "'7.0'"],
+    ),
     ("lower: 0.6", "interval: most", ["gates.0.interval", "'whole'"]),
     ("lower: 0.6, max_drop: 0.01", "better: true, interval: any", ["gates.0", "interval says how"]),
     ("metric: auc", "metric: calibration, better: true", ["gates.0.better", "best at 1"]),
@@ -219,6 +225,7 @@ def test_gates_must_be_written():
     text = GOOD[: GOOD.index("gates:")] + GOOD[GOOD.index("evaluation:") :]
     assert "gates" in problems(text) and "`none` must be written" in problems(text)
     assert loads(text + "gates: none\n").gates == "none"
+    assert "gates (line 40): is an empty list" in problems(text + "gates: []\n")
 
 
 @pytest.mark.parametrize(
@@ -227,6 +234,7 @@ def test_gates_must_be_written():
         "{task: click, metric: calibration, lower: 0.9, upper: 1.1, interval: any}",
         "{task: click, metric: logloss, better: true, max_drop: 0, interval: whole}",
         "{task: spend, metric: rank_correlation, lower: 0.8, slice: category=a}",
+        "{task: click, metric: auc, lower: 0.8, slice: new_item=true}",
     ],
 )
 def test_gates_that_compare(gate):

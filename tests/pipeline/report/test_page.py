@@ -203,3 +203,12 @@ def test_k_is_that_of_the_recipe(facts):
     metrics["tasks"]["click"]["metrics"]["ndcg_at_k"] = 0.5
     assert "NDCG@7" in render_page(metrics, "evaluation: {k: 7}")
     assert "NDCG@k" in render_page(metrics)
+
+
+@pytest.mark.parametrize(("cosine", "shade", "text"), [(-0.004, "plus", "+0.00"), (-0.3, "minus", "−0.30")])
+def test_a_cosine_that_rounds_to_0_is_no_conflict(facts, cosine, shade, text):
+    metrics = build_metrics(facts("pushed"))
+    for epoch in metrics["training"]["epochs"]:
+        epoch["gradients"] = {"cosines": {"click and share": cosine}}
+    html = render_page(metrics)
+    assert len(re.findall(rf'<td class="{shade}"[^>]*cosine[^>]*>{re.escape(text)}<', html)) == 2

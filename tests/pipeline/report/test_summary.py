@@ -1,0 +1,35 @@
+"""What a run's output ends with, as a terminal and as a pipe show it."""
+
+import io
+
+from rich.console import Console
+
+from pipeline.report.metrics_json import build_metrics
+from pipeline.report.summary import summary
+
+
+def shown(metrics, wide, piped):
+    file = io.StringIO()
+    Console(file=file, width=wide, soft_wrap=piped, highlight=False).print(summary(metrics))
+    return file.getvalue().splitlines()
+
+
+def test_a_gates_further_lines_stand_below_its_sentence_and_a_pipe_gets_one_line(facts):
+    metrics = build_metrics(facts("refused"))
+    sentence = f"click: {'much too low ' * 12}indeed"
+    metrics["gates"] = [{"status": "failed", "sentence": sentence}]
+    lines = shown(metrics, 60, piped=False)
+    first = next(i for i, line in enumerate(lines) if line.startswith("  FAIL  click: "))
+    below = lines[first + 1 : -2]
+    assert below and all(line.startswith(" " * 8) and len(line) <= 60 for line in below)
+    assert " ".join(line.strip() for line in lines[first:-2])[6:] == sentence
+    assert lines[-2].strip() == "refused by 1 gate. Nothing was pushed: version 3 keeps"
+    assert f"  FAIL  {sentence}" in shown(metrics, 60, piped=True)
+
+
+def test_a_tasks_gate_stands_once_in_the_row_of_its_first_metric(facts):
+    metrics = build_metrics(facts("refused"))
+    metrics["tasks"]["watch_time"]["metrics"]["rmse"] = 30.0
+    rows = [line.split() for line in shown(metrics, 200, piped=True) if line.startswith("watch_time ")]
+    assert [row[1] for row in rows] == ["mae", "rmse"]
+    assert [row[-1] == "fail" for row in rows] == [True, False]
