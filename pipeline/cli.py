@@ -426,8 +426,8 @@ def promote(output: Path, version: int, reason: str) -> None:
 def rollback(output: Path, reason: str) -> None:
     """Serve again what served before; once more, further back.
 
-    OUTPUT is a recommender's folder, such as output/demo. The version is published again under the next number,
-    as TensorFlow Serving loads the highest.
+    OUTPUT is a recommender's folder, such as output/demo. The version is published again under the next
+    number, as TensorFlow Serving loads the highest.
     """
     from serving import releases
 
