@@ -427,6 +427,63 @@ def predict(model: Path, source: Path, target: str) -> None:
         click.echo(f"{target}: {rows:,} rows")
 
 
+@mtl.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--name", default="", help="Of the model in requests; the recommender's where left out.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 is all of them.")
+@click.option("--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="0: any.")
+@click.option("--grpc-port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="0: any.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME=VERSION", help="A version by a name. Repeatable."
+)
+@click.option(
+    "--all-versions", is_flag=True, help="Load all, not only the one that serves and those labelled."
+)
+@click.option("--max-body", type=click.FloatRange(min=0.001), default=16, show_default=True, help="MiB.")
+@click.option("--max-rows", type=click.IntRange(min=1), default=20_000, show_default=True, help="A request.")
+@click.option("--max-requests", type=click.IntRange(min=1), default=128, show_default=True, help="At once.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.001), default=30, show_default=True, help="Seconds a request."
+)
+def serve(
+    folder: Path,
+    name: str,
+    host: str,
+    rest_port: int,
+    grpc_port: int,
+    labels: tuple[str, ...],
+    all_versions: bool,
+    max_body: float,
+    max_rows: int,
+    max_requests: int,
+    timeout: float,
+) -> None:
+    """Serve the versions in DIR, such as output/demo/serving, in TensorFlow Serving's protocol (REST, gRPC).
+
+    For laptops and tests. The version that DIR/CURRENT names answers, and is labelled `stable`; a push or a
+    rollback takes effect within seconds. With --host 0.0.0.0 a tensorflow_model_server on the PATH is used.
+    """
+    from pipeline.terminal import quiet
+    from serving.server.limits import Limits
+    from serving.server.run import CannotServe
+    from serving.server.run import serve as serve_folder
+
+    by_label: dict[str, int] = {}
+    for given in labels:
+        label, _, version = given.partition("=")
+        if not (label and version.isdecimal()) or set(label) & set("/:"):
+            raise click.BadParameter(f"{given!r} is not NAME=VERSION, such as canary=4", param_hint="--label")
+        by_label[label] = int(version)
+    limits = Limits(body=int(max_body * (1 << 20)), rows=max_rows, seconds=timeout, concurrency=max_requests)
+    try:
+        code = serve_folder(
+            folder, name, host, rest_port, grpc_port, by_label, all_versions, limits, click.echo, quiet
+        )
+    except CannotServe as error:
+        raise click.UsageError(str(error)) from None
+    sys.exit(code)
+
+
 def main() -> None:
     """Runs the command; a wrong recipe prints its mistakes and exits 2."""
     try:

@@ -37,6 +37,7 @@ def test_every_command_has_help():
         ["fuse"],
         ["report"],
         ["predict"],
+        ["serve"],
     ):
         found = CliRunner().invoke(mtl, [*path, "--help"])
         assert found.exit_code == 0 and "Usage:" in found.output
