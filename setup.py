@@ -12,6 +12,7 @@ REQUIRES = [
     "tensorflow-serving-api>=2.19,<2.22",
     "grpcio>=1.60,<2",
     "aiohttp>=3.10,<4",
+    "requests>=2.31,<3",
     "google-crc32c>=1.5",
     "isal>=1.7",
     "pyarrow>=18,<19",

@@ -401,26 +401,31 @@ def _write_index(folder: Path) -> None:
 @mtl.command()
 @click.option(
     "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="A SavedModel, or a folder of versions such as output/demo/serving.",
+    help="A SavedModel, or a folder of versions such as output/demo/serving; with --server, a name.",
 )
+@click.option("--server", metavar="URL", help="Of a server: http://HOST:PORT, or HOST:PORT for gRPC.")
 @click.option("--input", "source", type=_FILE, required=True, help="Rows to score: .jsonl, .csv or .parquet.")
 @click.option(
     "--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints."
 )
-def predict(model: Path, source: Path, target: str) -> None:
-    """Score the rows of a file with a pushed model."""
+def predict(model: str, server: str | None, source: Path, target: str) -> None:
+    """Score the rows of a file with a pushed model, from its files or by a server."""
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pipeline.terminal import quiet
-    from serving.predict import PredictError
+    from serving.client.errors import ServerError
+    from serving.predict import PredictError, predict_on
     from serving.predict import predict as score
 
+    if server is None and not Path(model).is_dir():
+        raise click.BadParameter(f"there is no folder {model}", param_hint="--model")
     try:
         with quiet():
-            rows = score(model, source, target)
+            rows = predict_on(server, model, source, target) if server else score(Path(model), source, target)
+    except ServerError as error:
+        raise click.ClickException(f"{server}: {error}") from None
     except (PredictError, ValueError, OSError) as error:
         raise click.UsageError(str(error)) from None
     if target != "-":

@@ -98,7 +98,10 @@ async def _until_told(
         say(f"{name}: version {served.default} serves")
         say(f"REST:  {url}/v1/models/{name}:predict")
         say(f"gRPC:  {server.host}:{server.grpc_port}")
-        say(f"next:  curl {url}/v1/models/{name}/metadata ")
+        say(
+            f"next:  curl {url}/v1/models/{name}/metadata\n"
+            f"       mtl predict --server {url} --model {name} --input FILE"
+        )
         await told.wait()
         say("ending: requests under way are answered first")
     finally:

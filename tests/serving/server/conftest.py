@@ -50,7 +50,7 @@ class Model(tf.Module):
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory) -> Path:
-    """`1`, `2` and `3`, with a default for the age."""
+    """`1`, `2` and `3`, with defaults for the age and the tags."""
     folder = tmp_path_factory.mktemp("saved")
     for version in (1, 2, 3):
         model = Model(version)
@@ -63,6 +63,7 @@ def saved(tmp_path_factory) -> Path:
         content = saved_model_pb2.SavedModel.FromString(path.read_bytes())
         signature = content.meta_graphs[0].signature_def["serving_default"]
         signature.defaults["age"].CopyFrom(tf.make_tensor_proto([7], tf.int64))
+        signature.defaults["tags"].CopyFrom(tf.make_tensor_proto([[""]], tf.string))
         path.write_bytes(content.SerializeToString())
     return folder
 
@@ -135,3 +136,25 @@ def live(saved):
     live = Live(saved, {"canary": 3}, Limits(body=1 << 20, rows=1000), every_version=True)
     yield live
     live.close()
+
+
+class Gate:
+    """Holds model calls until it is opened."""
+
+    def __init__(self, live: Live, monkeypatch: pytest.MonkeyPatch):
+        self.open, self.inside = threading.Event(), threading.Semaphore(0)
+        servable = next(iter(live.server.manager.served.loaded.values()))
+        call = servable.call
+
+        def waiting(*args):
+            self.inside.release()
+            assert self.open.wait(20)
+            return call(*args)
+
+        monkeypatch.setattr(servable, "call", waiting)
+
+
+@pytest.fixture
+def hold_calls(monkeypatch):
+    """`hold_calls(live)` keeps model calls waiting until its `open` is set."""
+    return lambda live: Gate(live, monkeypatch)

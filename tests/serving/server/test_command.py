@@ -24,7 +24,7 @@ def test_it_prints_where_to_call_answers_and_ends_when_told(saved, tmp_path):
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )
-    lines = [process.stdout.readline() for _ in range(4)]
+    lines = [process.stdout.readline() for _ in range(5)]
     try:
         assert lines[0] == "feed: version 1 serves\n"
         url = re.fullmatch(r"REST:  (http://127\.0\.0\.1:\d+)/v1/models/feed:predict\n", lines[1])[1]

@@ -1,7 +1,6 @@
 """gRPC through the stubs of tensorflow-serving-api alone."""
 
 import asyncio
-import threading
 
 import grpc
 import numpy as np
@@ -181,26 +180,18 @@ def test_status(channel):
     assert caught.value.code().name == "NOT_FOUND"
 
 
-def test_an_end_waits_for_what_is_under_way_and_a_taken_port_is_said(serve, monkeypatch):
+def test_an_end_waits_for_what_is_under_way_and_a_taken_port_is_said(serve, hold_calls):
     live = serve(limits=Limits(threads=1))
     other = Server(Manager(live.folder, "x", {}), Limits(), "127.0.0.1", 0, live.server.grpc_port)
     with pytest.raises(OSError, match="is the port taken"):
         live.wait(other.start())
     live.wait(other.stop())
-    servable, inside, go_on = live.server.manager.served.loaded[1], threading.Event(), threading.Event()
-    call = servable.call
-
-    def waiting(*args):
-        inside.set()
-        assert go_on.wait(20)
-        return call(*args)
-
-    monkeypatch.setattr(servable, "call", waiting)
+    gate = hold_calls(live)
     with grpc.insecure_channel(f"127.0.0.1:{live.server.grpc_port}") as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         answer = stub.Predict.future(predict(**row()), timeout=20)
-        assert inside.wait(10)
+        assert gate.inside.acquire(timeout=10)
         ending = asyncio.run_coroutine_threadsafe(live.server.stop(), live._loop)
-        go_on.set()
+        gate.open.set()
         assert list(answer.result().outputs["click"].float_val) == [1.5, 2]
         ending.result(20)

@@ -16,31 +16,15 @@ PREDICT = "/v1/models/demo:predict"
 BODY = {"inputs": {"price": [1.0], "id": ["a"], "age": [1], "tags": [["x"]]}}
 
 
-class Gate:
-    """Holds model calls until it is opened."""
-
-    def __init__(self, live, monkeypatch):
-        self.open, self.inside = threading.Event(), threading.Semaphore(0)
-        servable = next(iter(live.server.manager.served.loaded.values()))
-        call = servable.call
-
-        def waiting(*args):
-            self.inside.release()
-            assert self.open.wait(20)
-            return call(*args)
-
-        monkeypatch.setattr(servable, "call", waiting)
-
-
 def in_thread(live, results):
     thread = threading.Thread(target=lambda: results.append(live.http(PREDICT, BODY)))
     thread.start()
     return thread
 
 
-def test_too_many_at_once_and_an_end_that_waits(serve, monkeypatch):
+def test_too_many_at_once_and_an_end_that_waits(serve, hold_calls):
     live = serve(limits=Limits(concurrency=2, threads=1))
-    gate, results = Gate(live, monkeypatch), []
+    gate, results = hold_calls(live), []
     threads = [in_thread(live, results), in_thread(live, results)]
     assert gate.inside.acquire(timeout=10)
     while live.server._predictor._admitted < 2:
@@ -63,9 +47,9 @@ def test_too_many_at_once_and_an_end_that_waits(serve, monkeypatch):
     assert [status for status, _ in results] == [200, 200]
 
 
-def test_time(serve, monkeypatch):
+def test_time(serve, hold_calls):
     live = serve(limits=Limits(seconds=0.3, concurrency=1))
-    gate = Gate(live, monkeypatch)
+    gate = hold_calls(live)
     status, content = live.http(PREDICT, BODY)
     assert status == 504 and "time is over" in content["error"]
     assert live.http(PREDICT, BODY)[0] == 429  # its thread still runs, and counts
