@@ -517,30 +517,92 @@ def _write_index(folder: Path) -> None:
 @mtl.command()
 @click.option(
     "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="A SavedModel, or a folder of versions such as output/demo/serving.",
+    help="A SavedModel, or a folder of versions such as output/demo/serving; with --server, a name.",
 )
+@click.option("--server", metavar="URL", help="Of a server: http://HOST:PORT, or HOST:PORT for gRPC.")
 @click.option("--input", "source", type=_FILE, required=True, help="Rows to score: .jsonl, .csv or .parquet.")
 @click.option(
     "--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints."
 )
-def predict(model: Path, source: Path, target: str) -> None:
-    """Score the rows of a file with a pushed model."""
+def predict(model: str, server: str | None, source: Path, target: str) -> None:
+    """Score the rows of a file with a pushed model, from its files or by a server."""
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from pipeline.terminal import quiet
-    from serving.predict import PredictError
+    from serving.client.errors import ServerError
+    from serving.predict import PredictError, predict_on
     from serving.predict import predict as score
 
+    if server is None and not Path(model).is_dir():
+        raise click.BadParameter(f"there is no folder {model}", param_hint="--model")
     try:
         with quiet():
-            rows = score(model, source, target)
+            rows = predict_on(server, model, source, target) if server else score(Path(model), source, target)
+    except ServerError as error:
+        raise click.ClickException(f"{server}: {error}") from None
     except (PredictError, ValueError, OSError) as error:
         raise click.UsageError(str(error)) from None
     if target != "-":
         click.echo(f"{target}: {rows:,} rows")
+
+
+@mtl.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--name", default="", help="Of the model in requests; the recommender's where left out.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 is all of them.")
+@click.option("--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="0: any.")
+@click.option("--grpc-port", type=click.IntRange(0, 65535), default=8500, show_default=True, help="0: any.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME=VERSION", help="A version by a name. Repeatable."
+)
+@click.option(
+    "--all-versions", is_flag=True, help="Load all, not only the one that serves and those labelled."
+)
+@click.option("--max-body", type=click.FloatRange(min=0.001), default=16, show_default=True, help="MiB.")
+@click.option("--max-rows", type=click.IntRange(min=1), default=20_000, show_default=True, help="A request.")
+@click.option("--max-requests", type=click.IntRange(min=1), default=128, show_default=True, help="At once.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.001), default=30, show_default=True, help="Seconds a request."
+)
+def serve(
+    folder: Path,
+    name: str,
+    host: str,
+    rest_port: int,
+    grpc_port: int,
+    labels: tuple[str, ...],
+    all_versions: bool,
+    max_body: float,
+    max_rows: int,
+    max_requests: int,
+    timeout: float,
+) -> None:
+    """Serve the versions in DIR, such as output/demo/serving, in TensorFlow Serving's protocol (REST, gRPC).
+
+    For laptops and tests. The version that DIR/CURRENT names answers, and is labelled `stable`; a push or a
+    rollback takes effect within seconds. With --host 0.0.0.0 a tensorflow_model_server on the PATH is used.
+    """
+    from pipeline.terminal import quiet
+    from serving.server.limits import Limits
+    from serving.server.run import CannotServe
+    from serving.server.run import serve as serve_folder
+
+    by_label: dict[str, int] = {}
+    for given in labels:
+        label, _, version = given.partition("=")
+        if not (label and version.isdecimal()) or set(label) & set("/:"):
+            raise click.BadParameter(f"{given!r} is not NAME=VERSION, such as canary=4", param_hint="--label")
+        by_label[label] = int(version)
+    limits = Limits(body=int(max_body * (1 << 20)), rows=max_rows, seconds=timeout, concurrency=max_requests)
+    try:
+        code = serve_folder(
+            folder, name, host, rest_port, grpc_port, by_label, all_versions, limits, click.echo, quiet
+        )
+    except CannotServe as error:
+        raise click.UsageError(str(error)) from None
+    sys.exit(code)
 
 
 def main() -> None:

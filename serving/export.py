@@ -27,7 +27,10 @@ class Servable(tf.Module):
 
     def __init__(self, model: Any, transform_layer: Any, recipe: Recipe):
         super().__init__()
-        self.model = model
+        # Keras exports a second handle for each of its variables, and saves and restores that one alone:
+        # TensorFlow Serving would find those of the functions without a value. So these are kept instead.
+        self._call_model = lambda packed: model(packed, training=False)
+        self.weights = [variable.value for variable in model.variables]
         self.transform = transform_layer
         self._recipe = recipe
         self.serving_default = tf.function(self._serving_default, [raw.signature(recipe)])
@@ -40,7 +43,7 @@ class Servable(tf.Module):
         return {n: x for n, x in self.transform(columns).items() if "/" not in n}
 
     def _answer(self, packed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        predictions = {n: tf.cast(p, tf.float32) for n, p in self.model(packed, training=False).items()}
+        predictions = {n: tf.cast(p, tf.float32) for n, p in self._call_model(packed).items()}
         if not self._recipe.score_weights:
             return predictions
         return {**predictions, "score": _score(predictions, self._recipe)}

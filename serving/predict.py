@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from serving.versions import current
 
 BATCH_ROWS = 8192
+REQUEST_ROWS, REQUEST_SECONDS = 1000, 60.0
 _ENDINGS = (".jsonl", ".ndjson", ".csv", ".parquet")
 
 
@@ -72,6 +73,46 @@ def predict(model: Path, source: Path, target: str) -> int:
             ) from None
     names = sorted(answers[0]) if answers else []
     _write(_table({n: np.concatenate([a[n] for a in answers]) for n in names}, target), target)
+    return table.num_rows
+
+
+def predict_on(server: str, model: str, source: Path, target: str) -> int:
+    """The same by a model on a server: TensorFlow Serving or `mtl serve`, REST or gRPC.
+
+    Args:
+      server: its address, see `serving.client.Client`.
+      model: its name there.
+      source, target: as of `predict`.
+
+    Raises:
+      PredictError: the file's columns do not fit the model.
+      ServerError: the server gave no answer.
+    """
+    from serving.client import BadFeatures, Client
+
+    if target != "-" and not target.endswith(_ENDINGS):
+        raise PredictError(f"{target}: the ending must be .jsonl, .csv or .parquet, or - for standard output")
+    answers: list[dict[str, np.ndarray]] = []
+    with Client(server, model) as client:
+        inputs = client.signature().inputs
+        table = _read(
+            source,
+            {n for n, t in inputs.items() if t.type == object},
+            {n for n, t in inputs.items() if len(t.shape or ()) == 2},
+        )
+        known = [n for n in table.column_names if n in inputs]
+        if not known or not table.num_rows:
+            raise PredictError(
+                f"{source} has no rows with any of the model's inputs ({', '.join(sorted(inputs))})"
+            )
+        for start in range(0, table.num_rows, REQUEST_ROWS):
+            rows = table.select(known).slice(start, REQUEST_ROWS).to_pylist()
+            try:
+                answers.append(client.predict(rows, timeout=REQUEST_SECONDS).outputs)
+            except BadFeatures as error:
+                raise PredictError(f"{source}: rows {start + 1} to {start + len(rows)}: {error}") from None
+    found = {n: np.concatenate([a[n] for a in answers]) for n in sorted(answers[0])}
+    _write(_table(found, target), target)
     return table.num_rows
 
 

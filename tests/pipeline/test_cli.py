@@ -41,6 +41,7 @@ def test_every_command_has_help():
         ["models", "rollback"],
         ["report"],
         ["predict"],
+        ["serve"],
     ):
         found = CliRunner().invoke(mtl, [*path, "--help"])
         assert found.exit_code == 0 and "Usage:" in found.output

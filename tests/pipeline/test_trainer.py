@@ -180,6 +180,7 @@ def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
     import tensorflow as tf
 
     from serving.export import CARD, export
+    from serving.server.servable import Servable
 
     model, recipe = trained["logit"][0], recipe_with("logit")
     export(model, prepared[1].transform_features_layer(), recipe, tmp_path / "served")
@@ -201,6 +202,10 @@ def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
         assert set(served) == set(want)
         for name, values in want.items():
             np.testing.assert_allclose(served[name].numpy(), values, rtol=1e-5, atol=1e-12, err_msg=name)
+    # and as TensorFlow Serving restores it: by the graph's own restore operation, into a session
+    served = Servable(tmp_path / "served", 1).call("", {"x": x}, [], rows=len(x), seconds=60)
+    for name, values in want.items():
+        np.testing.assert_allclose(served[name], values, rtol=1e-5, atol=1e-12, err_msg=name)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again(packed)["click"], want["click"], rtol=1e-5, atol=1e-12)

@@ -1,0 +1,149 @@
+"""The gRPC front: PredictionService's Predict and GetModelMetadata, ModelService's GetModelStatus."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from serving.server.answers import metadata, model_status
+from serving.server.errors import RequestError, invalid
+from serving.server.predictor import Predictor
+from serving.server.servable import DEFAULT_SIGNATURE
+from serving.server.tensors import from_proto, to_proto
+from serving.server.undecodable import Undecodable
+
+SIGNATURE_DEF = "signature_def"
+_LOG = logging.getLogger(__name__)
+
+
+def grpc_server(predictor: Predictor) -> grpc.aio.Server:
+    """A server that has no port yet."""
+    limits = predictor.limits
+    server = grpc.aio.server(
+        interceptors=[Undecodable()],
+        options=[
+            ("grpc.max_receive_message_length", limits.body),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),  # a taken port is an error, not half of the requests
+        ],
+        maximum_concurrent_rpcs=2
+        * limits.concurrency,  # bounds messages that are held before they are looked at
+    )
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(predictor), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Model(predictor), server)
+    return server
+
+
+async def _answer(context: grpc.aio.ServicerContext, work: Callable[[], Awaitable[Message]]) -> Message:
+    try:
+        return await work()
+    except RequestError as error:
+        code, message = error.code, error.message
+    except grpc.aio.AbortError:
+        raise
+    except Exception:
+        _LOG.exception("a request failed")
+        code, message = "INTERNAL", "the server failed; its log says why"
+    await context.abort(grpc.StatusCode[code], message)
+
+
+def _spec(request: Any) -> tuple[str, int | None, str]:
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+    spec = request.model_spec
+    version = spec.version.value if spec.HasField("version") else None
+    return spec.name, version, spec.version_label
+
+
+class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
+    def __init__(self, predictor: Predictor):
+        self._predictor = predictor
+
+    async def Predict(
+        self, request: predict_pb2.PredictRequest, context: grpc.aio.ServicerContext
+    ) -> predict_pb2.PredictResponse:
+        began, status = time.monotonic(), "OK"
+
+        async def work() -> Message:
+            nonlocal status
+            try:
+                return await self._predict(request, context, began)
+            except RequestError as error:
+                status = error.code
+                raise
+            except BaseException:
+                status = "INTERNAL"
+                raise
+
+        try:
+            return await _answer(context, work)
+        finally:
+            self._predictor.count("GRPC", request.model_spec.name, status, began)
+
+    async def _predict(
+        self, request: predict_pb2.PredictRequest, context: grpc.aio.ServicerContext, began: float
+    ) -> Message:
+        limits = self._predictor.limits
+        remaining = context.time_remaining()
+        deadline = began + min(limits.seconds, limits.seconds if remaining is None else remaining)
+        name, version, label = _spec(request)
+        with self._predictor.admit() as place, self._predictor.manager.hold(name, version, label) as servable:
+            servable.hold()  # the call may outlive this block, where its time is over
+
+            def work(seconds: float) -> predict_pb2.PredictResponse:
+                try:
+                    inputs = {k: from_proto(k, v, limits.body) for k, v in request.inputs.items()}
+                    signature = request.model_spec.signature_name
+                    only = list(request.output_filter)
+                    outputs = servable.call(signature, inputs, only, limits.rows, seconds)
+                    spec = model_pb2.ModelSpec(name=name, signature_name=signature or DEFAULT_SIGNATURE)
+                    spec.version.value = servable.version
+                    return predict_pb2.PredictResponse(
+                        model_spec=spec, outputs={k: to_proto(v) for k, v in outputs.items()}
+                    )
+                finally:
+                    servable.let_go()
+
+            return await place.run(work, deadline)
+
+    async def GetModelMetadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.aio.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        async def work() -> Message:
+            name, version, label = _spec(request)
+            if not request.metadata_field:
+                raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+            for field in request.metadata_field:
+                if field != SIGNATURE_DEF:
+                    raise invalid(f"Metadata field {field} is not supported")
+            with self._predictor.manager.hold(name, version, label) as servable:
+                spec, signatures = metadata(name, servable)
+            response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=spec)
+            response.metadata[SIGNATURE_DEF].Pack(signatures)
+            return response
+
+        return await _answer(context, work)
+
+
+class _Model(model_service_pb2_grpc.ModelServiceServicer):
+    def __init__(self, predictor: Predictor):
+        self._predictor = predictor
+
+    async def GetModelStatus(
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.aio.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        async def work() -> Message:
+            return model_status(self._predictor.manager, *_spec(request))
+
+        return await _answer(context, work)

@@ -1,0 +1,25 @@
+"""How much a server takes on: its memory and time are bounded by these."""
+
+import os
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one server.
+
+    Attributes:
+      body: bytes of a request, and of the tensors that it unfolds to.
+      rows: first dimension of an input.
+      seconds: from a request's arrival to its answer, its body's way included.
+      concurrency: requests at once; more are told RESOURCE_EXHAUSTED.
+      threads: model calls at once; the others wait.
+      drain_seconds: what requests under way are given when the server ends.
+    """
+
+    body: int = 16 << 20
+    rows: int = 20_000
+    seconds: float = 30.0
+    concurrency: int = 128
+    threads: int = field(default_factory=lambda: max(2, os.cpu_count() or 1))
+    drain_seconds: float = 30.0

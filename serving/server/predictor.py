@@ -1,0 +1,89 @@
+"""Where model calls run: beside the event loop, so many at a time, for so long."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from serving.server.errors import RequestError
+from serving.server.limits import Limits
+from serving.server.manager import Manager
+from serving.server.metrics import Metrics
+
+Answer = TypeVar("Answer")
+
+
+class Predictor:
+    """Runs requests in threads, within the limits, and counts them."""
+
+    def __init__(self, manager: Manager, limits: Limits):
+        self.manager = manager
+        self.limits = limits
+        self.metrics = Metrics()
+        self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="predict")
+        self._admitted = 0
+
+    def admit(self) -> "Admission":
+        """A place for a request; RESOURCE_EXHAUSTED where none is free. Call it on the event loop."""
+        if self._admitted >= self.limits.concurrency:
+            raise RequestError(
+                "RESOURCE_EXHAUSTED", f"{self.limits.concurrency} requests are under way already; try later"
+            )
+        return Admission(self)
+
+    def count(self, entrypoint: str, model: str, status: str, began: float) -> None:
+        """Records a request's end; names of models that are not served are counted as one."""
+        known = model if model == self.manager.name else "other"
+        self.metrics.record(known, entrypoint, status, time.monotonic() - began)
+
+    def close(self) -> None:
+        """Waits for the calls under way."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Admission:
+    """A request's place among those at once, kept until its call has really ended."""
+
+    def __init__(self, predictor: Predictor):
+        self._predictor = predictor
+        self._running = False
+        predictor._admitted += 1
+
+    def __enter__(self) -> "Admission":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._running:
+            self._predictor._admitted -= 1
+
+    async def run(self, work: Callable[[float], Answer], deadline: float) -> Answer:
+        """Calls `work` with the seconds that are left, in a thread.
+
+        Args:
+          work: must end within the seconds that it is given.
+          deadline: on time.monotonic()'s clock.
+
+        Raises:
+          RequestError: DEADLINE_EXCEEDED, or what `work` raises.
+        """
+        late = RequestError("DEADLINE_EXCEEDED", "the request's time is over")
+
+        def timely() -> Answer:
+            if (left := deadline - time.monotonic()) <= 0:
+                raise late
+            return work(left)
+
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(self._predictor._pool, timely)
+        self._running = True
+        call.add_done_callback(self._ended)
+        done, _ = await asyncio.wait([call], timeout=max(0.0, deadline - time.monotonic()) + 0.05)
+        if not done:
+            raise late
+        return call.result()
+
+    def _ended(self, call: asyncio.Future) -> None:
+        self._predictor._admitted -= 1
+        if not call.cancelled():
+            call.exception()  # looked at: nobody may be waiting any more

@@ -1,0 +1,137 @@
+"""One version of a model, loaded and called as TensorFlow Serving does: a session, fed by SignatureDef."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from serving.server.errors import RequestError, invalid
+from serving.server.tensors import from_proto, type_name
+
+DEFAULT_SIGNATURE = "serving_default"
+_CODES = {
+    tf.errors.INVALID_ARGUMENT: "INVALID_ARGUMENT",
+    tf.errors.FAILED_PRECONDITION: "FAILED_PRECONDITION",
+    tf.errors.OUT_OF_RANGE: "OUT_OF_RANGE",
+    tf.errors.RESOURCE_EXHAUSTED: "RESOURCE_EXHAUSTED",
+    tf.errors.UNIMPLEMENTED: "UNIMPLEMENTED",
+    tf.errors.DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
+    tf.errors.CANCELLED: "UNAVAILABLE",
+}
+
+
+class Servable:
+    """A loaded SavedModel. It closes when retired and the last request that holds it has ended."""
+
+    def __init__(self, folder: Path, version: int):
+        """Loads `folder`; where it is not whole, TensorFlow, protobuf and files raise what they do."""
+        self.version = version
+        saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+        graphs = [g for g in saved.meta_graphs if set(g.meta_info_def.tags) == {"serve"}]
+        if not graphs:
+            raise ValueError(f"{folder} has no graph with the tag 'serve'")
+        self.signatures: dict[str, meta_graph_pb2.SignatureDef] = dict(graphs[0].signature_def)
+        self._defaults = {
+            name: {key: from_proto(key, value, limit=1 << 20) for key, value in signature.defaults.items()}
+            for name, signature in self.signatures.items()
+        }
+        graph = tf.Graph()
+        with graph.as_default():
+            self._session = tf.compat.v1.Session(graph=graph)
+            tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(folder))
+        graph.finalize()
+        self._held, self._retired, self._lock = 0, False, threading.Lock()
+
+    def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
+        """The signature; FAILED_PRECONDITION where there is none of that name."""
+        name = name or DEFAULT_SIGNATURE
+        if name not in self.signatures:
+            raise RequestError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
+        return self.signatures[name]
+
+    def call(
+        self, name: str, inputs: dict[str, np.ndarray], only: list[str], rows: int, seconds: float
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature.
+
+        Args:
+          name: of the signature; serving_default where empty.
+          inputs: by the names of the SignatureDef; those left out take its defaults.
+          only: the outputs to compute; all where empty.
+          rows: largest first dimension that is taken.
+          seconds: until DEADLINE_EXCEEDED.
+        """
+        signature = self.signature(name)
+        inputs = self._complete(name or DEFAULT_SIGNATURE, signature, inputs)
+        for key, value in inputs.items():
+            _fits(key, value, signature.inputs[key], rows)
+        names = _outputs(signature, only)
+        try:
+            found = self._session.run(
+                [signature.outputs[n].name for n in names],
+                {signature.inputs[key].name: value for key, value in inputs.items()},
+                options=tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(seconds * 1000))),
+            )
+        except tf.errors.OpError as error:
+            raise RequestError(_CODES.get(error.error_code, "INTERNAL"), error.message) from None
+        return dict(zip(names, map(np.asarray, found)))
+
+    def _complete(
+        self, name: str, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        defaults = self._defaults[name]
+        extra = sorted(set(inputs) - set(signature.inputs))
+        missing = sorted(set(signature.inputs) - set(inputs) - set(defaults))
+        if extra or missing:
+            raise invalid(
+                f"input size does not match signature: {len(inputs)}!={len(signature.inputs)} "
+                f"len({{{','.join(sorted(inputs))}}}) != len({{{','.join(sorted(signature.inputs))}}}). "
+                f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
+            )
+        return {**{key: value for key, value in defaults.items()}, **inputs}
+
+    def hold(self) -> None:
+        """Keeps the version open for one request."""
+        with self._lock:
+            self._held += 1
+
+    def let_go(self) -> None:
+        """The request has ended."""
+        with self._lock:
+            self._held -= 1
+            last = self._retired and self._held == 0
+        if last:
+            self._session.close()
+
+    def retire(self) -> None:
+        """No request will be given this version any more."""
+        with self._lock:
+            self._retired = True
+            last = self._held == 0
+        if last:
+            self._session.close()
+
+
+def _fits(key: str, value: np.ndarray, info: meta_graph_pb2.TensorInfo, rows: int) -> None:
+    wanted = tf.dtypes.as_dtype(info.dtype)
+    if value.dtype != wanted.as_numpy_dtype:
+        raise invalid(f"Expected input {key} to be {wanted.name} but got {type_name(value.dtype)}.")
+    shape = tf.TensorShape(info.tensor_shape)
+    if not shape.is_compatible_with(value.shape):
+        raise invalid(f"Expected input {key} to have shape {shape} but got {tuple(value.shape)}.")
+    if value.ndim and value.shape[0] > rows:
+        raise invalid(f"Input {key} has {value.shape[0]} rows; this server takes {rows} in a request.")
+
+
+def _outputs(signature: meta_graph_pb2.SignatureDef, only: list[str]) -> list[str]:
+    for name in only:
+        if name not in signature.outputs:
+            raise invalid(
+                f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
+                f"{{{','.join(sorted(signature.outputs))}}}."
+            )
+        if only.count(name) > 1:
+            raise invalid(f"duplicate output tensor alias: {name}")
+    return list(only) or sorted(signature.outputs)
