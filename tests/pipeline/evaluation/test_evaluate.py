@@ -113,6 +113,25 @@ def test_tfma_reads_its_own_files(world):
     assert keys == {(), *((tuple(name.split("=")),) for name in SLICES[1:])}
 
 
+def test_two_beam_workers_give_the_same(world, tmp_path, write_scores):
+    """Two processes, each with some of the shards; metrics of ranks are not theirs, but part of the table."""
+    write_scores(tmp_path / "scores")
+    workers = ("--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    many = evaluated(
+        tmp_path / "scores", TASKS, ["tab", "age"], tmp_path / "tfma",
+        max_slice_values=9, replicates=50, pipeline_args=workers,
+    )  # fmt: skip
+    assert len(many) == len(world[1])
+    for ours, theirs in zip(world[1], many, strict=True):
+        key = (ours.task, ours.slice, ours.metric, ours.reference)
+        assert key == (theirs.task, theirs.slice, theirs.metric, theirs.reference)
+        if "examples" in ours.metric or ours.metric == "gauc_users":
+            assert (ours.value, ours.baseline) == (theirs.value, theirs.baseline), key
+        for what in ("value", "baseline", "low", "high", "diff_low", "diff_high"):
+            one, other = getattr(ours, what), getattr(theirs, what)
+            assert one == other or abs(one - other) <= 1e-9, (key, what)
+
+
 def test_weights_where_asked(tmp_path, write_scores):
     columns = write_scores(tmp_path / "scores")
     table = evaluated(
