@@ -480,17 +480,16 @@ def report(where: Path) -> None:
 
 
 def _print_run(path: Path) -> None:
-    import json
-
     from rich.console import Console
 
+    from pipeline.report.form import read
     from pipeline.report.summary import summary
 
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     try:
-        metrics = json.loads(path.read_text())
+        metrics = read(path)
     except ValueError as error:
-        raise click.UsageError(f"{path} is not JSON: {error}") from None
+        raise click.UsageError(f"{path} cannot be read: {error}") from None
     console.print(summary(metrics))
     console.print(f"report:  {path.with_name('index.html')}", markup=False)
 

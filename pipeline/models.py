@@ -74,9 +74,9 @@ def _metrics(folder: Path, record: dict[str, Any]) -> str:
     path = folder.parent / "runs" / record.get("run", "") / "report" / "metrics.json"
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):  # runs may be deleted
+        asked = {(g["task"], g["metric"]) for g in found["gates"] if g["slice"] == "overall" and g["metric"]}
+    except (OSError, ValueError, KeyError, TypeError):  # runs may be deleted, and files cut off
         return ""
-    asked = {(g["task"], g["metric"]) for g in found["gates"] if g["slice"] == "overall" and g["metric"]}
     values = [
         (task, metric, found["tasks"].get(task, {}).get("metrics", {}).get(metric))
         for task, metric in sorted(asked)

@@ -112,7 +112,10 @@ def _scores(recipe: Recipe, run_dir: Path, model: Path, folder: Path) -> pa.Tabl
 
 def _model(run_dir: Path) -> str:
     path = run_dir / "report" / "metrics.json"
-    pushed = json.loads(path.read_text())["pushed"] if path.is_file() else None
+    try:
+        pushed = json.loads(path.read_text())["pushed"] if path.is_file() else None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CannotFuse(f"{path} is not a whole metrics.json ({error}): run `mtl run` again") from None
     return f"version {Path(pushed).name}" if pushed else "the run's, which was not pushed"
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA = Path("docs/metrics.schema.json")
 
@@ -158,6 +158,31 @@ class Metrics(_Part):
     memory: dict[str, int] = Field(description="Step: most resident memory of the process, in bytes.")
     cached: list[str] = Field(description="Steps whose outputs came from an earlier run.")
     versions: dict[str, str]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a metrics.json; keys that a later version added are kept as they are.
+
+    Raises:
+      OSError: it cannot be read.
+      ValueError: it is not of this form; says what is wrong, in the words of a sentence's end.
+    """
+    text = path.read_bytes()
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    version = Metrics.model_fields["version"].annotation.__args__[0]
+    if not isinstance(content, dict) or content.get("version") != version:
+        raise ValueError(f"its version is not {version}: another version of this project wrote it")
+    try:
+        Metrics.model_validate_json(text)
+    except ValidationError as error:
+        wrong = [e for e in error.errors() if e["type"] != "extra_forbidden"]
+        if wrong:
+            where = ".".join(str(part) for part in wrong[0]["loc"])
+            raise ValueError(f"it is not a whole metrics.json: {where}: {wrong[0]['msg']}") from None
+    return content
 
 
 def schema() -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.metric_names import DIRECTIONS
-from pipeline.report.metrics_json import VERSION
+from pipeline.report.form import read
 
 _PATTERNS = ("{}runs/*/report/metrics.json", "{}evaluations/*/report/metrics.json")
 
@@ -83,9 +82,7 @@ def recommenders(folder: Path) -> list[Recommender]:
 def _read(path: Path) -> PastRun:
     run_dir = path.parents[1]
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or content.get("version") != VERSION:
-            raise ValueError(f"its version is not {VERSION}: another version of this project wrote it")
+        content = read(path)
     except (OSError, ValueError) as error:
         return PastRun(run_dir, None, f"metrics.json cannot be read: {error}")
     return PastRun(run_dir, {k: v for k, v in content.items() if k not in ("slices", "reliability")})

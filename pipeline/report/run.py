@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report.form import DeadLetters, GateVerdict, ReliabilityBin, SliceMetric
+from pipeline.report.form import DeadLetters, GateVerdict, ReliabilityBin, SliceMetric, read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,11 +42,15 @@ class Run:
 
         Raises:
           FileNotFoundError: if there is no report there.
+          ValueError: metrics.json is cut off, or another version of this project wrote it.
         """
         path = Path(path)
         for file in (path, path / "metrics.json", path / "report" / "metrics.json"):
             if file.is_file():
-                return cls(json.loads(file.read_text(encoding="utf-8")))
+                try:
+                    return cls(read(file))
+                except ValueError as error:
+                    raise ValueError(f"{file} cannot be read: {error}") from None
         raise FileNotFoundError(f"{path} has no report/metrics.json: is it the folder of a run?")
 
     @cached_property

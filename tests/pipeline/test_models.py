@@ -38,6 +38,13 @@ def output(tmp_path):
     return tmp_path / "output"
 
 
+@pytest.mark.parametrize("content", ["", '{"version": 1}', "[]"])
+def test_a_version_whose_report_is_cut_off_is_listed(output, content):
+    (output / "demo/runs/20260101T000000Z/report/metrics.json").write_text(content)
+    code, text = mtl_models("list", output)
+    assert code == 0 and "auc 0.7100" not in text and "click auc 0.7200" in text
+
+
 def mtl_models(*arguments) -> tuple[int, str]:
     found = CliRunner().invoke(mtl, ["models", *map(str, arguments)])
     assert found.exception is None or isinstance(found.exception, SystemExit), found.exception

@@ -288,6 +288,18 @@ def test_rows_that_tell_nothing(run, tmp_path, columns, settings, told):
         fuse(spoiled(run, tmp_path, **columns), settings)
 
 
+@pytest.mark.parametrize("content", ["", '{"version": 1}', "[]"])
+def test_a_report_that_is_cut_off_is_told_of(run, content):
+    path = run / "report/metrics.json"
+    whole = path.read_text()
+    path.write_text(content)
+    try:
+        with pytest.raises(CannotFuse, match="is not a whole metrics.json"):
+            fuse(run)
+    finally:
+        path.write_text(whole)
+
+
 def test_a_folder_that_is_no_run_and_a_run_without_a_model(run, tmp_path):
     with pytest.raises(CannotFuse, match="is not the folder of a run: it has no recipe.yaml"):
         fuse(tmp_path)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from pipeline import Run
 from pipeline.cli import mtl
 from pipeline.report.history import recommenders
 from pipeline.report.index import write_index
@@ -45,6 +46,33 @@ def test_a_file_of_another_version_is_told_of(output):
     path = output / "demo" / "runs" / "day1" / "report" / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 0}))
     assert "its version is not 1" in recommenders(output)[0].runs[0].problem
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"version": 1}', "it is not a whole metrics.json: recipe: Field required"),
+        ("", "it is not JSON"),
+        ("[1]", "its version is not 1"),
+    ],
+)
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(output, content, said):
+    path = output / "demo" / "runs" / "day2" / "report" / "metrics.json"
+    path.write_text(content)
+    demo = recommenders(output)[0]
+    assert [run.name for run in demo.measured] == ["day1", "day4"] and said in demo.runs[1].problem
+    every = CliRunner().invoke(mtl, ["report", str(output)])
+    assert every.exit_code == 0 and said in (output / "index.html").read_text()
+    one = CliRunner().invoke(mtl, ["report", str(path.parents[1])])
+    assert one.exit_code == 2 and f"{path} cannot be read: {said}" in one.output
+    with pytest.raises(ValueError, match=said):
+        Run.load(path)
+
+
+def test_a_later_versions_keys_are_no_hindrance(output):
+    path = output / "demo" / "runs" / "day1" / "report" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"carbon": 3}))
+    assert recommenders(output)[0].runs[0].content["carbon"] == 3
 
 
 def test_the_page_links_to_every_run(output, hostile):
