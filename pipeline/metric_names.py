@@ -1,5 +1,7 @@
 """Names of the metrics that gates judge, and which way each is better."""
 
+from math import inf
+
 # The AUC within values of a role is `gauc` of the user, else `gauc_ROLE`.
 GROUPED = ("gauc", "gauc_item", "gauc_request", "gauc_position", "gauc_scenario")
 WITHIN_REQUESTS = ("ndcg_at_k", "mrr", "recall_at_k")
@@ -37,6 +39,14 @@ METRICS = {
     "regression": ("mae", "rmse", "r2", "spearman", "quantile_loss", "calibration", *OF_RANKINGS),
     "multiclass": _OF_CLASSES,
     "ordinal": ("quadratic_kappa", "mae", *_OF_CLASSES, *OF_RANKINGS),
+}
+# Metrics with least or greatest values that none goes beyond.
+_SHARES = ("auc", "pr_auc", *GROUPED, *WITHIN_REQUESTS, "accuracy", "macro_f1", "ece", "top_k_overlap")
+RANGES = {
+    **dict.fromkeys(_SHARES, (0.0, 1.0)),
+    **dict.fromkeys(("spearman", "quadratic_kappa", "rank_correlation"), (-1.0, 1.0)),
+    **dict.fromkeys(("logloss", "normalized_entropy", "mae", "rmse", "quantile_loss"), (0.0, inf)),
+    "r2": (-inf, 1.0),
 }
 
 

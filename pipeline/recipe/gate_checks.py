@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from math import inf
 
-from pipeline.metric_names import COMPARED, DIRECTED, METRICS, OF_RANKINGS, role_of
+from pipeline.metric_names import COMPARED, DIRECTED, METRICS, OF_RANKINGS, RANGES, role_of
 from pipeline.recipe.checking import check_expression, known_column
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import near
@@ -52,7 +53,21 @@ def gate_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(
                 f"{path}.lower", f"is above upper ({gate.upper}); nothing could pass", value=gate.lower
             )
+        yield from _out_of_reach(path, gate)
         yield from _comparison(path, gate, recipe.evaluation.replicates)
+
+
+def _out_of_reach(path: str, gate: Gate) -> Iterator[Problem]:
+    """Bounds that no model could keep."""
+    least, greatest = RANGES.get(gate.metric, (-inf, inf))
+    if gate.lower is not None and gate.lower > greatest:
+        yield Problem(
+            f"{path}.lower", f"{gate.metric} is at most {greatest:g}; nothing could pass", value=gate.lower
+        )
+    if gate.upper is not None and gate.upper < least:
+        yield Problem(
+            f"{path}.upper", f"{gate.metric} is at least {least:g}; nothing could pass", value=gate.upper
+        )
 
 
 def _comparison(path: str, gate: Gate, replicates: int) -> Iterator[Problem]:
@@ -113,7 +128,12 @@ def _slice(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
 
 def evaluation_problems(recipe: Recipe) -> Iterator[Problem]:
     for i, name in enumerate(recipe.evaluation.slices):
-        for feature in features_of(name):
+        features = features_of(name)
+        if len(set(features)) < len(features):
+            yield Problem(
+                f"evaluation.slices.{i}", "crosses a column with itself, which tells nothing more", value=name
+            )
+        for feature in features:
             yield from _slice(f"evaluation.slices.{i}", feature, recipe)
     for task, references in recipe.evaluation.references.items():
         if task not in recipe.tasks:

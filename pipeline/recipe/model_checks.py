@@ -53,6 +53,8 @@ def model_problems(recipe: Recipe) -> Iterator[Problem]:
     if objective is not None and not sum(objective.values()) > 0:
         yield Problem("training.stopping.objective", "one task at least must count: a weight above 0")
     yield from known_tasks(recipe, "serving.score", recipe.serving.score)
+    if recipe.serving.score and not any(recipe.serving.score.values()):
+        yield Problem("serving.score", "all weights are 0: `score` would put nothing in order")
     for name in recipe.serving.score or ():
         if name in recipe.tasks and recipe.tasks[name].kind == "multiclass":
             yield Problem(

@@ -120,6 +120,14 @@ MISTAKES = [
     ("metric: auc", "metric: mae", ["gates.0.metric", "click is binary, which has auc"]),
     (", lower: 0.6, max_drop: 0.01", "", ["gates.0", "needs lower, upper, max_drop or better"]),
     ("lower: 0.6", "lower: 0.6, upper: 0.5", ["gates.0.lower", "nothing could pass"]),
+    ("lower: 0.6", "lower: 60", ["gates.0.lower", "auc is at most 1; nothing could pass"]),
+    (
+        "metric: auc, lower: 0.6",
+        "metric: logloss, upper: -0.1",
+        ["gates.0.upper", "logloss is at least 0; nothing could pass"],
+    ),
+    ("slices: [category]", "slices: [category & category]", ["evaluation.slices.0", "with itself"]),
+    ("weighting:", "serving: {score: {click: 0}}\nweighting:", ["serving.score", "all weights are 0"]),
     ("experts: 4", "experts: 0", ["model.architecture.experts", "greater than or equal to 1"]),
     (
         "experts: 4",
