@@ -127,6 +127,7 @@ def _evaluate(
     begin = time.perf_counter()
     from pipeline.evaluation.evaluate_model import evaluate_model
     from pipeline.evaluation.gates import Gate, judge_all
+    from pipeline.examples import UnusableExamples
     from pipeline.report.facts import RunFacts
     from pipeline.report.versions import package_versions
     from pipeline.report.write import write_report
@@ -140,7 +141,10 @@ def _evaluate(
         rows = _ingest(recipe, input_dir, examples)
         done("Ingest", begin)
     begin = time.perf_counter()
-    evaluated = evaluate_model(recipe, str(examples), str(model), None, folder, recipe.gated_slices)
+    try:
+        evaluated = evaluate_model(recipe, str(examples), str(model), None, folder, recipe.gated_slices)
+    except UnusableExamples as error:
+        raise CannotEvaluate(f"--input: {error}") from None
     done("Evaluate", begin)
     gates = [] if recipe.gates == "none" else [Gate(**gate.model_dump()) for gate in recipe.gates]
     facts = RunFacts(

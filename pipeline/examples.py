@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,10 @@ _THREADS = 2
 _DTYPES = {pa.int64(): tf.int64, pa.float32(): tf.float32, pa.large_binary(): tf.string}
 
 
+class UnusableExamples(ValueError):
+    """A split has no rows, or a file of it is truncated, corrupted or no TFRecord file; names it."""
+
+
 def shards(folder: str | Path, split: str) -> list[str]:
     """The files of a split, in order."""
     return sorted(str(p) for p in Path(folder, f"Split-{split}").glob("*") if p.is_file())
@@ -30,7 +35,7 @@ def serialized_examples(paths: Sequence[str], batch_size: int) -> Iterator[tuple
     string tensor of shape `[batch_size]` or less. `.gz` says that a file is compressed.
 
     Raises:
-      ValueError: a file is truncated or corrupted, or no TFRecord file.
+      UnusableExamples: a file is truncated or corrupted, or no TFRecord file.
     """
     return ahead(_batched(paths, batch_size))
 
@@ -39,7 +44,7 @@ def _batched(paths: Sequence[str], batch_size: int) -> Iterator[tuple[int, tf.Te
     for place, path in enumerate(paths):
         waiting: list[bytes] = []
         with tf.io.gfile.GFile(path, "rb") as file:
-            for records in read_records(file, path):
+            for records in _records(file, path):
                 waiting += records
                 whole = len(waiting) // batch_size * batch_size
                 for start in range(0, whole, batch_size):
@@ -47,6 +52,13 @@ def _batched(paths: Sequence[str], batch_size: int) -> Iterator[tuple[int, tf.Te
                 waiting = waiting[whole:]
         if waiting:
             yield place, tf.constant(waiting)
+
+
+def _records(file: BinaryIO, path: str) -> Iterator[list[bytes]]:
+    try:
+        yield from read_records(file, path)
+    except ValueError as error:
+        raise UnusableExamples(str(error)) from None
 
 
 def serialized_batches(folder: str | Path, split: str, batch_size: int = 4096) -> Iterator[tf.Tensor]:
@@ -93,7 +105,7 @@ class ExampleParser:
         """What `serialized_examples` gives, and with each batch its columns.
 
         Raises:
-          ValueError: see `serialized_examples`.
+          UnusableExamples: see `serialized_examples`.
           tf.errors.InvalidArgumentError: see `__call__`.
         """
         waiting: deque[tuple[int, tf.Tensor, Future[pa.RecordBatch]]] = deque()

@@ -11,6 +11,7 @@ from pipeline import progress
 from pipeline.evaluation.evaluate import Evaluated, evaluate_scores
 from pipeline.evaluation.files import METRICS, RELIABILITY, SCORES
 from pipeline.evaluation.scoring import write_scores
+from pipeline.examples import UnusableExamples
 from pipeline.recipe import Recipe
 
 
@@ -36,11 +37,14 @@ def evaluate_model(
       pipeline_args: of the Beam pipeline that TFMA runs in.
 
     Raises:
+      UnusableExamples: there is no test row, or a file of examples is broken.
       see `write_scores` and `evaluate_scores`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     progress.tell("scoring the test rows")
     write_scores(recipe, examples, model, baseline, folder / SCORES)
+    if not (folder / SCORES).is_file():
+        raise UnusableExamples(f"{examples} has no rows in Split-test")
     progress.tell("metrics and intervals")
     evaluated = evaluate_scores(
         folder / SCORES,

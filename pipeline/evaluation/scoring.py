@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pipeline.evaluation.asked import AskedModel, no_baseline
 from pipeline.evaluation.records import Faults, prediction_column
 from pipeline.evaluation.unseen import seen_in_training, unseen
-from pipeline.examples import decoder, serialized_batches, single_values
+from pipeline.examples import UnusableExamples, decoder, serialized_batches, single_values
 from pipeline.recipe import Recipe
 from pipeline.slice_names import NEW_ROLES
 
@@ -39,6 +39,9 @@ def write_scores(
     Returns:
       The file's `Faults`: a model that cannot be asked does not raise, and where it is the candidate all its
       predictions from there on are NaN.
+
+    Raises:
+      UnusableExamples: a file of the split is broken, or holds something else.
     """
     candidate = AskedModel(model)
     serving = AskedModel(baseline) if baseline else None
@@ -49,7 +52,12 @@ def write_scores(
     seen = seen_in_training(recipe, examples) if slices else {}
     writer = None
     for batch in serialized_batches(examples, split):
-        found = decode(batch.numpy())
+        try:
+            found = decode(batch.numpy())
+        except RuntimeError as error:
+            raise UnusableExamples(
+                f"Split-{split} of {examples} holds what is no tf.Example of this recipe: {error}"
+            ) from None
         arrays = {n: single_values(c) for n, c in zip(found.schema.names, found.columns)}
         table = {f"role/{r}": arrays[c] for r, c in recipe.roles.named().items()}
         table |= {f"slice/{c}": arrays[c] for c in recipe.slice_columns if slices}

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
+from pipeline.evaluate import CannotEvaluate, evaluate
 from pipeline.evaluation.evaluate import evaluate_scores
 from pipeline.evaluation.gates import Gate, judge, judge_all
 from pipeline.evaluation.records import ScoreFiles
@@ -132,6 +133,25 @@ def evaluated(place, tmp_path):
         return MetricsTable.read(tmp_path / "metrics.parquet")
 
     return _evaluated
+
+
+def test_what_the_command_cannot_evaluate_it_names(place, tmp_path):
+    (tmp_path / "shop.yaml").write_text(RECIPE)
+    examples = tmp_path / "examples"
+    shutil.copytree(place / "examples", examples)
+    shard = examples / "Split-test" / "0.gz"
+    whole = shard.read_bytes()
+    with tf.io.TFRecordWriter(str(tmp_path / "other.gz"), "GZIP") as writer:
+        writer.write(b"\xff\xff no example")
+    for content, wrong in (
+        (whole[:300], "0.gz is truncated or corrupted"),
+        (b"", "has no rows in Split-test"),
+        ((tmp_path / "other.gz").read_bytes(), "holds what is no tf.Example"),
+    ):
+        shard.write_bytes(content)
+        with pytest.raises(CannotEvaluate, match=f"--input: .*{wrong}"):
+            evaluate(tmp_path / "shop.yaml", place / "model", examples, tmp_path / "out")
+        assert not list(tmp_path.glob("out/shop/evaluations/*")), "nothing that looks like an evaluation"
 
 
 def said(table, gates=COMPARING):
