@@ -37,7 +37,7 @@ WEIGHTINGS += ["GradVac", "CAGrad", "NashMTL", "AlignedMTL", "IMTL", "UPGrad"]
 def arrays(rows: int, tasks: int, ids: int) -> tuple[dict, np.ndarray]:
     """Packed inputs and labels `[rows, tasks]`: random, since only their shapes matter here."""
     generator = np.random.default_rng(0)
-    local = generator.integers(0, ids, (rows, BARS["categorical"]))
+    local = generator.integers(0, ids, (rows, BARS["categorical"]), dtype="int32")
     numbers = generator.normal(size=(rows, BARS["numbers"])).astype("float32")
     labels = (generator.random((rows, tasks)) < 0.3).astype("float32")
     return {"ids": local, "numbers": numbers}, labels
@@ -62,8 +62,8 @@ def model(architecture, tasks: int, ids: int, weighting=None, gram_over="represe
 
 
 def pack(local: dict, ids: int) -> dict:
-    """Ids within features to rows of the one table."""
-    return local | {"ids": local["ids"] + np.arange(BARS["categorical"]) * ids}
+    """Ids within features to rows of the one table, of 32 bits as a run's transformed examples have them."""
+    return local | {"ids": local["ids"] + np.arange(BARS["categorical"], dtype="int32") * ids}
 
 
 def batches(inputs: dict, labels: np.ndarray) -> tf.data.Dataset:

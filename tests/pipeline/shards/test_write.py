@@ -41,6 +41,16 @@ def test_a_file_for_each_shard_in_order(tmp_path):
     assert found[0]["two"].tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
 
 
+def test_rows_of_the_table_have_32_bits(tmp_path):
+    rows, rest = batch(0, 0, 2)
+    rows = rows.rename_columns(["ids", "two", POSITION])
+    write([(rows, rest)], [str(tmp_path / "0.arrow")])
+    assert read_columns([tmp_path / "0.arrow"], {"ids": 1})["ids"].dtype == np.int32
+    far = pa.LargeListArray.from_arrays(pa.array([0, 1, 2]), pa.array([1, 1 << 31]))
+    with pytest.raises(ValueError, match="2147483648 not in range"):
+        write([(rows.set_column(0, "ids", far), rest)], [str(tmp_path / "1.arrow")])
+
+
 def test_bytes_do_not_depend_on_the_batches(tmp_path):
     write([batch(0, 0, 5)], [str(tmp_path / "whole.arrow")])
     write([batch(0, 0, 2), batch(0, 2, 3)], [str(tmp_path / "cut.arrow")])
