@@ -31,7 +31,6 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "list[int]": pa.list_(pa.int64()),
     "list[string]": pa.list_(pa.string()),
     "vector": pa.list_(pa.float32()),
-    "bytes": pa.large_binary(),
 }
 
 
@@ -64,8 +63,6 @@ def fits(kind: pa.DataType, column: Column) -> bool:
             return pt.is_timestamp(kind) or pt.is_date(kind) or (column.unit != "iso" and _is_number(kind))
         case "date":
             return pt.is_timestamp(kind) or pt.is_date(kind) or is_text(kind)
-        case "bytes":
-            return is_text(kind)
     if is_text(kind):
         return column.separator is not None
     if not _is_list(kind):
@@ -91,8 +88,6 @@ def convert(array: pa.Array, column: Column) -> Parsed:
     kind, target = array.type, ARROW_TYPES[column.type]
     if pt.is_null(kind):
         return pa.nulls(len(array), target), None
-    if column.type == "bytes":
-        return array.cast(target), None
     if is_text(kind):
         return _from_text(array, column)
     if column.type == "string":

@@ -229,7 +229,7 @@ class Recipe(Part):
     def example_columns(self) -> dict[str, Column]:
         """The columns written to examples: all that are known before the impression. Which of them are
         features is decided later, so that editing features does not ingest again."""
-        return {n: c for n, c in self.columns.items() if c.known == "before" and c.type != "bytes"}
+        return {n: c for n, c in self.columns.items() if c.known == "before"}
 
     @cached_property
     def side(self) -> tuple[str, ...]:

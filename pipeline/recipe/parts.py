@@ -29,9 +29,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Files = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 Names = Annotated[list[Name], BeforeValidator(_as_list), Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-ColumnType = Literal[
-    "int", "float", "string", "time", "date", "list[int]", "list[string]", "vector", "bytes"
-]
+ColumnType = Literal["int", "float", "string", "time", "date", "list[int]", "list[string]", "vector"]
 
 
 class Part(BaseModel):
@@ -43,8 +41,7 @@ class Column(Part):
 
     type: ColumnType = Field(
         description="`time` becomes int milliseconds and `date` int days, both since "
-        "1970-01-01 UTC; `vector` is a list of numbers; `bytes` is content itself, such as a picture's file, in a "
-        "Parquet column: encoders alone read it"
+        "1970-01-01 UTC; `vector` is a list of numbers"
     )
     known: Literal["before", "after"] = Field(
         "before",
