@@ -6,6 +6,7 @@ from pipeline.recipe.checking import check_expression
 from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import ExpressionError, near, parse
+from pipeline.recipe.features import KEYED
 from pipeline.recipe.model import Recipe
 
 _FITTING = {
@@ -14,6 +15,8 @@ _FITTING = {
     "numeric": ("int", "float", "time", "date", "bool"),
     "vector": ("vector",),
 }
+_CONTENT = {"vision": ("string", "list[string]", "bytes"), "text": ("string", "bytes")}
+_READS = {"vision": "image", "text": "text"}
 
 
 def history_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -98,9 +101,13 @@ def feature_problems(recipe: Recipe) -> Iterator[Problem]:
     for name, feature in recipe.features.items():
         if feature.kind == "custom":
             continue
-        path, column = f"features.{name}", feature.column or name
+        path = f"features.{name}"
         if name in ("ids", "numbers") or name.startswith("vector_"):
             yield Problem(path, "is a name of the model's own inputs; choose another, and say `column:`")
+        if feature.kind in KEYED:
+            yield from _keyed(path, name, recipe)
+            continue
+        column = feature.column or name
         if name in recipe.side:
             yield Problem(
                 path,
@@ -142,6 +149,63 @@ def feature_problems(recipe: Recipe) -> Iterator[Problem]:
                 f"{column} is {kind}; only lists have a length",
                 value=feature.max_length,
             )
+
+
+def _keyed(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
+    """Vectors by key: where the key and the content come from."""
+    feature = recipe.features[name]
+    if feature.kind == "precomputed":
+        column = recipe.columns.get(feature.on)
+        if column is None:
+            yield Problem(
+                f"{path}.on", f"no source has this column{near(feature.on, recipe.columns)}", value=feature.on
+            )
+        elif column.type not in ("int", "string"):
+            yield Problem(f"{path}.on", f"must be of type int or string; it is {column.type}", value=feature.on)
+        elif column.known == "after":
+            yield Problem(f"{path}.on", "is known only after the impression", value=feature.on)
+        return
+    if feature.encoder not in recipe.encoders:
+        yield Problem(
+            f"{path}.encoder",
+            f"is none of `encoders`{near(feature.encoder, recipe.encoders)}",
+            value=feature.encoder,
+        )
+    elif recipe.encoders[feature.encoder].kind not in (None, _READS[feature.kind]):
+        yield Problem(
+            f"{path}.encoder",
+            f"reads {recipe.encoders[feature.encoder].kind}s; {feature.kind} needs one that reads "
+            f"{_READS[feature.kind]}s",
+            value=feature.encoder,
+        )
+    owner = recipe.catalog_of(name)
+    if owner is None:
+        known = {c for catalog in recipe.sources.catalogs.values() for c in catalog.columns}
+        for i, column in enumerate(feature.columns):
+            if column not in known:
+                yield Problem(
+                    f"{path}.columns.{i}", f"no catalog has this column{near(column, known)}", value=column
+                )
+        if all(column in known for column in feature.columns):
+            yield Problem(
+                f"{path}.columns", "are of several catalogs; a vector is of one row of one", value=feature.columns
+            )
+        return
+    catalog = recipe.sources.catalogs[owner]
+    for i, column in enumerate(feature.columns):
+        kind = catalog.columns[column].type
+        if kind not in _CONTENT[feature.kind]:
+            yield Problem(
+                f"{path}.columns.{i}",
+                f"{column} is {kind}; {feature.kind} takes {', '.join(_CONTENT[feature.kind])}",
+                value=column,
+            )
+    if catalog.time is not None:
+        yield Problem(
+            f"{path}.columns",
+            f"are of the catalog {owner}, whose rows change in time; a vector is of one content a key",
+            value=feature.columns,
+        )
 
 
 def _shares(
