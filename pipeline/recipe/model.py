@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, create_model, model_validator
 
 from pipeline.recipe import constructors
+from pipeline.recipe.encoders import Content, Encoder
 from pipeline.recipe.expressions import Expression, parse
 from pipeline.recipe.features import KEYED, Feature
 from pipeline.recipe.parts import (
@@ -150,6 +151,8 @@ class Recipe(Part):
     derived: dict[Name, str] = Field(
         {}, description="name → expression over columns known before; computed inside the exported graph"
     )
+    encoders: dict[Name, Encoder] = Field({}, description="name → what makes vectors of pictures or texts")
+    content: Content = Content()
     features: dict[Name, Feature] = Field(description="what the model sees")
     tasks: dict[Name, Task] = Field(min_length=1, description="what it predicts")
     splits: Splits
@@ -279,6 +282,8 @@ class Recipe(Part):
         neutral: dict[str, Any] = {
             "description": "",
             "derived": {},
+            "encoders": {},
+            "content": Content(),
             "features": {},
             "dead": Dead(),
             "gates": "none",
