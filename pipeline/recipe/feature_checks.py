@@ -15,7 +15,6 @@ _FITTING = {
     "numeric": ("int", "float", "time", "date", "bool"),
     "vector": ("vector",),
 }
-_CONTENT = {"vision": ("string", "list[string]", "bytes"), "text": ("string", "bytes")}
 _READS = {"vision": "image", "text": "text"}
 
 
@@ -178,33 +177,18 @@ def _keyed(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
             f"{_READS[feature.kind]}s",
             value=feature.encoder,
         )
-    owner = recipe.catalog_of(name)
-    if owner is None:
-        known = {c for catalog in recipe.sources.catalogs.values() for c in catalog.columns}
-        for i, column in enumerate(feature.columns):
-            if column not in known:
-                yield Problem(
-                    f"{path}.columns.{i}", f"no catalog has this column{near(column, known)}", value=column
-                )
-        if all(column in known for column in feature.columns):
-            yield Problem(
-                f"{path}.columns", "are of several catalogs; a vector is of one row of one", value=feature.columns
-            )
-        return
-    catalog = recipe.sources.catalogs[owner]
-    for i, column in enumerate(feature.columns):
-        kind = catalog.columns[column].type
-        if kind not in _CONTENT[feature.kind]:
-            yield Problem(
-                f"{path}.columns.{i}",
-                f"{column} is {kind}; {feature.kind} takes {', '.join(_CONTENT[feature.kind])}",
-                value=column,
-            )
-    if catalog.time is not None:
+    catalog = recipe.sources.catalogs.get(feature.catalog)
+    if catalog is None:
         yield Problem(
-            f"{path}.columns",
-            f"are of the catalog {owner}, whose rows change in time; a vector is of one content a key",
-            value=feature.columns,
+            f"{path}.catalog",
+            f"is none of sources.catalogs{near(feature.catalog, recipe.sources.catalogs)}",
+            value=feature.catalog,
+        )
+    elif catalog.time is not None:
+        yield Problem(
+            f"{path}.catalog",
+            "has rows that change in time (`time:`); a vector is of one content a key",
+            value=feature.catalog,
         )
 
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.recipe.parts import OUTSIDE, Files, Name, Names, Part
+from pipeline.recipe.parts import OUTSIDE, Files, Name, Part, as_list
 
 
 class Categorical(Part):
@@ -96,13 +96,17 @@ class Precomputed(Part):
 
 
 class _Encoded(Part):
-    columns: Names = Field(description="the columns with the content, all of one catalog")
+    catalog: Name = Field(description="the catalog that has the content; its key is what the model takes")
+    columns: Annotated[list[str], BeforeValidator(as_list), Field(min_length=1)] = Field(
+        description="columns of the catalog's files that hold the content; they need not stand in the "
+        "catalog's `columns`, which are joined to rows"
+    )
     encoder: Name = Field(description="one of `encoders`")
 
 
 class Vision(_Encoded):
-    """Vectors of pictures, made by an encoder once per content. A column of type string or list[string] holds
-    paths below the input folder or URIs, one of type bytes pictures themselves. The exported model holds the
+    """Vectors of pictures, made by an encoder once per content. A column holds paths below the input
+    folder, URIs, or bytes; or lists of these. The exported model holds the
     vectors and takes the catalog's key, as with `precomputed`."""
 
     kind: Literal["vision"]

@@ -320,15 +320,9 @@ class Recipe(Part):
         if spec.kind == "precomputed":
             return spec.on
         if spec.kind in KEYED:
-            catalog = self.sources.catalogs.get(self.catalog_of(feature))
-            return spec.columns[0] if catalog is None else catalog.on or catalog.key
+            catalog = self.sources.catalogs.get(spec.catalog)
+            return spec.catalog if catalog is None else catalog.on or catalog.key
         return spec.column or feature
-
-    def catalog_of(self, feature: str) -> str | None:
-        """The catalog that has the content of a vision or text feature; None where no single one has."""
-        columns = self.features[feature].columns
-        found = [n for n, c in self.sources.catalogs.items() if all(x in c.columns for x in columns)]
-        return found[0] if found else None
 
     @property
     def keyed_vectors(self) -> list[str]:

@@ -21,13 +21,13 @@ def _name(value: str) -> str:
     return value
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
 Name = Annotated[str, AfterValidator(_name)]
-Files = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
-Names = Annotated[list[Name], BeforeValidator(_as_list), Field(min_length=1)]
+Files = Annotated[list[str], BeforeValidator(as_list), Field(min_length=1)]
+Names = Annotated[list[Name], BeforeValidator(as_list), Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ColumnType = Literal["int", "float", "string", "time", "date", "list[int]", "list[string]", "vector"]
 
