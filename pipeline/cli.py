@@ -342,7 +342,14 @@ def explain(where: Path) -> None:
     show_default=True,
     help="Of the tasks' tastes; the others than related plant what `mtl compare` should find.",
 )
-def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str) -> None:
+@click.option(
+    "--new-items",
+    type=click.FloatRange(min=0, max=0.9),
+    default=0.0,
+    show_default=True,
+    help="Share of the items that are shown on the last two days alone.",
+)
+def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str, new_items: float) -> None:
     """Write the demo's world: ten days of impressions whose true propensities are known."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -360,7 +367,13 @@ def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str) 
         task = bar.add_task("", total=rows)
         try:
             summary = generate(
-                out, rows, seed, content_effect, relation, lambda done: bar.update(task, completed=done)
+                out,
+                rows,
+                seed,
+                content_effect,
+                relation,
+                new_items,
+                lambda done: bar.update(task, completed=done),
             )
         except (ValueError, OSError) as error:
             raise click.UsageError(str(error)) from None

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import os
 import shutil
 import signal
@@ -61,8 +62,9 @@ def run(
         run_dir = home / "runs" / name
         (run_dir / "recipe.yaml").write_text(resolved(recipe))
         with terminal.chatter_to(run_dir / "log.txt") as console:
+            told = functools.partial(console.print, markup=False)
             try:
-                plan = make_plan(recipe, recipe_file, input_dir, output, name)
+                plan = make_plan(recipe, recipe_file, input_dir, output, name, told)
                 console.print(f"{recipe.name}: run {name} in {terminal.shown(run_dir)}", markup=False)
                 return (
                     _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
