@@ -64,6 +64,37 @@ def run(
         raise click.UsageError(str(error)) from None
 
 
+@mtl.command(short_help="Make the vectors of RECIPE's pictures and texts.")
+@click.argument("recipe", type=_FILE)
+@click.option(
+    "--input",
+    "input_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that the recipe's files are below; the recipe's own folder where left out.",
+)
+@click.option("--output", type=_FOLDER, default="output", show_default=True, help="As of `mtl run`.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe, such as beam.workers=4; @FILE: those in a file. Repeatable.",
+)
+def encode(recipe: Path, input_dir: Path | None, output: Path, settings: tuple[str, ...]) -> None:
+    """Make the vectors of RECIPE's pictures and texts, as `mtl run` does before it joins them.
+
+    Each content is encoded once: what an earlier run has made is kept. Ctrl-C, and the same command goes on.
+    """
+    from pipeline.content_encoders import command
+    from pipeline.content_encoders.errors import NeedsExtra
+
+    try:
+        sys.exit(command.run(recipe, input_dir or recipe.parent, output, settings))
+    except (command.CannotEncode, NeedsExtra) as error:
+        raise click.UsageError(str(error)) from None
+
+
 @mtl.command(short_help="Train RECIPE on a run's transformed examples.")
 @click.argument("recipe", type=_FILE)
 @click.option(

@@ -63,8 +63,8 @@ class VectorCache:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         flat = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
-        failed = pa.array([reason is not None for reason in reasons])
-        listed = pa.FixedSizeListArray.from_arrays(flat, self.schema.field("vector").type.list_size, mask=failed)
+        # without nulls, which Arrow cannot write to Parquet in lists of one length
+        listed = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
         table = pa.table(
             [pa.array(digests, DIGEST), listed, pa.array(reasons, pa.string())], schema=self.schema
         )

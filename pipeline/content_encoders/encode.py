@@ -42,7 +42,7 @@ class EncodedTable:
       dimension: of a vector.
       encoder_digest: of the encoder with its preprocessing.
       counts: `items` = `vectors` + `absent`; `reasons` → items, summing to `absent`; `contents`, those of all
-        items, and `contents_failed`, reason → how many of them; `encoded`: distinct contents that were new.
+        items, and `contents_failed`, reason → how many of them; `encoded`: distinct contents that were new to the encoder.
     """
 
     path: Path

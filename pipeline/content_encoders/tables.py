@@ -21,7 +21,7 @@ from pipeline.content_encoders.look import looked_path
 from pipeline.content_encoders.references import open_shard
 
 FORM = 1  # of a table and its counts; part of its name
-COUNTS = "counts.json"
+COUNTS = "_counts.json"  # what reads a folder of Parquet passes over names that begin so
 NO_CONTENT = "no content"  # the reason of an item that has none: nothing failed
 CHANGED = "changed while it was read"
 _KEPT = 3  # tables a feature, the newest
@@ -118,9 +118,9 @@ def _collected(
         at = places.drop_null().to_numpy()
         shard = shard.filter(pa.array(used))
         why[at] = shard["reason"].to_pylist()
-        values = pc.fill_null(shard["vector"], pa.scalar([0.0] * dimension, shard["vector"].type))
+        values = shard["vector"].combine_chunks().flatten().to_numpy()
         held = np.memmap(path, np.float32, "r+", shape=shape)  # anew each time: what is mapped counts as memory
-        held[at] = values.combine_chunks().flatten().to_numpy().reshape(-1, dimension)
+        held[at] = values.reshape(-1, dimension)
         held.flush()
         del held
     return np.memmap(path, np.float32, "r", shape=shape), why
@@ -146,13 +146,16 @@ def _pooled(
     absent = number == 0
     if pool == "mean":
         sums /= np.maximum(number, 1)[:, None].astype(np.float32)
-    sums[absent] = 0.0
     reasons: list[str | None] = [NO_CONTENT if lengths[i] == 0 else None for i in range(rows)]
     for i in np.flatnonzero(~good & absent[owner])[::-1]:  # of several, the first says why
         reasons[owner[i]] = reason[i]
     failed = Counter({"contents": len(owner)})
     failed.update(reason[~good].tolist())
-    listed = pa.FixedSizeListArray.from_arrays(pa.array(sums.reshape(-1)), dimension, mask=pa.array(absent))
+    # Arrow cannot write nulls in lists of one length to Parquet
+    bounds = np.append(0, np.cumsum(np.where(absent, 0, dimension))).astype(np.int32)
+    listed = pa.ListArray.from_arrays(
+        pa.array(bounds), pa.array(sums[~absent].reshape(-1)), mask=pa.array(absent)
+    )
     table = pa.table({"key": references["key"], "vector": listed, "reason": pa.array(reasons, pa.string())})
     return table, failed
 
