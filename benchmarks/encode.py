@@ -10,7 +10,7 @@ flat memory.
 - Memory: the peak of a process of its own that encodes 20,000 and 100,000 pictures (bytes in a Parquet column) with
   a tiny encoder, and the ratio of the two.
 
-    python benchmarks/encode.py [--pictures 480] [--texts 960] [--items 100000] [--only speed|memory]
+    python benchmarks/encode.py [--pictures 1000] [--texts 1000] [--items 100000] [--only speed|memory]
 
 Needs `make setup EXTRAS=encoders`. Bars are in `encode.json`; exits 1 where one is missed.
 """
@@ -201,8 +201,8 @@ def _write_tiny(folder: Path, items: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--pictures", type=int, default=480)
-    parser.add_argument("--texts", type=int, default=960)
+    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--only", choices=["speed", "memory"])
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
