@@ -102,7 +102,7 @@ def make_plan(
     input_dir: Path,
     output: Path,
     run: str,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str, float | None], None] | None = None,
 ) -> Plan:
     """Looks at the inputs and at what serves, and encodes content that has no vector yet, telling `progress`.
 

@@ -8,11 +8,12 @@ from pipeline import digests
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import file_digest, matching
 from pipeline.recipe import Recipe
+from pipeline.recipe.features import ENCODED
 from pipeline.vectors import Table
 
 
 def vector_tables(
-    recipe: Recipe, input_dir: Path, home: Path, progress: Callable[[str], None] | None = None
+    recipe: Recipe, input_dir: Path, home: Path, progress: Callable[[str, float | None], None] | None = None
 ) -> dict[str, Table]:
     """Feature → where its vectors are. Content that has no vector yet is encoded now.
 
@@ -25,8 +26,8 @@ def vector_tables(
             files = _files(name, feature.files, input_dir)
             digest = digests.text_digest(json.dumps([file_digest(Path(f)) for f in files]))
             found[name] = Table(files, digest, feature.key, feature.column)
-    if any(f.kind in ("vision", "text") for f in recipe.features.values()):
-        from pipeline.content_encoders import encode
+    if any(f.kind in ENCODED for f in recipe.features.values()):
+        from pipeline.content_encoders.encode import encode
 
         for name, made in encode(recipe, input_dir, home, progress).items():
             path = Path(made.path)
@@ -35,7 +36,7 @@ def vector_tables(
                 path.name,  # such a folder is named by the digest of what is in it
                 dimension=made.dimension,
                 encoder=made.encoder_digest,
-                reasons={r: n for r, n in made.counts.items() if n},
+                reasons=made.counts["reasons"],
             )
     return {name: found[name] for name in recipe.keyed_vectors}
 

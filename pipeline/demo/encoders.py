@@ -42,15 +42,10 @@ def _pictures():
     """`[B, SIDE, SIDE, 3]` → `[B, PICTURE_NUMBERS]`: an orthogonal map of the pixels."""
     import keras
 
-    return keras.Sequential(
-        [
-            keras.Input((SIDE, SIDE, 3), name="image"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(
-                PICTURE_NUMBERS, use_bias=False, kernel_initializer=keras.initializers.Orthogonal(seed=1)
-            ),
-        ]
-    )
+    image = keras.Input((SIDE, SIDE, 3), name="image")
+    orthogonal = keras.initializers.Orthogonal(seed=1)
+    project = keras.layers.Dense(PICTURE_NUMBERS, use_bias=False, kernel_initializer=orthogonal)
+    return keras.Model(image, project(keras.layers.Flatten()(image)), name="colours")
 
 
 def _save_words(folder: Path) -> None:

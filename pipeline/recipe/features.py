@@ -125,4 +125,5 @@ Feature = Annotated[
     Categorical | Buckets | Numeric | Vector | Precomputed | Vision | Text | Custom,
     Field(discriminator="kind"),
 ]
-KEYED = ("precomputed", "vision", "text")  # vectors that the model holds, by key
+ENCODED = ("vision", "text")
+KEYED = ("precomputed", *ENCODED)  # vectors that the model holds, by key
