@@ -1,14 +1,14 @@
-"""Encoding pictures and texts: against the same encoder in a plain batched loop, again with nothing new, and in
+"""Encoding pictures and texts: beside the same encoder in a plain batched loop, again with nothing new, and in
 flat memory.
 
-- Speed: distinct JPEGs of 400 x 300 by EfficientNet-Lite0, and distinct texts of 8 to 60 words by MiniLM, through
-  `content_encoders.encode` with an empty cache; and the same files and models in a loop over batches of the same
-  size, with nothing around it. Each side pays for loading its model; both run in this process, in turns, twice,
-  and the sums of seconds count. The loop takes texts as they come; the pipeline puts those alike in length
-  together.
+- Speed: distinct JPEGs of 400 x 300 by EfficientNet-Lite0, and distinct texts of 8 to 60 words by MiniLM,
+  through `content_encoders.encode` with an empty cache; and the same files and models in a loop over batches
+  of the same size, with nothing around it. Each side pays for loading its model; both run in this process, in
+  turns, twice, and the sums of seconds count. The loop takes texts as they come; the pipeline puts those alike
+  in length together.
 - Again: the same once more with nothing new, as a share of the first time.
-- Memory: the peak of a process of its own that encodes 20,000 and 100,000 pictures (bytes in a Parquet column) with
-  a tiny encoder, and the ratio of the two.
+- Memory: the peak of a process of its own that encodes 20,000 and 100,000 pictures (bytes in a Parquet column)
+  with a tiny encoder, and the ratio of the two.
 
     python benchmarks/encode.py [--pictures 1000] [--texts 1000] [--items 100000] [--only speed|memory]
 
@@ -62,7 +62,9 @@ def recipe(kind: str, encoder: dict):
 
 def write_items(folder: Path, content: pa.Array) -> None:
     keys = [f"i{n}" for n in range(len(content))]
-    pq.write_table(pa.table({"item": keys, "content": content}), folder / "items.parquet", row_group_size=2000)
+    pq.write_table(
+        pa.table({"item": keys, "content": content}), folder / "items.parquet", row_group_size=2000
+    )
 
 
 def pictures(folder: Path, count: int) -> list[str]:
@@ -77,7 +79,9 @@ def pictures(folder: Path, count: int) -> list[str]:
 
 def texts(count: int) -> list[str]:
     draw = np.random.default_rng(2)
-    words = "red blue old new wooden chair table lamp garden with for the and of small large hardly used".split()
+    words = (
+        "red blue old new wooden chair table lamp garden with for the and of small large hardly used".split()
+    )
     return [f"item {n} {' '.join(draw.choice(words, draw.integers(8, 61)))}" for n in range(count)]
 
 
@@ -101,7 +105,9 @@ def plain(uri: str, folder: Path, contents: list[str], batch_size: int) -> float
         if tokens is not None:
             inputs = tokens(batch)
         else:
-            inputs = {"image": np.stack([image_array((folder / n).read_bytes(), declared.image) for n in batch])}
+            inputs = {
+                "image": np.stack([image_array((folder / n).read_bytes(), declared.image) for n in batch])
+            }
         kept.append(encode_batch(model, inputs, located))
     np.concatenate(kept)
     return time.perf_counter() - begin
@@ -135,8 +141,8 @@ def speed(kind: str, uri: str, count: int, work: Path) -> list[bool]:
     share, second = loop / pipe, again / pipe
     what = "pictures" if kind == "vision" else "texts"
     print(
-        f"{what}: {2 * count / pipe:,.1f}/s through Beam, {2 * count / loop:,.1f}/s in a plain loop: {share:.2f} of it "
-        f"(bar {BARS['of_plain_loop']}); again with nothing new {again / 2:.2f} s, {second:.1%} of the first "
+        f"{what}: {2 * count / pipe:,.1f}/s through Beam, {2 * count / loop:,.1f}/s in a plain loop: {share:.2f} "
+        f"of it (bar {BARS['of_plain_loop']}); again with nothing new {again / 2:.2f} s, {second:.1%} of the first "
         f"(bar {BARS['second_run']:.0%})",
         flush=True,
     )
@@ -147,15 +153,19 @@ def memory(items: int, work: Path) -> list[bool]:
     peaks = {}
     for count in (items // 5, items):
         command = [sys.executable, __file__, "--child", str(work), "--items", str(count)]
-        found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.splitlines()[-1])
+        found = json.loads(
+            subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.splitlines()[-1]
+        )
         peaks[count] = found["peak"]
         print(
-            f"{count:,} pictures with a tiny encoder: {found['seconds']:.1f} s ({count / found['seconds']:,.0f}/s), again "
-            f"{found['again']:.1f} s, peak {found['peak'] / 2**20:,.0f} MiB",
+            f"{count:,} pictures with a tiny encoder: {found['seconds']:.1f} s ({count / found['seconds']:,.0f}/s), "
+            f"again {found['again']:.1f} s, peak {found['peak'] / 2**20:,.0f} MiB",
             flush=True,
         )
     growth = peaks[items] / peaks[items // 5]
-    print(f"memory: {growth:.3f} times that of a fifth of the items (bar {BARS['memory_growth']})", flush=True)
+    print(
+        f"memory: {growth:.3f} times that of a fifth of the items (bar {BARS['memory_growth']})", flush=True
+    )
     return [growth <= BARS["memory_growth"]]
 
 
@@ -168,7 +178,9 @@ def child(items: int, work: Path) -> None:
     folder = work / f"tiny-{items}"
     (folder / "tiny").mkdir(parents=True)
     image = keras.Input((8, 8, 3), name="image")
-    keras.Model(image, keras.layers.Dense(TINY)(keras.layers.Flatten()(image))).save(folder / "tiny" / "model.keras")
+    keras.Model(image, keras.layers.Dense(TINY)(keras.layers.Flatten()(image))).save(
+        folder / "tiny" / "model.keras"
+    )
     (folder / "tiny" / "encoder.yaml").write_text(
         f"version: 1\nkind: image\ndimension: {TINY}\nimage: {{size: [8, 8], resize: stretch}}\n"
     )

@@ -48,15 +48,17 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
         except NeedsExtra as error:
             raise CannotEncode(str(error)) from None
         except KeyboardInterrupt:
-            console.print("stopped; the vectors made so far are kept, and the same command goes on", markup=False)
+            console.print(
+                "stopped; the vectors made so far are kept, and the same command goes on", markup=False
+            )
             return INTERRUPTED
         steps.end("encoding", time.perf_counter() - begin, "")
         for name, table in tables.items():
             counts = table.counts
             absent = ", ".join(f"{n:,} {reason}" for reason, n in counts["reasons"].items())
             console.print(
-                f"{name}: {counts['vectors']:,} of {counts['items']:,} items have a vector of {table.dimension}"
-                f"{f' ({absent})' if absent else ''}; {counts['encoded']:,} contents were new",
+                f"{name}: {counts['vectors']:,} of {counts['items']:,} items have a vector of "
+                f"{table.dimension}{f' ({absent})' if absent else ''}; {counts['encoded']:,} contents were new",
                 markup=False,
             )
             console.print(f"   {terminal.shown(table.path)}", markup=False)

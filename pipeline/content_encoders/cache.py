@@ -1,7 +1,8 @@
 """Vectors that were made, by encoder and content: Parquet shards that only ever grow in number.
 
 A shard is written under a name of its own and renamed when whole, so that runs at once never see half of one;
-that two of them make the same vector costs time and changes nothing. An encoder's folder is named by its digest.
+that two of them make the same vector costs time and changes nothing. An encoder's folder is named by its
+digest.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ Work = list[tuple[str, list[int]]]
 
 
 class Prepare(beam.DoFn):
-    """Places of contents → a `Batch` of model inputs. One is made ahead: pictures are decoded by threads while
-    those before them are encoded."""
+    """Places of contents → a `Batch` of model inputs. One is made ahead: threads decode pictures while those
+    before them are encoded."""
 
     def __init__(self, located: Located, input_dir: Path):
         self._located, self._input_dir = located, input_dir
@@ -195,8 +195,8 @@ def encode_batch(model: Model, inputs: Inputs, located: Located) -> np.ndarray:
     rows = len(next(iter(inputs.values())))
     if found.shape != (rows, declared.dimension):
         raise DataError(
-            f"encoders.{located.name}: {located.model} gives {list(found.shape)} for {rows} items, and vectors of "
-            f"{declared.dimension} were declared"
+            f"encoders.{located.name}: {located.model} gives {list(found.shape)} for {rows} items, and "
+            f"vectors of {declared.dimension} were declared"
             + ("; `pooling:` makes one of one a token" if found.ndim == 3 else "")
         )
     if declared.normalize:
@@ -224,7 +224,7 @@ class Keep(beam.DoFn):
         self._reasons += batch.failed.values()
         self._vectors += [vectors, np.zeros((len(batch.failed), vectors.shape[1]), np.float32)]
         self._moves.add(len(batch))
-        held = len(self._digests) * vectors.shape[1] * 4
+        held = len(self._digests) * (vectors.shape[1] * 4 + 256)  # a digest and a reason are Python objects
         if held >= FLUSH_BYTES or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._flush()
 

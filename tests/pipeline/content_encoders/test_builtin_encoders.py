@@ -59,14 +59,22 @@ def _minilm(texts: list[str]) -> dict[str, np.ndarray]:
     found = {}
     for i, text in enumerate(texts):
         encoded = tokenizer.encode(text)
-        columns = {"input_ids": encoded.ids, "attention_mask": encoded.attention_mask, "token_type_ids": encoded.type_ids}
-        found[f"t{i}"] = session.run(None, {n: np.array([v], np.int64) for n, v in columns.items()})[0][0].mean(0)
+        columns = {
+            "input_ids": encoded.ids,
+            "attention_mask": encoded.attention_mask,
+            "token_type_ids": encoded.type_ids,
+        }
+        found[f"t{i}"] = session.run(None, {n: np.array([v], np.int64) for n, v in columns.items()})[0][
+            0
+        ].mean(0)
     return found
 
 
 @installed
 def test_through_the_pipeline_as_called_directly(world, shop, write_items, vectors):
-    names = sorted(path.name for path in CONTENT.iterdir() if path.suffix in (".jpg", ".png", ".gif", ".webp"))
+    names = sorted(
+        path.name for path in CONTENT.iterdir() if path.suffix in (".jpg", ".png", ".gif", ".webp")
+    )
     keys = [*names, *(f"t{i}" for i in range(len(TEXTS)))]
     write_items(
         world,
@@ -74,7 +82,10 @@ def test_through_the_pipeline_as_called_directly(world, shop, write_items, vecto
         picture=[str(CONTENT / name) for name in names] + [None] * len(TEXTS),
         title=[None] * len(names) + TEXTS,
     )
-    encoders = {"colour": {"uri": "builtin:efficientnet_lite0"}, "words": {"uri": "builtin:minilm", "batch_size": 4}}
+    encoders = {
+        "colour": {"uri": "builtin:efficientnet_lite0"},
+        "words": {"uri": "builtin:minilm", "batch_size": 4},
+    }
     tables = encode(shop(encoders=encoders, features__words=WORDS), world, world / "out")
     pictures, texts = vectors(tables["image"]), vectors(tables["words"])
     assert len(names) == 7 and min(_cosines(pictures, _efficientnet(names))) > 0.9999
@@ -87,7 +98,7 @@ def test_through_the_pipeline_as_called_directly(world, shop, write_items, vecto
 
 @installed
 def test_the_rebuilt_network_classifies_a_photograph():
-    """With the classifier of the same file, scikit-learn's picture of a flower is a daisy (ImageNet's 985)."""
+    """With the classifier of the same file, scikit-learn's flower is a daisy (985 of ImageNet)."""
     sklearn = pytest.importorskip("sklearn")
     from pipeline.content_encoders.images import image_array
     from pipeline.content_encoders.models import load_model
@@ -95,7 +106,9 @@ def test_the_rebuilt_network_classifies_a_photograph():
 
     _, declared, model, _ = builtin.find("builtin:efficientnet_lite0")
     photograph = Path(sklearn.__file__).parent / "datasets" / "images" / "flower.jpg"
-    vector = load_model(model, declared)({"image": image_array(photograph.read_bytes(), declared.image)[None]})[0]
+    vector = load_model(model, declared)(
+        {"image": image_array(photograph.read_bytes(), declared.image)[None]}
+    )[0]
     weights = read_tensors(model)
     assert np.argmax(weights["_fc.weight"] @ vector + weights["_fc.bias"]) == 985
 

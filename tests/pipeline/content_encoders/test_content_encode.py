@@ -41,7 +41,11 @@ def test_pictures_and_texts_become_vectors_by_key(world, shop, png, write_items,
     assert vectors(tables["image"]) == {"7": [1, 0, 0], "8": [0, 1, 0], "9": "no content"}
     assert vectors(tables["words"]) == {"7": [5, 0], "8": [1, 0], "9": "no content"}, "joined by a line break"
     assert [tables["image"].counts[name] for name in COUNTED] == [3, 2, 1]
-    assert pq.read_schema(sorted(tables["image"].path.glob("*.parquet"))[0]).names == ["key", "vector", "reason"]
+    assert pq.read_schema(sorted(tables["image"].path.glob("*.parquet"))[0]).names == [
+        "key",
+        "vector",
+        "reason",
+    ]
 
 
 @pytest.mark.parametrize("pool, expected", [("mean", [0.5, 0.5, 0]), ("max", [1, 1, 0])])
@@ -54,7 +58,11 @@ def test_several_pictures_of_an_item_are_pooled(world, shop, png, write_items, v
         front=[[red, green], [red], [red], ["x.png"], []],
         back=[None, green, "y.png", None, None],
     )
-    recipe = shop(features__image__columns=["front", "back"], features__image__pool=pool, content={"max_failed_share": 0.5})
+    recipe = shop(
+        features__image__columns=["front", "back"],
+        features__image__pool=pool,
+        content={"max_failed_share": 0.5},
+    )
     table = encode(recipe, world, world / "out")["image"]
     found = vectors(table)
     assert np.allclose(found["list"], expected) and np.allclose(found["columns"], expected)
@@ -69,7 +77,12 @@ def test_bytes_in_a_column_and_paths_in_text_formats(world, shop, png, write_ite
     assert vectors(encode(shop(), world, world / "out")["image"]) == expected
     _pictures(world, png, red=RED, blue=BLUE)
     (world / "items.csv").write_text("picture,item\npictures/red.png,a\npictures/blue.png,b\n")
-    (world / "items.jsonl").write_text("".join(json.dumps({"item": i, "picture": f"pictures/{p}.png"}) + "\n" for i, p in (("a", "red"), ("b", "blue"))))
+    (world / "items.jsonl").write_text(
+        "".join(
+            json.dumps({"item": i, "picture": f"pictures/{p}.png"}) + "\n"
+            for i, p in (("a", "red"), ("b", "blue"))
+        )
+    )
     for name in ("items.csv", "items.jsonl"):
         recipe = shop(sources__catalogs__items__files=name)
         table = encode(recipe, world, world / "out")["image"]
@@ -104,7 +117,9 @@ def test_vectors_of_another_encoder_version_are_never_taken(world, shop, png, wr
     declared = (encoders / "colour" / "encoder.yaml").read_text()
     (world / "colour" / "encoder.yaml").write_text(f"# only a comment\n{declared}")
     assert encode(shop(), world, world / "out")["image"].encoder_digest == first.encoder_digest
-    (world / "colour" / "encoder.yaml").write_text(declared.replace("resize: stretch", "resize: 4, std: [1, 1, 1]"))
+    (world / "colour" / "encoder.yaml").write_text(
+        declared.replace("resize: stretch", "resize: 4, std: [1, 1, 1]")
+    )
     other = encode(shop(), world, world / "out")["image"]
     assert other.encoder_digest != first.encoder_digest and other.counts["encoded"] == 1
     assert vectors(first) == {"a": [1, 0, 0]} and vectors(other) == {"a": [255, 0, 0]}
@@ -157,7 +172,9 @@ def test_all_the_bad_content_is_counted(world, shop, png, write_items, vectors):
     changes = dict(features__words=WORDS, content={"max_failed_share": 0.6})
     tables = encode(shop(**changes), world, world / "out")
     found = vectors(tables["image"])
-    assert [found[n] for n in ("good", "gif", "1x1")] == [[1, 0, 0]] * 3 and np.allclose(found["cmyk"], 1, atol=0.01)
+    assert [found[n] for n in ("good", "gif", "1x1")] == [[1, 0, 0]] * 3 and np.allclose(
+        found["cmyk"], 1, atol=0.01
+    )
     failed = {
         "truncated": "a picture cut off or damaged",
         "zero bytes": "has 0 bytes",
@@ -178,7 +195,9 @@ def test_all_the_bad_content_is_counted(world, shop, png, write_items, vectors):
         assert counts["items"] == len(keys) == counts["vectors"] + counts["absent"]
         assert sum(counts["reasons"].values()) == counts["absent"]
     # 5 of 9 items with a picture failed
-    with pytest.raises(DataError, match=r"features.image: .* 5 of 9 items .*max_failed_share allows 50.00%: 1 ×"):
+    with pytest.raises(
+        DataError, match=r"features.image: .* 5 of 9 items .*max_failed_share allows 50.00%: 1 ×"
+    ):
         encode(shop(**changes | {"content": {"max_failed_share": 0.5}}), world, world / "out")
 
 
@@ -187,7 +206,10 @@ def test_what_fits_no_encoder_says_so(world, shop, png, write_items):
     for changes, said in [
         ({"features__image__columns": "photo"}, "has no column photo; it has item, picture, number"),
         ({"features__image__columns": "number"}, "content is texts, bytes, or lists of these"),
-        ({"encoders__colour": {"uri": "colour", "dimension": 4}}, "the recipe says dimension 4, and .* says 3"),
+        (
+            {"encoders__colour": {"uri": "colour", "dimension": 4}},
+            "the recipe says dimension 4, and .* says 3",
+        ),
         ({"encoders__colour": {"uri": "nowhere", "dimension": 3}}, "there is no folder .*nowhere"),
         ({"encoders__colour": {"uri": "letters", "dimension": 2}}, "reads texts; an encoder of images would"),
         ({}, "the key 'a' is in its catalog more than once"),
@@ -201,7 +223,9 @@ def test_a_model_of_another_form_than_declared_says_so(world, shop, png, write_i
     write_items(world, item=["a"], picture=["pictures/red.png"])
     (world / "wrong").mkdir()
     (world / "wrong" / "model.keras").write_bytes((encoders / "colour" / "model.keras").read_bytes())
-    (world / "wrong" / "encoder.yaml").write_text((encoders / "colour" / "encoder.yaml").read_text().replace("dimension: 3", "dimension: 5"))
+    (world / "wrong" / "encoder.yaml").write_text(
+        (encoders / "colour" / "encoder.yaml").read_text().replace("dimension: 3", "dimension: 5")
+    )
     recipe = shop(encoders__colour={"uri": "wrong", "dimension": 5})
     with pytest.raises(DataError, match=r"gives \[1, 3\] for 1 items, and vectors of 5 were declared"):
         encode(recipe, world, world / "out")

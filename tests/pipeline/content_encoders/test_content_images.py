@@ -42,7 +42,9 @@ def test_resize_and_cut_is_what_resizing_whole_and_then_cutting_is(size):
 def test_every_mode_becomes_rgb():
     red = Image.new("RGB", (9, 9), (255, 0, 0))
     for name, content in {
-        "GIF, first frame": _file(red.quantize(4), "GIF", save_all=True, append_images=[_noise(9, 9).quantize(4)]),
+        "GIF, first frame": _file(
+            red.quantize(4), "GIF", save_all=True, append_images=[_noise(9, 9).quantize(4)]
+        ),
         "CMYK": _file(red.convert("CMYK"), "JPEG", quality=95),
         "palette": _file(red.quantize(2), "PNG"),
     }.items():

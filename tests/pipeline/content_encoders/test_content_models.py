@@ -11,7 +11,9 @@ from pipeline.content_encoders.models import find_model, load_model
 from pipeline.ingest.errors import DataError
 
 CONTENT = Path(__file__).parent / "content"
-DECLARED = Declaration(version="1", kind="image", dimension=3, image=ImageInput(size=(4, 4), resize="stretch"))
+DECLARED = Declaration(
+    version="1", kind="image", dimension=3, image=ImageInput(size=(4, 4), resize="stretch")
+)
 PICTURES = np.random.default_rng(2).random((5, 4, 4, 3), np.float32)
 
 
