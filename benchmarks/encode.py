@@ -1,14 +1,14 @@
-"""Encoding pictures and texts: beside the same encoder in a plain batched loop, again with nothing new, and in
-flat memory.
+"""Encoding pictures and texts: beside the same encoder in a plain batched loop, again with nothing new, and
+in flat memory.
 
 - Speed: distinct JPEGs of 400 x 300 by EfficientNet-Lite0, and distinct texts of 8 to 60 words by MiniLM,
   through `content_encoders.encode` with an empty cache; and the same files and models in a loop over batches
-  of the same size, with nothing around it. Each side pays for loading its model; both run in this process, in
-  turns, twice, and the sums of seconds count. The loop takes texts as they come; the pipeline puts those alike
-  in length together.
+  of the same size, with nothing around it. Each side pays for loading its model; both run in this process,
+  in turns, twice, and the sums of seconds count. The loop takes texts as they come; the pipeline puts those
+  alike in length together.
 - Again: the same once more with nothing new, as a share of the first time.
-- Memory: the peak of a process of its own that encodes 20,000 and 100,000 pictures (bytes in a Parquet column)
-  with a tiny encoder, and the ratio of the two.
+- Memory: the peak of a process of its own that encodes 20,000 and 100,000 pictures (bytes in a Parquet
+  column) with a tiny encoder, and the ratio of the two.
 
     python benchmarks/encode.py [--pictures 1000] [--texts 1000] [--items 100000] [--only speed|memory]
 
@@ -141,9 +141,9 @@ def speed(kind: str, uri: str, count: int, work: Path) -> list[bool]:
     share, second = loop / pipe, again / pipe
     what = "pictures" if kind == "vision" else "texts"
     print(
-        f"{what}: {2 * count / pipe:,.1f}/s through Beam, {2 * count / loop:,.1f}/s in a plain loop: {share:.2f} "
-        f"of it (bar {BARS['of_plain_loop']}); again with nothing new {again / 2:.2f} s, {second:.1%} of the first "
-        f"(bar {BARS['second_run']:.0%})",
+        f"{what}: {2 * count / pipe:,.1f}/s through Beam, {2 * count / loop:,.1f}/s in a plain loop: "
+        f"{share:.2f} of it (bar {BARS['of_plain_loop']}); again with nothing new {again / 2:.2f} s, "
+        f"{second:.1%} of the first (bar {BARS['second_run']:.0%})",
         flush=True,
     )
     return [share >= BARS["of_plain_loop"], second <= BARS["second_run"]]
@@ -158,8 +158,9 @@ def memory(items: int, work: Path) -> list[bool]:
         )
         peaks[count] = found["peak"]
         print(
-            f"{count:,} pictures with a tiny encoder: {found['seconds']:.1f} s ({count / found['seconds']:,.0f}/s), "
-            f"again {found['again']:.1f} s, peak {found['peak'] / 2**20:,.0f} MiB",
+            f"{count:,} pictures with a tiny encoder: {found['seconds']:.1f} s "
+            f"({count / found['seconds']:,.0f}/s), again "
+            f"{found['again']:.1f} s, peak {found['peak'] / 2**20:,.0f} MiB",
             flush=True,
         )
     growth = peaks[items] / peaks[items // 5]

@@ -58,7 +58,8 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
             absent = ", ".join(f"{n:,} {reason}" for reason, n in counts["reasons"].items())
             console.print(
                 f"{name}: {counts['vectors']:,} of {counts['items']:,} items have a vector of "
-                f"{table.dimension}{f' ({absent})' if absent else ''}; {counts['encoded']:,} contents were new",
+                f"{table.dimension}"
+                f"{f' ({absent})' if absent else ''}; {counts['encoded']:,} contents were new",
                 markup=False,
             )
             console.print(f"   {terminal.shown(table.path)}", markup=False)

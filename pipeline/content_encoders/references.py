@@ -106,8 +106,8 @@ def _contents(keys: pa.Array, columns: list[pa.Array], kind: str, what: str) -> 
     texts = all(pt.is_string(k) or pt.is_large_string(k) for k in kinds)
     if not texts and not all(pt.is_binary(k) or pt.is_large_binary(k) for k in kinds):
         raise DataError(
-            f"{what}: content is texts, bytes, or lists of these, and of one kind in all columns; the columns "
-            f"are {', '.join(str(c.type) for c in columns)}"
+            f"{what}: content is texts, bytes, or lists of these, of one kind in all columns; they are "
+            f"{', '.join(str(c.type) for c in columns)}"
         )
     if kind == "text":
         contents = [_joined(row) for row in zip(*(c.cast(_bytes_like(c.type)).to_pylist() for c in columns))]

@@ -1,4 +1,4 @@
-"""The vectors of a recipe's pictures and texts: what is new is encoded, what is known comes from the cache."""
+"""The vectors of a recipe's pictures and texts: the new are encoded, those known are taken from the cache."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def encode(
     """Makes the table of vectors of each feature of kind `vision` or `text`.
 
     A content is encoded once per encoder: its vector is kept below `home/content/vectors/<encoder>`, in
-    shards that are added while the work goes on, so that a run that was killed is gone on with. Runs at once are
-    safe. Tables are below `home/content/tables`, named by what they hold.
+    shards that are added while the work goes on, so that a run that was killed is gone on with. Runs at once
+    are safe. Tables are below `home/content/tables`, named by what they hold.
 
     Args:
       recipe: with `encoders`; `beam` says how many workers there are. They must see both folders.
@@ -89,7 +89,7 @@ def encode(
         for encoder in encoders.values():
             group = [name for name in features if recipe.features[name].encoder == encoder.name]
             of_group = [shard for name in group for shard in shards[name]]
-            cache = VectorCache(content_dir, encoder.digest, encoder.declared.dimension)
+            cache = VectorCache(content_dir, encoder.digest, encoder.declared.dimension, work_dir)
             new = _encode_new(recipe, of_group, encoder, cache, input_dir, work_dir, progress)
             for name in group:
                 tables[name] = _table(recipe, name, looked[name], encoder, cache, content_dir, work_dir, new)
@@ -111,11 +111,13 @@ def _check_kind(recipe: Recipe, feature: str, encoder: Located) -> None:
 def _work_dir(content_dir: Path) -> Iterator[Path]:
     """A folder for this run alone, which also takes away those of runs that were killed."""
     content_dir.mkdir(parents=True, exist_ok=True)
-    path = content_dir / f".work-{uuid.uuid4().hex}"
-    path.mkdir()
+    name = uuid.uuid4().hex
+    new, path = content_dir / f".new-{name}", content_dir / f".work-{name}"
+    new.mkdir()
     # the kernel lets go of the lock when the process ends, however it ends
-    with (path / "lock").open("w") as lock:
+    with (new / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        new.rename(path)  # locked by the time that others look for it
         for other in content_dir.glob(".work-*"):
             if other != path:
                 _remove_if_left(other)

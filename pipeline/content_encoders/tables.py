@@ -65,13 +65,14 @@ def write_table(
       dimension: of a vector.
       pool: `mean` or `max`, over an item's vectors.
       path: of the table's folder; it is there whole or not at all.
-      work_dir: room for the vectors of all distinct contents.
+      work_dir: on the same disk, with room for the table and the vectors of all distinct contents.
     """
     if path.is_dir():
         os.utime(path)
         return
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    part.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = work_dir / uuid.uuid4().hex
+    part.mkdir()
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     vectors, why = _collected(looked, cache, dimension, work_dir)

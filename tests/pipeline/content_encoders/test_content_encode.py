@@ -201,6 +201,36 @@ def test_all_the_bad_content_is_counted(world, shop, png, write_items, vectors):
         encode(shop(**changes | {"content": {"max_failed_share": 0.5}}), world, world / "out")
 
 
+def test_pictures_and_encoders_at_a_uri_are_read_by_beam(world, shop, png, write_items, vectors, tmp_path):
+    from apache_beam.io.localfilesystem import LocalFileSystem
+
+    class Elsewhere(LocalFileSystem):
+        """A file system that Beam knows by its scheme alone."""
+
+        @classmethod
+        def scheme(cls):
+            return "elsewhere"
+
+        def _path_open(self, path, *args, **kwargs):
+            return super()._path_open(path.replace("elsewhere:/", str(tmp_path)), *args, **kwargs)
+
+        def match(self, patterns, limits=None):
+            results = super().match([p.replace("elsewhere:/", str(tmp_path)) for p in patterns], limits)
+            for result in results:
+                for found in result.metadata_list:
+                    found.path = found.path.replace(str(tmp_path), "elsewhere:/")
+            return results
+
+    _pictures(world, png, green=GREEN)
+    places = ["elsewhere://pictures/green.png", "elsewhere://pictures/not.png", "unknown://green.png"]
+    write_items(world, item=["a", "b", "c"], picture=places)
+    recipe = shop(
+        encoders__colour={"uri": "elsewhere://colour", "dimension": 3}, content={"max_failed_share": 0.7}
+    )
+    found = vectors(encode(recipe, world, world / "out")["image"])
+    assert found == {"a": [0, 1, 0], "b": "file not found", "c": "file cannot be read"}
+
+
 def test_what_fits_no_encoder_says_so(world, shop, png, write_items):
     write_items(world, item=["a", "a"], picture=["x.png", "y.png"], number=[1, 2])
     for changes, said in [
@@ -256,7 +286,7 @@ def test_two_runs_at_once_after_one_that_was_killed(world, shop, png, write_item
         time.sleep(0.02)
     killed.kill()
     killed.join()
-    kept = sum(pq.read_metadata(path).num_rows for path in shards.glob("*/[!.]*.parquet"))
+    kept = sum(pq.read_metadata(path).num_rows for path in shards.glob("*/*.parquet"))
     assert 6 <= kept < 40
     with ThreadPoolExecutor(2) as threads:
         both = list(threads.map(lambda _: encode(recipe, world, world / "out")["image"], range(2)))
@@ -265,5 +295,5 @@ def test_two_runs_at_once_after_one_that_was_killed(world, shop, png, write_item
         found = vectors(table)
         assert all(np.allclose(found[f"i{n}"], [n / 255, 0, 0], atol=1e-6) for n in range(40))
     assert encode(recipe, world, world / "out")["image"].counts["encoded"] == 0
-    left = [path.name for path in (world / "out" / "content").iterdir() if path.name.startswith(".")]
+    left = [path.name for path in (world / "out" / "content").rglob("*") if path.name.startswith(".")]
     assert left == [], "what the killed run left is cleared away"
