@@ -42,8 +42,8 @@ class MultiTaskModel(keras.Model):
         tower_units: width of each layer of each task's tower; empty leaves a linear head.
         tower_dropout: share of a tower layer's outputs that training sets to 0.
         embedding_dim: length of an embedding.
-        interactions: pairs of categorical features whose embeddings' dot product is an input, "all" for
-            every pair, None for none.
+        interactions: pairs of features whose embeddings' dot product is an input, "all" for every pair of
+            categorical ones, None for none; a vector named here has an embedding for it.
         vector_units: length that precomputed vectors are projected to; None leaves them as they are.
         weighting: how task losses are weighted against each other; None: `Equal()`.
         dropout: share of the dense input vector that training sets to 0.

@@ -64,6 +64,36 @@ def run(
         raise click.UsageError(str(error)) from None
 
 
+@mtl.command(short_help="Make the vectors of RECIPE's pictures and texts.")
+@click.argument("recipe", type=_FILE)
+@click.option(
+    "--input",
+    "input_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that the recipe's files are below; the recipe's own folder where left out.",
+)
+@click.option("--output", type=_FOLDER, default="output", show_default=True, help="As of `mtl run`.")
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of the recipe, such as beam.workers=4; @FILE: those in a file. Repeatable.",
+)
+def encode(recipe: Path, input_dir: Path | None, output: Path, settings: tuple[str, ...]) -> None:
+    """Make the vectors of RECIPE's pictures and texts, as `mtl run` does before it joins them.
+
+    Each content is encoded once: what an earlier run has made is kept. Ctrl-C, and the same command goes on.
+    """
+    from pipeline import encode as encoding
+
+    try:
+        sys.exit(encoding.run(recipe, input_dir or recipe.parent, output, settings))
+    except encoding.CannotEncode as error:
+        raise click.UsageError(str(error)) from None
+
+
 @mtl.command(short_help="Train RECIPE on a run's transformed examples.")
 @click.argument("recipe", type=_FILE)
 @click.option(
@@ -342,7 +372,14 @@ def explain(where: Path) -> None:
     show_default=True,
     help="Of the tasks' tastes; the others than related plant what `mtl compare` should find.",
 )
-def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str) -> None:
+@click.option(
+    "--new-items",
+    type=click.FloatRange(min=0, max=0.9),
+    default=0.0,
+    show_default=True,
+    help="Share of the items that are shown on the last two days alone.",
+)
+def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str, new_items: float) -> None:
     """Write the demo's world: ten days of impressions whose true propensities are known."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
@@ -360,7 +397,13 @@ def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str) 
         task = bar.add_task("", total=rows)
         try:
             summary = generate(
-                out, rows, seed, content_effect, relation, lambda done: bar.update(task, completed=done)
+                out,
+                rows,
+                seed,
+                content_effect,
+                relation,
+                new_items,
+                lambda done: bar.update(task, completed=done),
             )
         except (ValueError, OSError) as error:
             raise click.UsageError(str(error)) from None

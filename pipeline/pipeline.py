@@ -4,6 +4,7 @@ Nothing here imports `tfx.v1`: it imports google.cloud.aiplatform, a third of th
 """
 
 import json
+from dataclasses import asdict
 
 from google.protobuf import text_format
 from tfx.components import ExampleValidator, Trainer, Tuner
@@ -21,6 +22,7 @@ from pipeline.components.push import Push
 from pipeline.components.serving_check import ServingCheck
 from pipeline.components.statistics import StatisticsGen
 from pipeline.components.transform import Transform
+from pipeline.components.vectors import HoldVectors
 from pipeline.components.vocabularies import BuildVocabularies
 from pipeline.ingest.schema import schema_proto
 from pipeline.plan import Plan
@@ -50,12 +52,19 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     anomalies = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     data_gate = DataGate(anomalies=anomalies.outputs["anomalies"], code=code("pipeline.components.data_gate"))
 
+    vectors = None
+    if plan.tables:
+        vectors = HoldVectors(
+            tables=json.dumps({name: asdict(table) for name, table in plan.tables.items()}),
+            code=code("pipeline.components.vectors"),
+        )
     columns = recipe.part("features", "derived").model_dump_json()
     vocabularies = BuildVocabularies(
         examples=examples,
         gate=data_gate.outputs["verdict"],
         recipe=columns,
         code=code("pipeline.components.vocabularies"),
+        **({"vectors": vectors.outputs["vectors"]} if vectors else {}),
     )
     transform = Transform(
         examples=examples,
@@ -125,6 +134,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             schema,
             anomalies,
             data_gate,
+            *([vectors] if vectors else []),
             vocabularies,
             transform,
             *([tuner] if tuner else []),

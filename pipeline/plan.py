@@ -6,7 +6,8 @@ without running it.
 
 import datetime
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import digests
@@ -15,6 +16,8 @@ from pipeline.recipe import Recipe, constructors
 from pipeline.recipe.parts import Range
 from pipeline.recipe.schema_file import schema_path
 from pipeline.recipe.space import with_values
+from pipeline.vector_tables import vector_tables
+from pipeline.vectors import Table
 from serving import versions
 
 
@@ -30,6 +33,7 @@ class Plan:
     schema: str  # text of the schema
     baseline: Path | None  # the version that serves
     started: str  # ISO 8601, UTC
+    tables: dict[str, Table] = field(default_factory=dict)  # of the vectors that the model holds
 
     @property
     def run_dir(self) -> Path:
@@ -53,6 +57,7 @@ class Plan:
         return digests.text_digest(
             json.dumps(recipe, sort_keys=True),
             self.content,
+            json.dumps({name: table.digest for name, table in self.tables.items()}),
             self.schema,
             code,
             self.transform_code(),
@@ -91,11 +96,18 @@ def trainer_code(recipe: Recipe) -> str:
     return digests.code_digest("pipeline.trainer", *modules)
 
 
-def make_plan(recipe: Recipe, recipe_file: Path, input_dir: Path, output: Path, run: str) -> Plan:
-    """Looks at the inputs and at what serves.
+def make_plan(
+    recipe: Recipe,
+    recipe_file: Path,
+    input_dir: Path,
+    output: Path,
+    run: str,
+    progress: Callable[[str, float | None], None] | None = None,
+) -> Plan:
+    """Looks at the inputs and at what serves, and encodes content that has no vector yet, telling `progress`.
 
     Raises:
-      DataError: an input is not there.
+      DataError: an input is not there, or too much content fails.
       ValueError: the serving folder's pointer is broken.
     """
     home = output.resolve() / recipe.name
@@ -109,5 +121,6 @@ def make_plan(recipe: Recipe, recipe_file: Path, input_dir: Path, output: Path, 
         content=digests.text_digest(json.dumps(content, sort_keys=True)),
         schema=schema_file.read_text() if schema_file.is_file() else "",
         baseline=versions.current(home / "serving"),
+        tables=vector_tables(recipe, input_dir.resolve(), home, progress),
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )

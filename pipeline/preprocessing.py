@@ -7,13 +7,14 @@ Named columns up to here; from here on one int64 vector of embedding rows (`ids`
 import importlib
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from mtl_models import Layout
-from pipeline import vocabulary
+from pipeline import vectors, vocabulary
 from pipeline.recipe import Recipe
 from pipeline.tensor_operations import TensorOperations
 
@@ -39,8 +40,12 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
     if layout.numbers:
         outputs["numbers"] = tf.stack([_number(recipe, n, columns, values) for n in layout.numbers], axis=1)
     for vector in layout.vectors:
-        column = recipe.features[vector.name].column or vector.name
-        outputs[vector.key] = _vector(inputs[column], vector.dim)
+        column = recipe.column_of(vector.name)
+        outputs[vector.key] = (
+            _number_of(columns[column], vectors.keys_file(folder, vector.name))
+            if vector.rows
+            else _vector(inputs[column], vector.dim)
+        )
     if "duration" in recipe.side:
         outputs["duration"] = tf.cast(values[recipe.duration], tf.float32)
     if "request" in recipe.side:
@@ -118,21 +123,33 @@ def _rows(text: tf.Tensor, recipe: Recipe, name: str, folder: str) -> tf.Tensor:
     if feature.hash_buckets is not None:
         found = vocabulary.FIRST_BUCKET + tf.strings.to_hash_bucket_fast(text, feature.hash_buckets)
     else:
-        table = tft.make_and_track_object(
-            lambda: tf.lookup.StaticHashTable(
-                tf.lookup.TextFileInitializer(
-                    vocabulary.vocabulary_file(folder, name),
-                    tf.string,
-                    tf.lookup.TextFileIndex.WHOLE_LINE,
-                    tf.int64,
-                    tf.lookup.TextFileIndex.LINE_NUMBER,
-                ),
-                vocabulary.UNKNOWN - vocabulary.FIRST_VALUE,
-            ),
-            name=f"vocabulary_{name}",
-        )
-        found = vocabulary.FIRST_VALUE + table.lookup(text)
+        path = vocabulary.vocabulary_file(folder, name)
+        unknown = vocabulary.UNKNOWN - vocabulary.FIRST_VALUE
+        found = vocabulary.FIRST_VALUE + _line(text, path, f"vocabulary_{name}", unknown)
     return tf.where(missing, tf.constant(vocabulary.MISSING, tf.int64), found)
+
+
+def _number_of(key: tf.Tensor, keys: Path) -> tf.Tensor:
+    """int64 `[rows]`: the row of the matrix that has a key's vector; 0 where there is none."""
+    return 1 + _line(_text(key), str(keys), keys.stem.replace(".", "_"), -1)
+
+
+def _line(text: tf.Tensor, path: str, name: str, unknown: int) -> tf.Tensor:
+    """The number, from 0, of the line of a file that a text is; `unknown` where it is none."""
+    table = tft.make_and_track_object(
+        lambda: tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                path,
+                tf.string,
+                tf.lookup.TextFileIndex.WHOLE_LINE,
+                tf.int64,
+                tf.lookup.TextFileIndex.LINE_NUMBER,
+            ),
+            unknown,
+        ),
+        name=name,
+    )
+    return table.lookup(text)
 
 
 def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping) -> tf.Tensor:

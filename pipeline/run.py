@@ -20,6 +20,7 @@ from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
+from pipeline.recipe.features import ENCODED
 from pipeline.recipe.schema_file import check_schema
 from pipeline.report.versions import package_versions
 from serving.versions import record
@@ -62,7 +63,7 @@ def run(
         (run_dir / "recipe.yaml").write_text(resolved(recipe))
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
-                plan = make_plan(recipe, recipe_file, input_dir, output, name)
+                plan = _planned(console, recipe, recipe_file, input_dir, output, name)
                 console.print(f"{recipe.name}: run {name} in {terminal.shown(run_dir)}", markup=False)
                 return (
                     _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
@@ -73,6 +74,19 @@ def run(
             ) as error:  # what a step raises is caught where steps are run
                 traceback.print_exception(error)
                 return _failed_outside(console, recipe, run_dir, error)
+
+
+def _planned(console: Console, recipe: Recipe, *given: Any) -> Plan:
+    """The plan; where there is content, it is encoded here, as its vectors' digests are part of the plan."""
+    if not any(feature.kind in ENCODED for feature in recipe.features.values()):
+        return make_plan(recipe, *given)
+    begin = time.perf_counter()
+    with terminal.Steps(console) as steps:
+        steps.start("encoding what is new of the content", 0, 0)
+        plan = make_plan(recipe, *given, steps.move)
+        counts = ", ".join(f"{name} {sum(table.reasons.values())} absent" for name, table in plan.tables.items())
+        steps.end("content encoded", time.perf_counter() - begin, counts)
+    return plan
 
 
 def _run(console: Console, plan: Plan, cache: bool) -> int:

@@ -137,7 +137,8 @@ def _fit(console: Console, recipe: Recipe, examples: Path, graph: Path, folder: 
         for split in ("train", "validation")
     ]
     with _Shown(console, recipe.training.epochs) as shown:
-        model, history = trainer.fit(recipe, layout, *arrays, folder, (folder, what), shown)
+        held = trainer.held_vectors(graph, layout)
+        model, history = trainer.fit(recipe, layout, *arrays, folder, (folder, what), shown, held)
     model.save(folder / "model.keras")
     (folder / HISTORY).write_text(json.dumps(history, indent=1))
     best = history["epochs"][history["best_epoch"] - 1]

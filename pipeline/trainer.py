@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from pipeline.shards.columns import read_columns
 from pipeline.trained_tasks import task_of
 from pipeline.trainer_files import HISTORY
 from pipeline.tuned import decoded
+from pipeline.vectors import read_matrices
 
 _REPAY_COMPILING = 4000  # steps
 
@@ -49,7 +50,8 @@ def run_fn(fn_args: Any) -> None:
     layout = vocabulary.read_layout(fn_args.transform_graph_path)
     train = read_arrays(fn_args.train_files, layout, recipe)
     validation = read_arrays(fn_args.eval_files, layout, recipe)
-    model, history = fit(recipe, layout, train, validation, Path(fn_args.model_run_dir))
+    held = held_vectors(fn_args.transform_graph_path, layout)
+    model, history = fit(recipe, layout, train, validation, Path(fn_args.model_run_dir), vectors=held)
     export(model, tft_output.transform_features_layer(), recipe, fn_args.serving_model_dir)
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
     Path(fn_args.model_run_dir, HISTORY).write_text(json.dumps(history, indent=1))
@@ -63,12 +65,17 @@ def read_arrays(patterns: list[str], layout: Any, recipe: Recipe) -> tuple[dict,
         widths["ids"] = layout.id_slots
     if layout.numbers:
         widths["numbers"] = len(layout.numbers)
-    widths |= {vector.key: vector.dim for vector in layout.vectors}
+    widths |= {vector.key: 0 if vector.rows else vector.dim for vector in layout.vectors}
     widths |= {name: 0 for name in layout.side}
     files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
     columns = read_columns(files, widths)
     parts = [{t: columns[f"{t}/{part}"] for t in recipe.tasks} for part in ("label", "weight", "mask")]
     return {n: v for n, v in columns.items() if "/" not in n}, *parts
+
+
+def held_vectors(graph: str | Path, layout: Any) -> dict[str, np.ndarray]:
+    """The vectors that a layout's model holds, from beside the transform graph."""
+    return read_matrices(graph, [vector.name for vector in layout.vectors if vector.rows])
 
 
 def build(
@@ -78,12 +85,14 @@ def build(
     weights: dict,
     durations: np.ndarray | None = None,
     numbers: np.ndarray | None = None,
+    vectors: Mapping[str, np.ndarray] | None = None,
 ) -> MultiTaskModel:
-    """The model of a recipe, with outputs that begin at the labels' base rate or mean."""
+    """The model of a recipe, with outputs that begin at the labels' base rate or mean, and the vectors that it
+    holds."""
     bins = None
     if recipe.model.numeric_embedding == "piecewise_linear" and numbers is not None:
         bins = quantile_bins(numbers, recipe.model.numeric_bins)
-    return MultiTaskModel(
+    model = MultiTaskModel(
         layout,
         [task_of(recipe, name, labels[name], weights[name], durations) for name in recipe.tasks],
         architecture=_part("architectures", recipe.model.architecture),
@@ -93,6 +102,9 @@ def build(
         dtype=precision(recipe),
         **recipe.model.settings(),
     )
+    for name, matrix in (vectors or {}).items():
+        model.feature_inputs.hold(name, matrix)
+    return model
 
 
 def precision(recipe: Recipe) -> str:
@@ -108,6 +120,7 @@ def fit(
     logs: Path,
     checkpoint: tuple[Path, str] | None = None,
     show: Callable[[dict], None] | None = None,
+    vectors: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[MultiTaskModel, dict]:
     """Trains, keeps the epoch that is best on validation, calibrates, and says how it went.
 
@@ -117,6 +130,7 @@ def fit(
       train, validation: as `read_arrays` gives them.
       logs: where TensorBoard's files go.
       checkpoint: a folder, and what is trained there as text: training that was stopped goes on from it.
+      vectors: those that the model holds, by feature (see `held_vectors`).
       show: told how far it is (see `EpochRecorder`); None tells the pipeline's step.
 
     Returns:
@@ -126,7 +140,7 @@ def fit(
     """
     settings = recipe.training
     inputs, labels, weights, _ = train
-    model = build(recipe, layout, labels, weights, inputs.get("duration"), inputs.get("numbers"))
+    model = build(recipe, layout, labels, weights, inputs.get("duration"), inputs.get("numbers"), vectors)
     groups = _requests(inputs)
     batches = array_batches((inputs, labels, weights), settings.batch_size, settings.seed, groups=groups)
     steps = int(batches.cardinality())

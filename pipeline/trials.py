@@ -24,16 +24,17 @@ GAIN = "gain"
 class Trials(BaseTuner):
     """Trials of a recipe's search space, kept in a folder; a stopped one goes on from its last epoch."""
 
-    def __init__(self, recipe: Recipe, layout: Any, folder: Path, search: str):
+    def __init__(self, recipe: Recipe, layout: Any, folder: Path, search: str, vectors: Any = None):
         """Finds the trials that are there.
 
         Args:
           recipe: with `tune`.
           layout: of the inputs.
           folder: of all searches.
+          vectors: those that the model holds (see `trainer.held_vectors`).
           search: the name of this one's folder: a digest of all that trials depend on.
         """
-        self._recipe, self._layout = recipe, layout
+        self._recipe, self._layout, self._vectors = recipe, layout, vectors
         super().__init__(FromRecipe(recipe), directory=str(folder), project_name=search)
         self.oracle.verbose = 0
 
@@ -49,7 +50,9 @@ class Trials(BaseTuner):
             text = f"trial {number} of at most {count}, epoch {at['epoch']} of at most {epochs}"
             progress.tell(text, (number - 1) / count)
 
-        _, history = trainer.fit(recipe, self._layout, train, validation, folder, (folder, folder.name), show)
+        _, history = trainer.fit(
+            recipe, self._layout, train, validation, folder, (folder, folder.name), show, self._vectors
+        )
         for left in (*folder.glob("state.npz"), *folder.glob("model.keras")):
             left.unlink()
         shutil.rmtree(folder / "tensorboard", ignore_errors=True)

@@ -19,5 +19,6 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     validation = trainer.read_arrays(fn_args.eval_files, layout, recipe)
     # the artifacts' folders name the data: a search that was stopped finds its trials again
     search = digests.text_digest(config["recipe"], config["code"], *fn_args.train_files, *fn_args.eval_files)
-    tuner = Trials(recipe, layout, Path(config["folder"]), search)
+    held = trainer.held_vectors(fn_args.transform_graph_path, layout)
+    tuner = Trials(recipe, layout, Path(config["folder"]), search, held)
     return TunerFnResult(tuner, {"train": train, "validation": validation})

@@ -7,6 +7,7 @@ vocabulary of its own.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mtl_models import CategoricalSlots, Layout, VectorInput
+from pipeline import vectors
 from pipeline.examples import record_batches, single_values
 from pipeline.ingest import numpy_operations
 from pipeline.recipe import Recipe
+from pipeline.recipe.features import KEYED
 
 MISSING, UNKNOWN, FIRST_VALUE, FIRST_BUCKET = 0, 1, 2, 1
 
@@ -39,7 +42,8 @@ def rows_of(recipe: Recipe, name: str) -> str:
 def write_vocabularies(recipe: Recipe, examples: str | Path, folder: str | Path) -> Layout:
     """Counts the values of training and writes `<feature>.txt` and `layout.json` into `folder`.
 
-    Of a list only those values count that the feature takes."""
+    Of a list only those values count that the feature takes. The vectors that the model holds are already in
+    `folder` (`pipeline.vectors`)."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     counted = _count(recipe, examples)
     rows, first_row = {}, 0
@@ -68,11 +72,19 @@ def write_vocabularies(recipe: Recipe, examples: str | Path, folder: str | Path)
     layout = Layout(
         tuple(slots),
         tuple(n for n, f in recipe.features.items() if f.kind in ("numeric", "custom")),
-        tuple(VectorInput(n, f.dimension) for n, f in recipe.features.items() if f.kind == "vector"),
+        tuple(_vectors(recipe, vectors.held(folder))),
         recipe.side,
     )
     Path(folder, "layout.json").write_text(json.dumps(layout.to_dict(), indent=1))
     return layout
+
+
+def _vectors(recipe: Recipe, held: dict[str, vectors.Held]) -> Iterator[VectorInput]:
+    for name, feature in recipe.features.items():
+        if feature.kind == "vector":
+            yield VectorInput(name, feature.dimension)
+        elif feature.kind in KEYED:
+            yield VectorInput(name, held[name].dimension, held[name].rows)
 
 
 def _ordered(counts: dict[bytes, int], min_count: int, max_size: int | None) -> list[bytes]:

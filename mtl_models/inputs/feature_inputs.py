@@ -27,7 +27,9 @@ class FeatureInputs(keras.layers.Layer):
     One embedding table holds every categorical feature's rows. A single-valued feature contributes its
     row, a list its pooled rows (zeros where it is empty), numbers stand as they are or embedded, vectors as
     they are or projected, and each interaction is the dot product of two features' embeddings (the
-    second-order term of factorization machines, Rendle 2010). Then, where asked for, a scenario's gate
+    second-order term of factorization machines, Rendle 2010); a vector has an embedding for that, a linear
+    map of it. Vectors that the layout says the model holds are in `vectors`, frozen, for whoever builds the
+    model to fill (see `hold`). Then, where asked for, a scenario's gate
     scales the vector (`EPNetGate`), a cross network crosses it (`CrossNetwork`, stacked below the
     architecture), and dropout thins it out.
 
@@ -37,7 +39,8 @@ class FeatureInputs(keras.layers.Layer):
     Args:
         layout: the packed inputs' layout.
         embedding_dim: length of a table row.
-        interactions: pairs of categorical features, "all" for every pair, None for none.
+        interactions: pairs of categorical features and vectors, "all" for every pair of categorical ones,
+            None for none.
         vector_units: length that vectors are projected to; None leaves them as they are.
         dropout: share of the dense vector's entries that training sets to 0.
         embedding_scale: standard deviation of the table's first values.
@@ -170,7 +173,13 @@ class FeatureInputs(keras.layers.Layer):
         self.scenario_slots = single_valued(self.layout, "scenario", self.scenario)
         self.personal_slots = single_valued(self.layout, "personal", self.personal)
         self.features = [f for f in self.layout.categorical if f.name != self.position]
-        self.pairs = interaction_pairs([f.name for f in self.features], self.interactions)
+        names = [f.name for f in self.features]
+        pairs = interaction_pairs(names, self.interactions, [v.name for v in self.layout.vectors])
+        # of the vectors only those that interactions name have an embedding
+        met = sorted({i - len(names) for pair in pairs for i in pair if i >= len(names)})
+        self.met = [self.layout.vectors[i] for i in met]
+        place = {len(names) + i: len(names) + n for n, i in enumerate(met)}
+        self.pairs = [(place.get(i, i), place.get(j, j)) for i, j in pairs]
         self.targets = attention_targets(self.layout, self.attention)
 
     def _make_layers(self):
@@ -199,6 +208,18 @@ class FeatureInputs(keras.layers.Layer):
                 **policy,
             )
             for vector in (vectors if self.vector_units is not None else ())
+        }
+        self.vectors = {}
+        self.meetings = {
+            vector.name: keras.layers.Dense(
+                self.embedding_dim,
+                name=f"embed_{vector.name}",
+                kernel_initializer=keras.initializers.GlorotUniform(
+                    derive_seed(self.seed, f"embed_{vector.name}")
+                ),
+                **policy,
+            )
+            for vector in self.met
         }
         self.vector_drop = self.id_drop = self.numeric = self.epnet = self.cross = self.position_bias = None
         if self.vector_dropout:
@@ -260,6 +281,15 @@ class FeatureInputs(keras.layers.Layer):
             self.embeddings.build((None, dim))
         for vector in self.layout.vectors:
             self.absent[vector.name].build((None, vector.dim))
+            if vector.rows:
+                self.vectors[vector.name] = self.add_weight(
+                    (vector.rows, vector.dim),
+                    name=f"vectors_{vector.name}",
+                    initializer="zeros",
+                    trainable=False,
+                )
+            if vector.name in self.meetings:
+                self.meetings[vector.name].build((None, vector.dim))
             if vector.name in self.projections:
                 self.projections[vector.name].build((None, vector.dim))
         if self.numeric is not None:
@@ -303,23 +333,30 @@ class FeatureInputs(keras.layers.Layer):
         parts = []
         if rows is not None:
             rows = ops.cast(rows, self.compute_dtype)
+        vectors = {vector.name: self._vector(vector, packed) for vector in self.layout.vectors}
         if self.features:
             embeddings = self.embeddings(rows, packed["ids"])
             parts.append(ops.reshape(embeddings, (-1, len(self.features) * self.embedding_dim)))
-            if self.pairs:
-                left, right = zip(*self.pairs)
-                # every dot product at once, then the pairs asked for
-                dots = ops.einsum("bfd,bgd->bfg", embeddings, embeddings)
-                features = len(self.features)
-                flat = ops.reshape(dots, (-1, features * features))
-                parts.append(ops.take(flat, [i * features + j for i, j in zip(left, right)], axis=1))
+        if self.pairs:
+            left, right = zip(*self.pairs)
+            if self.met:
+                of_vectors = [self.meetings[vector.name](vectors[vector.name]) for vector in self.met]
+                of_vectors = ops.stack(of_vectors, axis=1)
+                embeddings = (
+                    ops.concatenate([embeddings, of_vectors], axis=1) if self.features else of_vectors
+                )
+            # every dot product at once, then the pairs asked for
+            dots = ops.einsum("bfd,bgd->bfg", embeddings, embeddings)
+            features = len(self.features) + len(self.met)
+            flat = ops.reshape(dots, (-1, features * features))
+            parts.append(ops.take(flat, [i * features + j for i, j in zip(left, right)], axis=1))
         if self.layout.numbers:
             numbers = packed["numbers"]
             parts.append(
                 ops.cast(numbers, self.compute_dtype) if self.numeric is None else self.numeric(numbers)
             )
         for vector in self.layout.vectors:
-            values = self.absent[vector.name](ops.cast(packed[vector.key], self.compute_dtype))
+            values = vectors[vector.name]
             if vector.name in self.projections:
                 values = self.projections[vector.name](values)
             if self.vector_drop is not None:
@@ -331,6 +368,28 @@ class FeatureInputs(keras.layers.Layer):
         if self.cross is not None:
             x = self.cross(x)
         return self.dropout(x, training=training)
+
+    def _vector(self, vector, packed: dict):
+        """[B, dim], with what stands for an absent one."""
+        values = packed[vector.key]
+        if vector.rows:
+            number = ops.clip(ops.reshape(values, (-1,)), 0, vector.rows - 1)
+            values = ops.take(ops.convert_to_tensor(self.vectors[vector.name]), number, axis=0)
+        return self.absent[vector.name](ops.cast(values, self.compute_dtype))
+
+    def hold(self, name: str, vectors: np.ndarray) -> None:
+        """Fills the vectors of a feature that the model holds: float [rows, dim]. Row 0 and those of NaN are
+        of items that have none.
+
+        Raises:
+            ValueError: if the model holds none of that name, or the shape is another.
+        """
+        if name not in self.vectors or tuple(self.vectors[name].shape) != vectors.shape:
+            held = {n: tuple(v.shape) for n, v in self.vectors.items()}
+            raise ValueError(f"vectors of '{name}' have shape {vectors.shape}; the model holds {held}")
+        vectors = np.array(vectors, "float32")
+        vectors[0] = np.nan
+        self.vectors[name].assign(vectors)
 
     def position_logits(self, rows, training=None):
         """What the position adds to the outputs of `position_tasks`: float32 [B, len(position_tasks)].

@@ -23,16 +23,18 @@ def single_valued(layout: Layout, setting: str, names: Sequence[str]) -> list[Ca
 
 
 def interaction_pairs(
-    names: Sequence[str], interactions: str | Sequence[Sequence[str]] | None
+    names: Sequence[str], interactions: str | Sequence[Sequence[str]] | None, vectors: Sequence[str] = ()
 ) -> list[tuple[int, int]]:
-    """The interactions as pairs of positions among the categorical features named.
+    """The interactions as pairs of positions among the features named: categorical ones, then vectors.
+
+    "all" is every pair of categorical ones.
 
     Raises:
         ValueError: if an interaction is no pair, or names another feature.
     """
-    positions = {name: i for i, name in enumerate(names)}
+    positions = {name: i for i, name in enumerate([*names, *vectors])}
     if interactions == "all":
-        return list(itertools.combinations(range(len(positions)), 2))
+        return list(itertools.combinations(range(len(names)), 2))
     pairs = []
     for pair in interactions or ():
         if isinstance(pair, str) or len(pair) != 2:
@@ -40,7 +42,7 @@ def interaction_pairs(
         for name in pair:
             if name not in positions:
                 raise ValueError(
-                    f"interaction {list(pair)}: '{name}' is not a categorical feature; "
+                    f"interaction {list(pair)}: '{name}' is not a categorical feature or vector; "
                     f"those are {', '.join(positions)}"
                 )
         pairs.append((positions[pair[0]], positions[pair[1]]))

@@ -40,6 +40,12 @@ class CategoricalSlots:
 class VectorInput:
     """A precomputed vector: a feature `name` of `dim` floats, packed under `vector_<name>`.
 
+    Args:
+        name: the feature.
+        dim: numbers in it.
+        rows: 0 where the vector itself is packed. Otherwise the model holds this many vectors, and the number
+            of one is packed; 0 is for no vector.
+
     Example:
 
     >>> VectorInput("title", 384).key
@@ -48,6 +54,7 @@ class VectorInput:
 
     name: str
     dim: int
+    rows: int = 0
 
     @property
     def key(self) -> str:
@@ -60,7 +67,8 @@ class Layout:
 
     Packed inputs are a dict of `ids` int64 [B, id_slots] (global rows of the one embedding table, -1
     where there is no value), `numbers` float32 [B, len(numbers)] and, for each vector,
-    `vector_<name>` float32 [B, dim], all NaN in a row that has none. A part without features is absent.
+    `vector_<name>` float32 [B, dim], all NaN in a row that has none; of vectors that the model holds
+    `vector_<name>` int64 [B], their numbers, 0 in a row that has none. A part without features is absent.
     Features may share table rows, as an item and a history of items do: all of them, or none.
 
     Args:
@@ -124,6 +132,9 @@ class Layout:
                     f"layout: features '{owner.name}' and '{feature.name}' share table rows and must agree "
                     "on which are for unknown and for missing values"
                 )
+        for vector in self.vectors:
+            if vector.dim < 1 or vector.rows < 0:
+                raise ValueError(f"layout: vector '{vector.name}' needs dim >= 1 and rows >= 0; it has {vector}")
         _refuse_overlap([(f.first_row, f.rows, f.name) for f in owners.values()], "some of their table rows")
         _refuse_overlap([(f.first_slot, f.length, f.name) for f in self.categorical], "ids columns")
 

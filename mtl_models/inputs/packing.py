@@ -15,7 +15,8 @@ def pack(layout: Layout, columns: dict) -> dict:
         layout: what the packed inputs hold.
         columns: packed inputs, which are returned as they are, or named columns: a categorical feature
             as integer [B] or [B, 1] of ids counted from 0 within the feature, a multi-valued one as
-            [B, L] with L at most its length, a numeric feature as [B] or [B, 1], a vector as [B, dim].
+            [B, L] with L at most its length, a numeric feature as [B] or [B, 1], a vector as [B, dim], or
+            as integer [B] of its number where the model holds it.
             Ids outside the feature's range are no value, as -1 is; a row of NaN is no vector. Side inputs
             are [B] or [B, 1], under the same names in both forms.
 
@@ -44,6 +45,9 @@ def pack(layout: Layout, columns: dict) -> dict:
         )
     for vector in layout.vectors:
         values = columns[vector.key] if vector.key in columns else _column(columns, vector.name)
+        if vector.rows:
+            packed[vector.key] = ops.reshape(_integers(values, vector.name), (-1,))
+            continue
         packed[vector.key] = _of_width(ops.cast(values, "float32"), vector.name, vector.dim)
     for name in layout.side:
         if name in columns:  # whoever needs one that is not there says so

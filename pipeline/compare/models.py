@@ -90,7 +90,7 @@ class Models:
         rows = self.rows
         train, validation = (_of(recipe, arrays) for arrays in (rows.train, rows.validation))
         model, history = trainer.fit(
-            recipe, rows.layout, train, validation, folder, (folder, folder.name), show
+            recipe, rows.layout, train, validation, folder, (folder, folder.name), show, rows.vectors
         )
         scores = model.predict(rows.test_inputs, batch_size=_BATCH, verbose=0)
         columns = {f"{t}/prediction": prediction_column(np.asarray(scores[t])) for t in recipe.tasks}

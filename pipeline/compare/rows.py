@@ -44,6 +44,13 @@ class Rows:
         return Layout.from_dict(json.loads((self.graph / "layout.json").read_text()))
 
     @cached_property
+    def vectors(self) -> dict[str, np.ndarray]:
+        """See `trainer.held_vectors`."""
+        from pipeline import trainer
+
+        return trainer.held_vectors(self.graph, self.layout)
+
+    @cached_property
     def train(self) -> tuple[dict, dict, dict, dict]:
         """See `trainer.read_arrays`."""
         return self._read("train")

@@ -9,6 +9,12 @@ class Vocabularies(types.Artifact):
     TYPE_NAME = "MtlVocabularies"
 
 
+class Vectors(types.Artifact):
+    """Matrices of vectors by key and their keys; see `pipeline.vectors`."""
+
+    TYPE_NAME = "MtlVectors"
+
+
 class Evaluation(types.Artifact):
     """Scores of the candidate and the serving model on test, the metrics table, the reliability curves (see
     `pipeline.evaluation.files`), and `tfma/`."""

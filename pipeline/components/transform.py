@@ -21,6 +21,7 @@ from pipeline.shards.columns import SUFFIX
 from pipeline.shards.replaced import replaced
 from pipeline.shards.tfxio import POSITION, ShardedExamples
 from pipeline.shards.write import WriteShards
+from pipeline.vectors import link_vectors
 
 
 class _NoAnalyzerCache(beam.PTransform):
@@ -71,6 +72,7 @@ class _Executor(executor.Executor):
         others = {k: v for k, v in input_dict.items() if k != "vocabularies"}
         with replaced(executor, "TransformProcessor", _Processor):
             super().Do(others, output_dict, exec_properties | {"custom_config": json.dumps(config)})
+        link_vectors(vocabularies, output_dict["transform_graph"][0].uri)
         shutil.copy(
             Path(vocabularies, "layout.json"), Path(output_dict["transform_graph"][0].uri, "layout.json")
         )

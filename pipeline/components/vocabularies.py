@@ -1,11 +1,14 @@
 """Vocabularies of the categorical features, from training rows alone."""
 
+from pathlib import Path
+
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from pipeline.components.artifacts import Verdict, Vocabularies
+from pipeline.components.artifacts import Vectors, Verdict, Vocabularies
 from pipeline.recipe import Recipe
+from pipeline.vectors import link_vectors
 from pipeline.vocabulary import write_vocabularies
 
 
@@ -16,6 +19,11 @@ def BuildVocabularies(
     recipe: Parameter[str],
     code: Parameter[str],
     vocabularies: OutputArtifact[Vocabularies],
+    vectors: InputArtifact[Vectors] = None,
 ) -> None:
-    """Counts the values of each feature; `gate` is there so that this waits for the data gate."""
+    """Counts the values of each feature; `gate` is there so that this waits for the data gate. The vectors
+    that the model holds are linked beside the vocabularies, as the layout names both."""
+    Path(vocabularies.uri).mkdir(parents=True, exist_ok=True)
+    if vectors is not None:
+        link_vectors(vectors.uri, vocabularies.uri)
     write_vocabularies(Recipe.model_validate_json(recipe), examples.uri, vocabularies.uri)

@@ -42,6 +42,7 @@ class Items:
     published: np.ndarray  # seconds before the log's first midnight
     exposure: np.ndarray  # share of the slots
     content: np.ndarray  # float [items, CONTENT_DIMENSIONS]: what only title and picture show
+    new: int = 0  # how many of the last ones are shown on the last days alone
 
     @property
     def category(self) -> np.ndarray:
@@ -88,7 +89,7 @@ def draw_users(seed: int, count: int) -> Users:
     )
 
 
-def draw_items(seed: int, count: int) -> Items:
+def draw_items(seed: int, count: int, new: int = 0) -> Items:
     rng = generator(seed, Stream.ITEMS)
     subcategories = len(words.SUBCATEGORY_NAMES)
     subcategory = rng.choice(subcategories, size=count, p=rng.permutation(_fading(subcategories, 0.4)))
@@ -107,6 +108,7 @@ def draw_items(seed: int, count: int) -> Items:
         published=rng.integers(3600, 400 * 86400, count),
         exposure=exposure / exposure.sum(),
         content=generator(seed, Stream.CONTENT).normal(size=(count, CONTENT_DIMENSIONS)),
+        new=new,
     )
 
 
@@ -167,6 +169,7 @@ def write_items(path: Path, seed: int, items: Items) -> None:
             (midnight - dt.timedelta(seconds=int(ago))).strftime("%Y-%m-%dT%H:%M:%SZ")
             for ago in items.published
         ],
+        "picture": [f"pictures/{name}.png" for name in items.ids],
     }
-    gaps = {"title": 0.01, "subcategory": 0.03, "brand": 0.06, "price": 0.05, "duration_s": 0.04}
+    gaps = {"title": 0.01, "subcategory": 0.03, "brand": 0.06, "price": 0.05, "duration_s": 0.04, "picture": 0.01}
     _write(path, columns, gaps, generator(seed, Stream.ITEM_GAPS))

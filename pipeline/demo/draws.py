@@ -20,6 +20,7 @@ class Stream(enum.IntEnum):
     USER_GAPS = 10
     ITEM_GAPS = 11
     ORDERS = 12
+    PICTURES = 13
 
 
 def generator(seed: int, stream: Stream) -> np.random.Generator:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.demo.catalogs import write_items, write_users
 from pipeline.demo.ceilings import Ceilings
+from pipeline.demo.encoders import write_encoders
 from pipeline.demo.impressions import Day
 from pipeline.demo.labels import draw_labels
 from pipeline.demo.orders import COLLECTED_UNTIL_MS, Collected, draw_orders
+from pipeline.demo.pictures import write_pictures
 from pipeline.demo.world import World, build_world
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ FORMAT = "mtl demo world 2"
 # About 100,000 impressions a file, and all that is in memory at once.
 REQUESTS_A_PART = 6_600
 CARD, LOG, ORDERS, TRUTH = "world.json", "impressions", "orders", "propensities"
-USERS, ITEMS = "users.csv", "items.csv"
+USERS, ITEMS, PICTURES, ENCODERS = "users.csv", "items.csv", "pictures", "encoders"
 
 
 class ForeignFolderError(ValueError):
@@ -33,7 +35,7 @@ class ForeignFolderError(ValueError):
 class DemoSummary:
     """What `world.json` says of a world.
 
-    `relation` is left out of the file where it is "related". `orders` counts events by what they are (see
+    `relation` and `new_items` are left out of the file where they are "related" and 0. `orders` counts events by what they are (see
     `Collected`); they are complete until `orders_until`, ISO in UTC. `ceilings` maps "all" and each date to
     {task: {examples, rate, auc}} (watch_seconds: {examples, mean, rmse, mae}): how well the true propensities
     score on the labels that they drew, late purchases too.
@@ -44,6 +46,7 @@ class DemoSummary:
     rows: int
     content_effect: float
     relation: str
+    new_items: float
     users: int
     items: int
     days: list[str]
@@ -58,11 +61,13 @@ def generate(
     seed: int,
     content_effect: float = 0.0,
     relation: str = "related",
+    new_items: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> DemoSummary:
     """Writes a world of exactly `rows` impressions over ten days to the folder `out`.
 
-    Layout: `users.csv`, `items.csv`, `impressions/<date>/part-*.parquet`, beside it row for row
+    Layout: `users.csv`, `items.csv`, `pictures/<item>.png`, with a content effect `encoders/` (see
+    `pipeline.demo.encoders`), `impressions/<date>/part-*.parquet`, beside it row for row
     `propensities/<date>/part-*.parquet`, `orders/<date>.parquet` by the day of the event, which is up to four
     days after that of its impression, and `world.json`, complete only once all the rest is. The same
     arguments give the same bytes. Memory holds the catalogs and one part of the log.
@@ -71,6 +76,7 @@ def generate(
       out: a new or empty folder, or one that holds a demo world, which is replaced.
       rows: impressions, at least 400.
       seed: 0 or more; another seed is another world.
+      new_items: share of the items that are shown from the ninth day on alone.
       content_effect: how much of what only titles and pictures show counts, 0 for not at all; 1 makes it
         one standard deviation of a click's log-odds.
       relation: of the tasks' tastes, one of `RELATIONS`; users, items and traffic are the same in all.
@@ -80,13 +86,14 @@ def generate(
       range.
     """
     _check_ours(out)
-    world = build_world(rows, seed, content_effect, relation)
+    world = build_world(rows, seed, content_effect, relation, new_items)
     card = {
         "format": FORMAT,
         "seed": seed,
         "rows": rows,
         "content_effect": content_effect,
         "relation": relation,
+        "new_items": new_items,
     }
     out.mkdir(parents=True, exist_ok=True)
     # Marks the folder as ours from the first byte on, so that an interrupted run can be repeated.
@@ -94,6 +101,9 @@ def generate(
     _clear(out)
     write_users(out / USERS, seed, world.users)
     write_items(out / ITEMS, seed, world.items)
+    write_pictures(out / PICTURES, seed, world.items)
+    if content_effect:  # TensorFlow is loaded for these
+        write_encoders(out / ENCODERS)
     from pipeline.demo.tables import FilesByDay
 
     overall, collected, checkout = Ceilings(), Collected(), FilesByDay(out / ORDERS)
@@ -142,7 +152,7 @@ def _check_ours(out: Path) -> None:
             "name a new or empty folder"
         )
     strangers = [
-        name for name in names if name not in {CARD, CARD + ".tmp", LOG, ORDERS, TRUTH, USERS, ITEMS}
+        name for name in names if name not in {CARD, CARD + ".tmp", LOG, ORDERS, TRUTH, USERS, ITEMS, PICTURES, ENCODERS}
     ]
     if strangers:
         raise ForeignFolderError(
@@ -152,7 +162,7 @@ def _check_ours(out: Path) -> None:
 
 
 def _clear(out: Path) -> None:
-    for folder in (LOG, ORDERS, TRUTH):
+    for folder in (LOG, ORDERS, TRUTH, PICTURES, ENCODERS):
         shutil.rmtree(out / folder, ignore_errors=True)
     for name in (USERS, ITEMS):
         (out / name).unlink(missing_ok=True)
@@ -161,6 +171,8 @@ def _clear(out: Path) -> None:
 def _write_card(out: Path, card: dict) -> None:
     if card["relation"] == "related":
         card = {name: value for name, value in card.items() if name != "relation"}
+    if not card["new_items"]:
+        card = {name: value for name, value in card.items() if name != "new_items"}
     draft = out / (CARD + ".tmp")
     draft.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     draft.replace(out / CARD)

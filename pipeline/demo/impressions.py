@@ -10,6 +10,7 @@ from pipeline.demo.catalogs import FIRST_DAY, Items, Users
 from pipeline.demo.draws import Stream, uniforms
 
 DAYS = 10
+NEW_FROM_DAY = 8  # the two days that the demo's recipes validate and test on
 SHORTEST, LONGEST = 10, 20
 FEWEST_ROWS = DAYS * 2 * LONGEST
 DAY_MS = 86_400_000
@@ -90,6 +91,12 @@ def _times(day: Day, request: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return MIDNIGHT_MS + day.index * DAY_MS + np.minimum(within, DAY_MS - 1)
 
 
+def _on_offer(items: Items, day: int) -> np.ndarray:
+    """The share of the slots of each item that is there on a day: new ones are the catalog's last."""
+    known = len(items.ids) - (items.new if day < NEW_FROM_DAY else 0)
+    return items.exposure[:known] / items.exposure[:known].sum() if items.new else items.exposure
+
+
 def _pick(shares: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.minimum(np.searchsorted(np.cumsum(shares), draws, side="right"), len(shares) - 1)
 
@@ -119,7 +126,8 @@ def block(seed: int, users: Users, items: Items, day: Day, first: int, last: int
     slots = uniforms(seed, Stream.SLOTS, day.index, first, count, LONGEST * SLOT_DRAWS)
     slots = slots.reshape(count, LONGEST, SLOT_DRAWS)
     shown = np.arange(LONGEST) < day.sizes[first:last, None]
-    item = without_repeats(_pick(items.exposure, slots[:, :, 0]), len(items.ids))
+    shares = _on_offer(items, day.index)
+    item = without_repeats(_pick(shares, slots[:, :, 0]), len(shares))
 
     def spread(per_request: np.ndarray) -> np.ndarray:
         return np.repeat(per_request, day.sizes[first:last])

@@ -1,9 +1,10 @@
-"""A whole world: its catalogs, its traffic and its truth, all from (rows, seed, content effect, relation)."""
+"""A whole world: its catalogs, its traffic and its truth, all from (rows, seed, content effect, relation,
+new items)."""
 
 from dataclasses import dataclass
 
 from pipeline.demo.catalogs import Items, Users, catalog_sizes, draw_items, draw_users
-from pipeline.demo.impressions import DAYS, FEWEST_ROWS, Block, Day, block, plan, request_sizes
+from pipeline.demo.impressions import DAYS, FEWEST_ROWS, LONGEST, Block, Day, block, plan, request_sizes
 from pipeline.demo.relations import RELATIONS
 from pipeline.demo.truth import Propensities, Truth, build_truth, calibrate, propensities
 
@@ -27,10 +28,11 @@ class World:
         return propensities(self.truth, shown)
 
 
-def build_world(rows: int, seed: int, content_effect: float = 0.0, relation: str = "related") -> World:
+def build_world(rows: int, seed: int, content_effect: float = 0.0, relation: str = "related", new_items: float = 0.0) -> World:
     """Draws a world whose log holds exactly `rows` impressions.
 
-    Raises: ValueError for too few rows, a negative seed, a negative content effect or an unknown relation.
+    Raises: ValueError for too few rows, a negative seed, a negative content effect, an unknown relation, or a
+      share of new items that is none or leaves fewer than a request's.
     """
     if rows < FEWEST_ROWS:
         raise ValueError(f"rows is {rows}; ten days of requests need at least {FEWEST_ROWS}")
@@ -41,7 +43,10 @@ def build_world(rows: int, seed: int, content_effect: float = 0.0, relation: str
     if relation not in RELATIONS:
         raise ValueError(f"relation is '{relation}'; it must be one of {', '.join(RELATIONS)}")
     user_count, item_count = catalog_sizes(rows)
-    users, items = draw_users(seed, user_count), draw_items(seed, item_count)
+    new = round(new_items * item_count)
+    if not 0 <= new_items < 1 or item_count - new < LONGEST:
+        raise ValueError(f"new_items is {new_items}; it must be 0 or more, and leave {LONGEST} of {item_count} items")
+    users, items = draw_users(seed, user_count), draw_items(seed, item_count, new)
     # The pilot is the day after the log's last: the same traffic, other draws.
     after = Day(DAYS, 0, 0, request_sizes(seed, DAYS, PILOT_ROWS))
     pilot = block(seed, users, items, after, 0, len(after.sizes))

@@ -6,6 +6,7 @@ from pipeline.recipe.checking import check_expression
 from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import ExpressionError, near, parse
+from pipeline.recipe.features import KEYED
 from pipeline.recipe.model import Recipe
 
 _FITTING = {
@@ -14,6 +15,7 @@ _FITTING = {
     "numeric": ("int", "float", "time", "date", "bool"),
     "vector": ("vector",),
 }
+_READS = {"vision": "image", "text": "text"}
 
 
 def history_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -98,9 +100,13 @@ def feature_problems(recipe: Recipe) -> Iterator[Problem]:
     for name, feature in recipe.features.items():
         if feature.kind == "custom":
             continue
-        path, column = f"features.{name}", feature.column or name
+        path = f"features.{name}"
         if name in ("ids", "numbers") or name.startswith("vector_"):
             yield Problem(path, "is a name of the model's own inputs; choose another, and say `column:`")
+        if feature.kind in KEYED:
+            yield from _keyed(path, name, recipe)
+            continue
+        column = feature.column or name
         if name in recipe.side:
             yield Problem(
                 path,
@@ -142,6 +148,48 @@ def feature_problems(recipe: Recipe) -> Iterator[Problem]:
                 f"{column} is {kind}; only lists have a length",
                 value=feature.max_length,
             )
+
+
+def _keyed(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
+    """Vectors by key: where the key and the content come from."""
+    feature = recipe.features[name]
+    if feature.kind == "precomputed":
+        column = recipe.columns.get(feature.on)
+        if column is None:
+            yield Problem(
+                f"{path}.on", f"no source has this column{near(feature.on, recipe.columns)}", value=feature.on
+            )
+        elif column.type not in ("int", "string"):
+            yield Problem(f"{path}.on", f"must be of type int or string; it is {column.type}", value=feature.on)
+        elif column.known == "after":
+            yield Problem(f"{path}.on", "is known only after the impression", value=feature.on)
+        return
+    if feature.encoder not in recipe.encoders:
+        yield Problem(
+            f"{path}.encoder",
+            f"is none of `encoders`{near(feature.encoder, recipe.encoders)}",
+            value=feature.encoder,
+        )
+    elif recipe.encoders[feature.encoder].kind not in (None, _READS[feature.kind]):
+        yield Problem(
+            f"{path}.encoder",
+            f"reads {recipe.encoders[feature.encoder].kind}s; {feature.kind} needs one that reads "
+            f"{_READS[feature.kind]}s",
+            value=feature.encoder,
+        )
+    catalog = recipe.sources.catalogs.get(feature.catalog)
+    if catalog is None:
+        yield Problem(
+            f"{path}.catalog",
+            f"is none of sources.catalogs{near(feature.catalog, recipe.sources.catalogs)}",
+            value=feature.catalog,
+        )
+    elif catalog.time is not None:
+        yield Problem(
+            f"{path}.catalog",
+            "has rows that change in time (`time:`); a vector is of one content a key",
+            value=feature.catalog,
+        )
 
 
 def _shares(

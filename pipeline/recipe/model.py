@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, create_model, model_validator
 
 from pipeline.recipe import constructors
+from pipeline.recipe.encoders import Content, Encoder
 from pipeline.recipe.expressions import Expression, parse
+from pipeline.recipe.features import KEYED, Feature
 from pipeline.recipe.parts import (
     OUTSIDE,
     Beam,
@@ -15,7 +17,6 @@ from pipeline.recipe.parts import (
     Downsampling,
     Earlier,
     Evaluation,
-    Feature,
     Fuse,
     Gate,
     Name,
@@ -150,6 +151,8 @@ class Recipe(Part):
     derived: dict[Name, str] = Field(
         {}, description="name → expression over columns known before; computed inside the exported graph"
     )
+    encoders: dict[Name, Encoder] = Field({}, description="name → what makes vectors of pictures or texts")
+    content: Content = Content()
     features: dict[Name, Feature] = Field(description="what the model sees")
     tasks: dict[Name, Task] = Field(min_length=1, description="what it predicts")
     splits: Splits
@@ -209,7 +212,7 @@ class Recipe(Part):
     def input_columns(self) -> dict[str, Column]:
         """The columns that features and derived columns read: what the exported model takes."""
         derived = self.derived_columns
-        wanted = [f.column or n for n, f in self.features.items() if f.kind != "custom"]
+        wanted = [self.column_of(n) for n, f in self.features.items() if f.kind != "custom"]
         wanted += [self.duration] if self.duration is not None else []
         if any(f.kind == "custom" for f in self.features.values()):
             wanted += [n for n, c in self.columns.items() if c.known == "before"]
@@ -279,6 +282,8 @@ class Recipe(Part):
         neutral: dict[str, Any] = {
             "description": "",
             "derived": {},
+            "encoders": {},
+            "content": Content(),
             "features": {},
             "dead": Dead(),
             "gates": "none",
@@ -309,17 +314,32 @@ class Recipe(Part):
         """An expression over all columns, as labels and references use them."""
         return parse(text, self.column_types)
 
+    def column_of(self, feature: str) -> str:
+        """The column of rows that a feature reads; of vectors that the model holds, their key."""
+        spec = self.features[feature]
+        if spec.kind == "precomputed":
+            return spec.on
+        if spec.kind in KEYED:
+            catalog = self.sources.catalogs.get(spec.catalog)
+            return spec.catalog if catalog is None else catalog.on or catalog.key
+        return spec.column or feature
+
+    @property
+    def keyed_vectors(self) -> list[str]:
+        """The features whose vectors the model holds, by key."""
+        return [name for name, feature in self.features.items() if feature.kind in KEYED]
+
     def list_length(self, feature: str) -> int:
         """How many values of a categorical feature the model takes: 1 of a column that is no list."""
         spec = self.features[feature]
-        column = self.columns.get(spec.column or feature)
+        column = self.columns.get(self.column_of(feature))
         if column is None or not column.type.startswith("list["):
             return 1
         return spec.max_length or column.max_length
 
     def keeps_last(self, feature: str) -> bool:
         """Whether a categorical feature takes the last values of a longer list, not the first."""
-        column = self.columns.get(self.features[feature].column or feature)
+        column = self.columns.get(self.column_of(feature))
         return column is not None and column.longer == "keep_last"
 
 

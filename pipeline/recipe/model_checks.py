@@ -6,6 +6,7 @@ from datetime import datetime
 from pipeline.recipe import constructors
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import near
+from pipeline.recipe.features import KEYED
 from pipeline.recipe.model import Recipe
 
 
@@ -62,7 +63,9 @@ def model_problems(recipe: Recipe) -> Iterator[Problem]:
             )
     yield from _chain(recipe)
     yield from _weighting(recipe)
-    embedded = [n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets")]
+    paired = [
+        n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets", "vector", *KEYED)
+    ]
     pairs = getattr(recipe.model, "interactions", None)
     if isinstance(pairs, str) and pairs != "all":
         yield Problem("model.interactions", "is `all` or a list of pairs of features", value=pairs)
@@ -70,10 +73,10 @@ def model_problems(recipe: Recipe) -> Iterator[Problem]:
         if len(set(pair)) != 2:
             yield Problem(f"model.interactions.{i}", "must be a pair of two features", value=list(pair))
         for name in pair:
-            if name not in embedded:
+            if name not in paired:
                 yield Problem(
                     f"model.interactions.{i}",
-                    f"'{name}' is not a feature with an embedding{near(name, embedded)}",
+                    f"'{name}' is not a feature with an embedding or vector{near(name, paired)}",
                     value=list(pair),
                 )
     if recipe.serving.fusion == "product":

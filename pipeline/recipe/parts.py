@@ -21,13 +21,13 @@ def _name(value: str) -> str:
     return value
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
 Name = Annotated[str, AfterValidator(_name)]
-Files = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
-Names = Annotated[list[Name], BeforeValidator(_as_list), Field(min_length=1)]
+Files = Annotated[list[str], BeforeValidator(as_list), Field(min_length=1)]
+Names = Annotated[list[Name], BeforeValidator(as_list), Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ColumnType = Literal["int", "float", "string", "time", "date", "list[int]", "list[string]", "vector"]
 
@@ -202,82 +202,6 @@ class Roles(Part):
         return {role: column for role, column in self if column is not None}
 
 
-class Categorical(Part):
-    """Ids or words; each gets a row of the embedding table. Lists are pooled: see `model.pooling` and
-    `model.attention`."""
-
-    kind: Literal["categorical"]
-    column: Name | None = Field(None, description="the column read, where it is named otherwise")
-    min_count: int = Field(1, ge=1, description="values seen less often in training share the unknown row")
-    max_size: int | None = Field(None, ge=1, description="keep only this many of the most frequent values")
-    hash_buckets: int | None = Field(
-        None, ge=2, le=10**9, description="hash into this many rows instead of a vocabulary"
-    )
-    max_length: int | None = Field(
-        None,
-        ge=1,
-        description="of a list: how many values are kept, of those that the column keeps; the column's own "
-        "max_length where left out",
-    )
-    shares: Name | None = Field(
-        None,
-        description="another categorical feature whose vocabulary and embeddings this one uses, as a history "
-        "of items uses the item's; values count as that feature's own column has them",
-    )
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "Categorical":
-        if self.shares is not None and (
-            self.hash_buckets is not None or self.max_size is not None or self.min_count != 1
-        ):
-            raise ValueError(
-                f"shares takes the rows of {self.shares}; leave out hash_buckets, min_count and max_size"
-            )
-        if self.hash_buckets is not None and (self.max_size is not None or self.min_count != 1):
-            raise ValueError("hash_buckets replaces the vocabulary; leave out min_count and max_size")
-        return self
-
-
-class Buckets(Part):
-    """A number cut at its training quantiles; each bucket gets a row of the embedding table."""
-
-    kind: Literal["buckets"]
-    column: Name | None = Field(None, description="the column read, where it is named otherwise")
-    count: int = Field(ge=2, le=1000, description="how many buckets")
-
-
-class Numeric(Part):
-    """A number."""
-
-    kind: Literal["numeric"]
-    column: Name | None = Field(None, description="the column read, where it is named otherwise")
-    scaling: Literal["standard", "log_standard", "minmax", "none"] = Field(
-        "standard",
-        description="standard: mean 0, deviation 1; log_standard: the same of sign(x)·log(1+|x|); "
-        "minmax: to 0–1; statistics are those of training",
-    )
-    missing: float | None = Field(
-        None, description="stands in for a missing value; its training mean where left out"
-    )
-
-
-class Vector(Part):
-    """A precomputed vector, such as an image's or a text's. Numbers in it that are not finite become 0; a row
-    without any has no vector: zeros stand for it, or what `model.learned_absent` learns."""
-
-    kind: Literal["vector"]
-    column: Name | None = Field(None, description="the column read, where it is named otherwise")
-    dimension: int = Field(ge=1, description="numbers in it")
-
-
-class Custom(Part):
-    """A transform of your own: `package.module:function` of (columns dict) → float32 `[rows]`, with
-    TensorFlow Transform's analyzers at hand. What is not a finite number becomes 0."""
-
-    kind: Literal["custom"]
-    transform: str = Field(pattern=OUTSIDE.pattern, description="`package.module:function`")
-
-
 class _Earlier(Part):
     by: Names = Field(
         description="the columns whose values a row and the earlier ones share, such as the user"
@@ -315,9 +239,6 @@ class EarlierRate(_Earlier):
 
 
 Earlier = Annotated[LastItems | EarlierCount | EarlierRate, Field(discriminator="kind")]
-
-
-Feature = Annotated[Categorical | Buckets | Numeric | Vector | Custom, Field(discriminator="kind")]
 
 
 class TimeSplit(Part):
