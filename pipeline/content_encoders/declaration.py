@@ -1,4 +1,4 @@
-"""`encoder.yaml`: what stands beside a model and says how content becomes its input, and its output a vector."""
+"""`encoder.yaml`: stands beside a model and says how content becomes its input, and its output a vector."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 without its classifier, in Keras 3, with the weights of a PyTorch file.
 
-Tan & Le 2019 (https://arxiv.org/abs/1905.11946), table 1; the Lite variants have ReLU6 for swish and no squeeze
-and excitation. Padding is TensorFlow's SAME, batch normalisation's epsilon 1e-3.
+Tan & Le 2019 (https://arxiv.org/abs/1905.11946), table 1; the Lite variants have ReLU6 for swish and no
+squeeze and excitation. Padding is TensorFlow's SAME, batch normalisation's epsilon 1e-3.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ class NeedsExtra(Exception):
 
     def __init__(self, package: str, what: str):
         super().__init__(
-            f"{what} needs the package {package}, which is not installed: `make setup EXTRAS=encoders` installs "
-            "it (of an installed wheel: the extra `encoders`)"
+            f"{what} needs the package {package}, which is not installed: `make setup EXTRAS=encoders` "
+            "installs it (of an installed wheel: the extra `encoders`)"
         )
 
 

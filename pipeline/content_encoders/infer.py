@@ -9,7 +9,7 @@ import functools
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.content_encoders.cache import VectorCache
 from pipeline.content_encoders.errors import BadContent
@@ -57,7 +59,8 @@ Work = list[tuple[str, list[int]]]
 
 
 class Prepare(beam.DoFn):
-    """Places of contents → a `Batch` of model inputs."""
+    """Places of contents → a `Batch` of model inputs. One is made ahead: threads decode pictures while those
+    before them are encoded."""
 
     def __init__(self, located: Located, input_dir: Path):
         self._located, self._input_dir = located, input_dir
@@ -71,29 +74,27 @@ class Prepare(beam.DoFn):
     def teardown(self) -> None:
         self._threads.shutdown()
 
+    def start_bundle(self) -> None:
+        self._ahead: list[Future[Any]] = []
+
     def process(self, work: Work) -> Iterator[Batch]:
         places = [(shard, position) for shard, positions in work for position in positions]
         if self._texts is not None:
             contents = [self._content(*place) for place in places]
-            texts = [c.decode(errors="replace") for c in contents]
-            yield Batch([content_digest(c) for c in contents], self._texts(texts))
+            yield Batch([content_digest(c) for c in contents], self._texts([_text(c) for c in contents]))
             return
-        batch = Batch([], {})
-        arrays = []
-        for digest, array, reason in self._threads.map(lambda place: self._picture(*place), places):
-            if array is not None:
-                batch.digests.append(digest)
-                arrays.append(array)
-            elif digest is not None:
-                batch.failed[digest] = reason
-        if arrays:
-            batch.inputs = {"image": np.stack(arrays)}
-        yield batch
+        waiting, self._ahead = self._ahead, [self._threads.submit(self._picture, *place) for place in places]
+        if waiting:
+            yield _stacked(waiting)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._ahead:
+            yield GlobalWindows.windowed_value(_stacked(self._ahead))
 
     def _content(self, shard: str, position: int) -> bytes:
         contents, paths = self._open(shard)
         found = contents[position].as_py()
-        return fetch(found.decode(errors="replace"), self._input_dir) if paths else found
+        return fetch(_text(found), self._input_dir) if paths else found
 
     def _picture(self, shard: str, position: int) -> tuple[bytes | None, np.ndarray | None, str | None]:
         try:
@@ -104,6 +105,23 @@ class Prepare(beam.DoFn):
             return content_digest(content), image_array(content, self._located.declared.image), None
         except BadContent as error:
             return content_digest(content), None, str(error)
+
+
+def _text(content: bytes) -> str:
+    return content.decode(errors="replace")
+
+
+def _stacked(pictures: list[Future[Any]]) -> Batch:
+    batch, arrays = Batch([], {}), []
+    for digest, array, reason in (picture.result() for picture in pictures):
+        if array is not None:
+            batch.digests.append(digest)
+            arrays.append(array)
+        elif digest is not None:
+            batch.failed[digest] = reason
+    if arrays:
+        batch.inputs = {"image": np.stack(arrays)}
+    return batch
 
 
 def _contents_of(shard: str) -> tuple[pa.Array, bool]:
@@ -177,8 +195,8 @@ def encode_batch(model: Model, inputs: Inputs, located: Located) -> np.ndarray:
     rows = len(next(iter(inputs.values())))
     if found.shape != (rows, declared.dimension):
         raise DataError(
-            f"encoders.{located.name}: {located.model} gives {list(found.shape)} for {rows} items, and vectors of "
-            f"{declared.dimension} were declared"
+            f"encoders.{located.name}: {located.model} gives {list(found.shape)} for {rows} items, and "
+            f"vectors of {declared.dimension} were declared"
             + ("; `pooling:` makes one of one a token" if found.ndim == 3 else "")
         )
     if declared.normalize:
@@ -206,7 +224,7 @@ class Keep(beam.DoFn):
         self._reasons += batch.failed.values()
         self._vectors += [vectors, np.zeros((len(batch.failed), vectors.shape[1]), np.float32)]
         self._moves.add(len(batch))
-        held = len(self._digests) * vectors.shape[1] * 4
+        held = len(self._digests) * (vectors.shape[1] * 4 + 256)  # a digest and a reason are Python objects
         if held >= FLUSH_BYTES or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._flush()
 

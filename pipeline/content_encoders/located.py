@@ -74,13 +74,17 @@ def locate(name: str, encoder: Encoder, input_dir: Path, content_dir: Path) -> L
     if declared.text is not None and declared.text.tokenizer is not None:
         tokenizer = folder / declared.text.tokenizer
         if not tokenizer.is_file():
-            raise DataError(f"encoders.{name}: {folder} has no {declared.text.tokenizer}, which encoder.yaml names")
+            raise DataError(
+                f"encoders.{name}: {folder} has no {declared.text.tokenizer}, which encoder.yaml names"
+            )
     if declared.dimension != encoder.dimension:
         raise DataError(
             f"encoders.{name}: the recipe says dimension {encoder.dimension}, and {folder / FILE} says "
             f"{declared.dimension}"
         )
-    digest = text_digest(files, json.dumps(declared.model_dump(mode="json"), sort_keys=True), str(PREPROCESSING))
+    digest = text_digest(
+        files, json.dumps(declared.model_dump(mode="json"), sort_keys=True), str(PREPROCESSING)
+    )
     return Located(name, folder, model, declared, digest, encoder.batch_size)
 
 
@@ -89,7 +93,9 @@ def _folder(name: str, uri: str, input_dir: Path, content_dir: Path) -> Path:
         return _fetched(name, uri, content_dir)
     folder = local_path(uri, input_dir)
     if not folder.is_dir():
-        raise DataError(f"encoders.{name}: there is no folder {folder}; relative paths are below the input folder")
+        raise DataError(
+            f"encoders.{name}: there is no folder {folder}; relative paths are below the input folder"
+        )
     return folder.resolve()
 
 

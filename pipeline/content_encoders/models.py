@@ -1,4 +1,4 @@
-"""An encoder's model in its own format → a function of NumPy arrays. Which format: by what is in the folder."""
+"""An encoder's model in its own format, by what is in its folder → a function of NumPy arrays."""
 
 from __future__ import annotations
 

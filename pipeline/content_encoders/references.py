@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from pipeline.ingest.arrow_types import convert
@@ -73,7 +72,9 @@ def _columns(
             key_name = key.column or catalog.key
             for name in (key_name, *names):
                 if name not in opened.schema_arrow.names:
-                    raise DataError(f"{what}: {file} has no column {name}; it has {_some(opened.schema_arrow.names)}")
+                    raise DataError(
+                        f"{what}: {file} has no column {name}; it has {_some(opened.schema_arrow.names)}"
+                    )
             try:
                 for chunk in opened.iter_batches(_READ_ROWS, columns=list({key_name, *names})):
                     keys = convert(chunk.column(key_name), key)[0]
@@ -89,7 +90,9 @@ def _columns(
     if file_format(catalog, file) == "csv" and not catalog.header:
         undeclared = [c for c in columns if c not in catalog.columns]
         if undeclared:
-            raise DataError(f"{what}: {file} has no header; {undeclared[0]} must stand in the catalog's columns")
+            raise DataError(
+                f"{what}: {file} has no header; {undeclared[0]} must stand in the catalog's columns"
+            )
         source = catalog
     for batch in read(input_dir, file, source, list(wanted)):
         yield batch.columns[catalog.key].cast(pa.string()), [batch.columns[c] for c in columns]
@@ -103,7 +106,7 @@ def _contents(keys: pa.Array, columns: list[pa.Array], kind: str, what: str) -> 
     texts = all(pt.is_string(k) or pt.is_large_string(k) for k in kinds)
     if not texts and not all(pt.is_binary(k) or pt.is_large_binary(k) for k in kinds):
         raise DataError(
-            f"{what}: content is texts, bytes, or lists of these, and of one kind in all columns; the columns are "
+            f"{what}: content is texts, bytes, or lists of these, of one kind in all columns; they are "
             f"{', '.join(str(c.type) for c in columns)}"
         )
     if kind == "text":
@@ -113,7 +116,9 @@ def _contents(keys: pa.Array, columns: list[pa.Array], kind: str, what: str) -> 
         contents = [_flat(row) for row in rows]
     present = keys.is_valid()
     metadata = PATHS if kind == "vision" and texts else None
-    batch = pa.record_batch([keys, pa.array(contents, SCHEMA.field("contents").type)], SCHEMA.with_metadata(metadata))
+    batch = pa.record_batch(
+        [keys, pa.array(contents, SCHEMA.field("contents").type)], SCHEMA.with_metadata(metadata)
+    )
     return batch.filter(present)
 
 

@@ -54,7 +54,9 @@ class Looked:
         return digest.hexdigest()
 
 
-def write_table(looked: Looked, cache: VectorCache, dimension: int, pool: str, path: Path, work_dir: Path) -> None:
+def write_table(
+    looked: Looked, cache: VectorCache, dimension: int, pool: str, path: Path, work_dir: Path
+) -> None:
     """Writes a feature's table, unless it is there.
 
     Args:
@@ -63,13 +65,14 @@ def write_table(looked: Looked, cache: VectorCache, dimension: int, pool: str, p
       dimension: of a vector.
       pool: `mean` or `max`, over an item's vectors.
       path: of the table's folder; it is there whole or not at all.
-      work_dir: room for the vectors of all distinct contents.
+      work_dir: on the same disk, with room for the table and the vectors of all distinct contents.
     """
     if path.is_dir():
         os.utime(path)
         return
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    part.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = work_dir / uuid.uuid4().hex
+    part.mkdir()
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     vectors, why = _collected(looked, cache, dimension, work_dir)
@@ -94,7 +97,9 @@ def _counts(counts: Counter[str], reasons: Counter[str]) -> dict[str, Any]:
         **{name: counts[name] for name in ("items", "vectors", "absent", "contents")},
         "reasons": dict(reasons.most_common()),
         "contents_failed": {
-            name.removeprefix("content: "): n for name, n in counts.most_common() if name.startswith("content: ")
+            name.removeprefix("content: "): n
+            for name, n in counts.most_common()
+            if name.startswith("content: ")
         },
     }
 
@@ -119,7 +124,9 @@ def _collected(
         shard = shard.filter(pa.array(used))
         why[at] = shard["reason"].to_pylist()
         values = shard["vector"].combine_chunks().flatten().to_numpy()
-        held = np.memmap(path, np.float32, "r+", shape=shape)  # anew each time: what is mapped counts as memory
+        held = np.memmap(
+            path, np.float32, "r+", shape=shape
+        )  # anew each time: what is mapped counts as memory
         held[at] = values.reshape(-1, dimension)
         held.flush()
         del held

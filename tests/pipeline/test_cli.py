@@ -34,6 +34,7 @@ def test_every_command_has_help():
         ["data"],
         ["data", "demo"],
         ["data", "explain"],
+        ["encode"],
         ["fuse"],
         ["models"],
         ["models", "list"],

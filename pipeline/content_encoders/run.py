@@ -1,4 +1,4 @@
-"""The vectors of a recipe's pictures and texts: what is new is encoded, what is known is taken from the cache."""
+"""The vectors of a recipe's pictures and texts: the new are encoded, those known are taken from the cache."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class EncodedTable:
       dimension: of a vector.
       encoder_digest: of the encoder with its preprocessing.
       counts: `items` = `vectors` + `absent`; `reasons` → items, summing to `absent`; `contents`, those of all
-        items, and `contents_failed`, reason → how many of them; `encoded`: distinct contents that were new to the encoder.
+        items, and `contents_failed`, reason → how many of them; `encoded`: distinct contents that were new to
+        the encoder.
     """
 
     path: Path
@@ -56,9 +57,9 @@ def encode(
 ) -> dict[str, EncodedTable]:
     """Makes the table of vectors of each feature of kind `vision` or `text`.
 
-    A content is encoded once per encoder: its vector is kept below `home/content/vectors/<encoder>`, in shards
-    that are added while the work goes on, so that a run that was killed is gone on with. Runs at once are
-    safe. Tables are below `home/content/tables`, named by what they hold.
+    A content is encoded once per encoder: its vector is kept below `home/content/vectors/<encoder>`, in
+    shards that are added while the work goes on, so that a run that was killed is gone on with. Runs at once
+    are safe. Tables are below `home/content/tables`, named by what they hold.
 
     Args:
       recipe: with `encoders`; `beam` says how many workers there are. They must see both folders.
@@ -88,7 +89,7 @@ def encode(
         for encoder in encoders.values():
             group = [name for name in features if recipe.features[name].encoder == encoder.name]
             of_group = [shard for name in group for shard in shards[name]]
-            cache = VectorCache(content_dir, encoder.digest, encoder.declared.dimension)
+            cache = VectorCache(content_dir, encoder.digest, encoder.declared.dimension, work_dir)
             new = _encode_new(recipe, of_group, encoder, cache, input_dir, work_dir, progress)
             for name in group:
                 tables[name] = _table(recipe, name, looked[name], encoder, cache, content_dir, work_dir, new)
@@ -101,8 +102,8 @@ def _check_kind(recipe: Recipe, feature: str, encoder: Located) -> None:
     wanted = _KINDS[recipe.features[feature].kind]
     if encoder.declared.kind != wanted:
         raise DataError(
-            f"features.{feature} is of kind {recipe.features[feature].kind}, and its encoder {encoder.name} reads "
-            f"{encoder.declared.kind}s; an encoder of {wanted}s would be right"
+            f"features.{feature} is of kind {recipe.features[feature].kind}, and its encoder {encoder.name} "
+            f"reads {encoder.declared.kind}s; an encoder of {wanted}s would be right"
         )
 
 
@@ -110,11 +111,13 @@ def _check_kind(recipe: Recipe, feature: str, encoder: Located) -> None:
 def _work_dir(content_dir: Path) -> Iterator[Path]:
     """A folder for this run alone, which also takes away those of runs that were killed."""
     content_dir.mkdir(parents=True, exist_ok=True)
-    path = content_dir / f".work-{uuid.uuid4().hex}"
-    path.mkdir()
+    name = uuid.uuid4().hex
+    new, path = content_dir / f".new-{name}", content_dir / f".work-{name}"
+    new.mkdir()
     # the kernel lets go of the lock when the process ends, however it ends
-    with (path / "lock").open("w") as lock:
+    with (new / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        new.rename(path)  # locked by the time that others look for it
         for other in content_dir.glob(".work-*"):
             if other != path:
                 _remove_if_left(other)
@@ -196,7 +199,9 @@ def _work(shards: list[Path], cache: VectorCache, encoder: Located) -> tuple[lis
     bounds = np.cumsum([0, *sizes])
     shard = np.searchsorted(bounds, rows, side="right") - 1
     # a batch of texts is as wide as its longest
-    order = np.lexsort((rows, length, shard // _NEAR)) if encoder.declared.kind == "text" else np.argsort(rows)
+    order = (
+        np.lexsort((rows, length, shard // _NEAR)) if encoder.declared.kind == "text" else np.argsort(rows)
+    )
     work = []
     for start in range(0, len(order), encoder.batch_size):
         chosen = order[start : start + encoder.batch_size]
@@ -233,8 +238,8 @@ def _refuse_repeats(feature: str, shards: list[Path]) -> None:
         counted = keys.value_counts()
         key = next(c["values"].as_py() for c in counted if c["counts"].as_py() > 1)
         raise DataError(
-            f"features.{feature}: the key {key!r} is in its catalog more than once; an item has one vector, so a "
-            "catalog whose rows change with time cannot have content"
+            f"features.{feature}: the key {key!r} is in its catalog more than once; an item has one vector, "
+            "so a catalog whose rows change with time cannot have content"
         )
 
 
@@ -246,6 +251,6 @@ def _judge(recipe: Recipe, feature: str, table: EncodedTable) -> None:
         said = "; ".join(f"{n:,} × {reason}" for reason, n in list(reasons.items())[:5])
         raise DataError(
             f"features.{feature}: no vector can be made for {failed:,} of {having:,} items with content "
-            f"({failed / having:.2%}), and content.max_failed_share allows {allowed:.2%}: {said}; each with its "
-            f"reason is in {table.path}"
+            f"({failed / having:.2%}), and content.max_failed_share allows {allowed:.2%}: {said}; each with "
+            f"its reason is in {table.path}"
         )

@@ -14,7 +14,7 @@ INTERRUPTED = 130
 
 
 class CannotEncode(Exception):
-    """The recipe has nothing to encode, or the output cannot be written."""
+    """The recipe has nothing to encode, the output cannot be written, or a package is not installed."""
 
 
 def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str] = ()) -> int:
@@ -23,7 +23,7 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
     Raises:
       RecipeError: the recipe is wrong.
       CannotEncode: see there.
-      DataError, NeedsExtra: as `encode.encode`.
+      DataError: as `content_encoders.encode`.
     """
     recipe = load(recipe_file, settings)
     if not any(feature.kind in ("vision", "text") for feature in recipe.features.values()):
@@ -40,19 +40,25 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
     ):
         begin = time.perf_counter()
         steps.start("encoding", 0, 0)
-        from pipeline.content_encoders.encode import encode
+        from pipeline.content_encoders import encode
+        from pipeline.content_encoders.errors import NeedsExtra
 
         try:
             tables = encode(recipe, input_dir, home, steps.move)
+        except NeedsExtra as error:
+            raise CannotEncode(str(error)) from None
         except KeyboardInterrupt:
-            console.print("stopped; the vectors made so far are kept, and the same command goes on", markup=False)
+            console.print(
+                "stopped; the vectors made so far are kept, and the same command goes on", markup=False
+            )
             return INTERRUPTED
         steps.end("encoding", time.perf_counter() - begin, "")
         for name, table in tables.items():
             counts = table.counts
             absent = ", ".join(f"{n:,} {reason}" for reason, n in counts["reasons"].items())
             console.print(
-                f"{name}: {counts['vectors']:,} of {counts['items']:,} items have a vector of {table.dimension}"
+                f"{name}: {counts['vectors']:,} of {counts['items']:,} items have a vector of "
+                f"{table.dimension}"
                 f"{f' ({absent})' if absent else ''}; {counts['encoded']:,} contents were new",
                 markup=False,
             )
