@@ -55,7 +55,8 @@ def scores(name: str, recipe: dict, seed: int, data: Path, output: Path) -> dict
         code = subprocess.run([str(c) for c in command], check=False).returncode
         if code:
             sys.exit(f"the run {output.name} ended with {code}")
-    path = max(output.glob("*/artifacts/Evaluate/evaluation/*/scores.parquet"), key=lambda p: p.stat().st_mtime)
+    found = output.glob("*/artifacts/Evaluate/evaluation/*/scores.parquet")
+    path = max(found, key=lambda p: p.stat().st_mtime)
     wanted = ("role/user", "slice/new_item", "click/label", "click/prediction", "click/reference/ceiling")
     table = pq.read_table(path, columns=list(wanted))
     return {name: table[name].to_numpy() for name in wanted}

@@ -1,5 +1,5 @@
-"""Pictures and titles through the whole pipeline: encoded, held by the model, asked of it by key; and a vector
-that comes with the request."""
+"""Pictures and titles through the whole pipeline: encoded, held by the model, asked of it by key; and a
+vector that comes with the request."""
 
 import csv
 import json

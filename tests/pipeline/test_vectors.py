@@ -25,7 +25,8 @@ def table(*files, **others):
 @pytest.mark.parametrize("kind", [pa.float32(), pa.float64(), pa.float16()])
 def test_what_has_no_usable_vector_or_key_is_absent(tmp_path, kind):
     vectors = VECTORS if kind != pa.float16() else [v and [np.float16(x) for x in v] for v in VECTORS]
-    found = write_vectors({"x": table(parquet(tmp_path / "a.parquet", vectors=vectors, kind=kind))}, tmp_path / "to")
+    given = table(parquet(tmp_path / "a.parquet", vectors=vectors, kind=kind))
+    found = write_vectors({"x": given}, tmp_path / "to")
     assert keys_file(tmp_path / "to", "x").read_text() == "a\nh\n"
     np.testing.assert_array_equal(read_matrices(tmp_path / "to", ["x"])["x"], [[0, 0], [1, 2], [10, 11]])
     assert (found["x"].keys, found["x"].absent, found["x"].rows, found["x"].dimension) == (2, 5, 3, 2)
@@ -45,7 +46,8 @@ def test_whole_numbers_as_keys_other_columns_and_several_files(tmp_path):
 def test_what_is_wrong_is_said(tmp_path):
     def refused(*arguments, **others):
         with pytest.raises(DataError) as error:
-            write_vectors({"x": table(parquet(tmp_path / "a.parquet", *arguments), **others)}, tmp_path / "to")
+            given = table(parquet(tmp_path / "a.parquet", *arguments), **others)
+            write_vectors({"x": given}, tmp_path / "to")
         return str(error.value)
 
     assert "the key 'a' is there more than once" in refused(["a", "a"], [[1.0], [2.0]])

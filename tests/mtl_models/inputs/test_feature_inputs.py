@@ -241,7 +241,8 @@ def test_vectors_that_the_model_holds_are_those_of_their_numbers():
     layer.hold("title", MATRIX)
     own = np.full((4, 2), np.nan, "float32")
     numbers = np.array([1, 0, 99, -1])
-    x = np.asarray(layer(HELD.pack({"user": np.arange(4), "title": numbers, "own": own})))
+    packed = HELD.pack({"user": np.arange(4), "title": numbers, "own": own})
+    x = np.asarray(layer(packed))
     np.testing.assert_array_equal(x[:, 3:5], [[1, 2], [0, 0], [0, 0], [0, 0]])
     dense = layer.meetings["title"]
     met = x[:, 3:5] @ dense.kernel.numpy() + dense.bias.numpy()
@@ -250,13 +251,13 @@ def test_vectors_that_the_model_holds_are_those_of_their_numbers():
     again = FeatureInputs.from_config(layer.get_config())
     again.build()
     again.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(np.asarray(again(HELD.pack({"user": np.arange(4), "title": numbers, "own": own}))), x)
+    np.testing.assert_array_equal(np.asarray(again(packed)), x)
 
 
 def test_only_vectors_that_are_held_can_be_filled():
     layer = FeatureInputs(HELD, embedding_dim=2)
     layer.build()
-    with pytest.raises(ValueError, match=r"vectors of 'own' have shape \(3, 2\); the model holds {'title': \(3, 2\)}"):
+    with pytest.raises(ValueError, match=r"'own' have shape \(3, 2\); the model holds {'title': \(3, 2\)}"):
         layer.hold("own", MATRIX)
     with pytest.raises(ValueError, match=r"have shape \(2, 2\)"):
         layer.hold("title", MATRIX[:2])
