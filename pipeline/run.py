@@ -84,7 +84,8 @@ def _planned(console: Console, recipe: Recipe, *given: Any) -> Plan:
     with terminal.Steps(console) as steps:
         steps.start("encoding what is new of the content", 0, 0)
         plan = make_plan(recipe, *given, steps.move)
-        counts = ", ".join(f"{name} {sum(table.reasons.values())} absent" for name, table in plan.tables.items())
+        absent = {name: sum(table.reasons.values()) for name, table in plan.tables.items()}
+        counts = ", ".join(f"{name} {count} absent" for name, count in absent.items())
         steps.end("content encoded", time.perf_counter() - begin, counts)
     return plan
 

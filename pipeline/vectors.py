@@ -119,8 +119,8 @@ def _write(name: str, table: Table, folder: Path) -> Held:
             dimension = dimension or lengths[0]
             if lengths != [dimension]:
                 raise DataError(
-                    f"{what}: {file} has a vector of {next(n for n in lengths if n != dimension)} numbers; others "
-                    f"have {dimension}"
+                    f"{what}: {file} has a vector of {next(n for n in lengths if n != dimension)} numbers; "
+                    f"others have {dimension}"
                 )
             values = vector.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
             values = values.reshape(-1, dimension)
@@ -158,10 +158,12 @@ def _present(batch: pa.RecordBatch, file: str, table: Table, what: str) -> tuple
     is_list = pa.types.is_list(vector.type) or pa.types.is_fixed_size_list(vector.type)
     if not is_list and not pa.types.is_large_list(vector.type):
         raise DataError(f"{what}: {file}: {table.column} is {vector.type}; a vector is a list of numbers")
-    if not (pa.types.is_integer(key.type) or pa.types.is_string(key.type) or pa.types.is_large_string(key.type)):
+    is_text = pa.types.is_string(key.type) or pa.types.is_large_string(key.type)
+    if not is_text and not pa.types.is_integer(key.type):
         raise DataError(f"{what}: {file}: {table.key} is {key.type}; a key is a text or a whole number")
     key = key.cast(pa.string())
-    usable = pc.and_(vector.is_valid(), pc.invert(pc.match_substring_regex(key, r"[\r\n]|^$")).fill_null(False))
+    named = pc.invert(pc.match_substring_regex(key, r"[\r\n]|^$")).fill_null(False)
+    usable = pc.and_(vector.is_valid(), named)
     return key.filter(usable), vector.filter(usable)
 
 

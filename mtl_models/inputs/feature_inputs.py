@@ -373,7 +373,8 @@ class FeatureInputs(keras.layers.Layer):
         """[B, dim], with what stands for an absent one."""
         values = packed[vector.key]
         if vector.rows:
-            number = ops.clip(ops.reshape(values, (-1,)), 0, vector.rows - 1)
+            number = ops.reshape(values, (-1,))
+            number = ops.where(ops.logical_and(number >= 0, number < vector.rows), number, 0)
             values = ops.take(ops.convert_to_tensor(self.vectors[vector.name]), number, axis=0)
         return self.absent[vector.name](ops.cast(values, self.compute_dtype))
 

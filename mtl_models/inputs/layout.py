@@ -134,7 +134,9 @@ class Layout:
                 )
         for vector in self.vectors:
             if vector.dim < 1 or vector.rows < 0:
-                raise ValueError(f"layout: vector '{vector.name}' needs dim >= 1 and rows >= 0; it has {vector}")
+                raise ValueError(
+                    f"layout: vector '{vector.name}' needs dim >= 1 and rows >= 0; it has {vector}"
+                )
         _refuse_overlap([(f.first_row, f.rows, f.name) for f in owners.values()], "some of their table rows")
         _refuse_overlap([(f.first_slot, f.length, f.name) for f in self.categorical], "ids columns")
 

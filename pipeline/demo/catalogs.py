@@ -171,5 +171,6 @@ def write_items(path: Path, seed: int, items: Items) -> None:
         ],
         "picture": [f"pictures/{name}.png" for name in items.ids],
     }
-    gaps = {"title": 0.01, "subcategory": 0.03, "brand": 0.06, "price": 0.05, "duration_s": 0.04, "picture": 0.01}
+    gaps = {"title": 0.01, "subcategory": 0.03, "brand": 0.06, "price": 0.05, "duration_s": 0.04}
+    gaps["picture"] = 0.01
     _write(path, columns, gaps, generator(seed, Stream.ITEM_GAPS))

@@ -35,7 +35,8 @@ class ForeignFolderError(ValueError):
 class DemoSummary:
     """What `world.json` says of a world.
 
-    `relation` and `new_items` are left out of the file where they are "related" and 0. `orders` counts events by what they are (see
+    `relation` and `new_items` are left out of the file where they are "related" and 0. `orders` counts events
+    by what they are (see
     `Collected`); they are complete until `orders_until`, ISO in UTC. `ceilings` maps "all" and each date to
     {task: {examples, rate, auc}} (watch_seconds: {examples, mean, rmse, mae}): how well the true propensities
     score on the labels that they drew, late purchases too.
@@ -151,9 +152,8 @@ def _check_ours(out: Path) -> None:
             f"{out} is not empty and holds no demo world ({CARD} is missing or not ours); "
             "name a new or empty folder"
         )
-    strangers = [
-        name for name in names if name not in {CARD, CARD + ".tmp", LOG, ORDERS, TRUTH, USERS, ITEMS, PICTURES, ENCODERS}
-    ]
+    ours = {CARD, CARD + ".tmp", LOG, ORDERS, TRUTH, USERS, ITEMS, PICTURES, ENCODERS}
+    strangers = [name for name in names if name not in ours]
     if strangers:
         raise ForeignFolderError(
             f"{out} holds a demo world and also {', '.join(strangers[:3])}; "

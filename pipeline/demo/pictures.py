@@ -18,8 +18,8 @@ def draw_pictures(seed: int, items: Items) -> np.ndarray:
     """uint8 [items, SIDE, SIDE, 3].
 
     The sky goes from blue to red with the first number of an item's content, the ground from brown to green
-    with the second. Before them stands a disc in the category's colour, of any size and place; grain and light
-    differ from picture to picture and mean nothing.
+    with the second. Before them stands a disc in the category's colour, of any size and place; grain and
+    light differ from picture to picture and mean nothing.
     """
     rng = generator(seed, Stream.PICTURES)
     count = len(items.ids)

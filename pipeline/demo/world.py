@@ -28,7 +28,9 @@ class World:
         return propensities(self.truth, shown)
 
 
-def build_world(rows: int, seed: int, content_effect: float = 0.0, relation: str = "related", new_items: float = 0.0) -> World:
+def build_world(
+    rows: int, seed: int, content_effect: float = 0.0, relation: str = "related", new_items: float = 0.0
+) -> World:
     """Draws a world whose log holds exactly `rows` impressions.
 
     Raises: ValueError for too few rows, a negative seed, a negative content effect, an unknown relation, or a
@@ -45,7 +47,9 @@ def build_world(rows: int, seed: int, content_effect: float = 0.0, relation: str
     user_count, item_count = catalog_sizes(rows)
     new = round(new_items * item_count)
     if not 0 <= new_items < 1 or item_count - new < LONGEST:
-        raise ValueError(f"new_items is {new_items}; it must be 0 or more, and leave {LONGEST} of {item_count} items")
+        raise ValueError(
+            f"new_items is {new_items}; it must be 0 or more, and leave {LONGEST} of {item_count} items"
+        )
     users, items = draw_users(seed, user_count), draw_items(seed, item_count, new)
     # The pilot is the day after the log's last: the same traffic, other draws.
     after = Day(DAYS, 0, 0, request_sizes(seed, DAYS, PILOT_ROWS))

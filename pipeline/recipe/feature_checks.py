@@ -160,7 +160,9 @@ def _keyed(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
                 f"{path}.on", f"no source has this column{near(feature.on, recipe.columns)}", value=feature.on
             )
         elif column.type not in ("int", "string"):
-            yield Problem(f"{path}.on", f"must be of type int or string; it is {column.type}", value=feature.on)
+            yield Problem(
+                f"{path}.on", f"must be of type int or string; it is {column.type}", value=feature.on
+            )
         elif column.known == "after":
             yield Problem(f"{path}.on", "is known only after the impression", value=feature.on)
         return

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mtl_models import CategoricalSlots, FeatureInputs, Layout
+from mtl_models import CategoricalSlots, FeatureInputs, Layout, VectorInput
 
 LAYOUT = Layout.of({"user": 4, "item": 3, "tags": (5, 3), "tab": 2}, ["age"], {"title": 2})
 IDS = np.array([[1, 6, 8, 11, -1, 12], [3, -1, -1, -1, -1, 13]], "int64")
@@ -227,3 +227,39 @@ def test_refuses_settings(settings, words):
 def test_id_dropout_needs_an_unknown_row():
     with pytest.raises(ValueError, match="no categorical feature has an unknown row"):
         FeatureInputs(LAYOUT, id_dropout=0.1)
+
+
+HELD = Layout(
+    (CategoricalSlots("user", 0, 4, 0),), (), (VectorInput("title", 2, rows=3), VectorInput("own", 2))
+)
+MATRIX = np.array([[9, 9], [1, 2], [3, 4]], "float32")  # row 0 is for no vector, whatever is there
+
+
+def test_vectors_that_the_model_holds_are_those_of_their_numbers():
+    layer = FeatureInputs(HELD, embedding_dim=2, seed=1, interactions=[("user", "title")])
+    layer.build()
+    layer.hold("title", MATRIX)
+    own = np.full((4, 2), np.nan, "float32")
+    numbers = np.array([1, 0, 99, -1])
+    packed = HELD.pack({"user": np.arange(4), "title": numbers, "own": own})
+    x = np.asarray(layer(packed))
+    np.testing.assert_array_equal(x[:, 3:5], [[1, 2], [0, 0], [0, 0], [0, 0]])
+    dense = layer.meetings["title"]
+    met = x[:, 3:5] @ dense.kernel.numpy() + dense.bias.numpy()
+    np.testing.assert_allclose(x[:, 2], (layer.table.numpy() * met).sum(1), atol=1e-6)
+    assert "vectors_title" not in [v.name for v in layer.trainable_variables]
+    again = FeatureInputs.from_config(layer.get_config())
+    again.build()
+    again.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(np.asarray(again(packed)), x)
+
+
+def test_only_vectors_that_are_held_can_be_filled():
+    layer = FeatureInputs(HELD, embedding_dim=2)
+    layer.build()
+    with pytest.raises(ValueError, match=r"'own' have shape \(3, 2\); the model holds {'title': \(3, 2\)}"):
+        layer.hold("own", MATRIX)
+    with pytest.raises(ValueError, match=r"have shape \(2, 2\)"):
+        layer.hold("title", MATRIX[:2])
+    with pytest.raises(TypeError, match="ids must be integers"):
+        HELD.pack({"user": np.arange(2), "title": np.ones(2, "float32"), "own": np.ones((2, 2))})

@@ -123,3 +123,56 @@ def test_a_chain_beside_other_tasks():
     chain = ("click", "buy")
     loaded = load(tasks=tasks, model={"architecture": {"name": "esmm", "chain": list(chain)}})
     assert loaded.model.architecture.chain == chain
+
+
+ITEMS = {"key": "item", "columns": {"item": "string", "colour": "string"}}
+ENCODERS = {"photos": {"uri": "builtin:efficientnet_lite0"}, "own": {"uri": "encoders/own", "dimension": 8}}
+PHOTO = {"kind": "vision", "catalog": "items", "columns": "photo", "encoder": "photos"}
+
+
+def with_features(catalog=ITEMS, **features):
+    return load(catalog, encoders=ENCODERS, features={"user": {"kind": "categorical"}, **features})
+
+
+def test_the_model_takes_the_key_of_vectors_that_it_holds():
+    given = {"kind": "precomputed", "files": "vectors/*.parquet", "on": "user"}
+    words = {"kind": "text", "catalog": "items", "columns": ["title", "blurb"], "encoder": "own"}
+    recipe = with_features(photo=PHOTO, words=words, given=given)
+    assert recipe.keyed_vectors == ["photo", "words", "given"]
+    assert set(recipe.input_columns) == {"user", "item"}
+    assert "photo" not in recipe.example_columns
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        (PHOTO | {"catalog": "item"}, r"photo.catalog.* is none of sources.catalogs; did you mean 'items'\?"),
+        (PHOTO | {"encoder": "photo"}, r"photo.encoder.* is none of `encoders`; did you mean 'photos'\?"),
+        (PHOTO | {"kind": "text"}, "photo.encoder.* reads images; text needs one that reads texts"),
+        ({"kind": "precomputed", "files": "v.parquet", "on": "itm"}, r"photo.on.* did you mean 'item'\?"),
+        ({"kind": "precomputed", "files": "v.parquet", "on": "price"}, "photo.on.* int or string; it is fl"),
+        ({"kind": "precomputed", "files": "v.parquet", "on": "bought"}, "photo.on.* known only after"),
+    ],
+)
+def test_where_vectors_cannot_come_from(feature, message):
+    with pytest.raises(RecipeError, match=message):
+        with_features(photo=feature)
+
+
+def test_vectors_are_not_of_rows_that_change_in_time():
+    changing = ITEMS | {"time": "since", "columns": {**ITEMS["columns"], "since": "time"}}
+    with pytest.raises(RecipeError, match="photo.catalog.* has rows that change in time"):
+        with_features(changing, photo=PHOTO)
+
+
+def test_a_vector_may_be_in_an_interaction_and_other_features_may_not():
+    architecture = {"name": "hard_sharing"}
+    features = {"user": {"kind": "categorical"}, "photo": PHOTO, "price": {"kind": "numeric"}}
+
+    def interacting(name):
+        model = {"architecture": architecture, "interactions": [["user", name]]}
+        return load(ITEMS, encoders=ENCODERS, features=features, model=model)
+
+    assert interacting("photo").model.interactions
+    with pytest.raises(RecipeError, match="'price' is not a feature with an embedding or vector"):
+        interacting("price")

@@ -1,0 +1,116 @@
+"""Pictures and titles through the whole pipeline: encoded, held by the model, asked of it by key; and a
+vector that comes with the request."""
+
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+import yaml
+
+from pipeline.demo import generate
+
+BARE, DAMAGED, GONE = "i00001", "i00002", "nowhere"  # without content, with a damaged picture, no item at all
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, root):
+    """A world with content, and the content recipe with few features: what differs between items is their
+    vectors alone."""
+    folder = tmp_path_factory.mktemp("content")
+    generate(folder / "data", 6_000, 3, content_effect=2.0, new_items=0.2)
+    items = pd.read_csv(folder / "data/items.csv", dtype=str, keep_default_na=False)
+    items.loc[items["item_id"] == BARE, ["picture", "title"]] = ""
+    items.to_csv(folder / "data/items.csv", index=False, quoting=csv.QUOTE_MINIMAL)
+    (folder / "data/pictures" / f"{DAMAGED}.png").write_bytes(b"\x89PNG, once")
+    own = [[float(i), 1.0, -1.0] if i % 3 else None for i in range(len(items))]
+    table = {"item_id": items["item_id"].tolist(), "own": pa.array(own, pa.list_(pa.float32()))}
+    pq.write_table(pa.table(table), folder / "data/own.parquet")
+    recipe = yaml.safe_load((root / "data/demo_content/recipe.yaml").read_text())
+    recipe["sources"]["catalogs"]["own"] = {
+        "files": "own.parquet",
+        "key": "item_id",
+        "columns": {"item_id": "string", "own": "vector"},
+    }
+    kept = ("user_id", "picture", "title", "position")
+    recipe["features"] = {name: recipe["features"][name] for name in kept}
+    recipe["features"]["own"] = {"kind": "vector", "dimension": 3}
+    recipe["model"]["interactions"] = [["user_id", "picture"], ["user_id", "title"]]
+    recipe["content"] = {"max_failed_share": 0.5}
+    recipe["gates"] = "none"
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outcome(place, go):
+    return go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def ask(place, outcome):
+    model = tf.saved_model.load(str(place / "output/demo_content/serving/1"))
+    signature = model.signatures["serving_default"]
+
+    def answer(items, own=None):
+        """Click probabilities of one user for some items."""
+        rows = len(items)
+        own = np.full((rows, 3), np.nan, "float32") if own is None else np.array(own, "float32")
+        found = signature(
+            user_id=tf.constant(["u00001"] * rows),
+            item_id=tf.constant(items),
+            position=tf.constant([1] * rows, tf.int64),
+            own=tf.constant(own),
+        )
+        return found["click"].numpy()
+
+    return answer
+
+
+def test_it_is_served_and_answers_alone_as_offline(outcome):
+    assert outcome.code == 0 and outcome.metrics["pushed"]
+    assert "HoldVectors" in outcome.ran
+
+
+def test_an_item_without_content_and_an_unknown_one_have_the_absent_vector(ask):
+    bare, gone, some, other = ask([BARE, GONE, "i00005", "i00007"])
+    assert bare == gone
+    assert len({bare, some, other}) == 3
+
+
+def test_an_item_with_a_damaged_picture_still_has_its_title(ask, place):
+    damaged, gone = ask([DAMAGED, GONE])
+    assert damaged != gone
+    held = json.loads(next((place / "output").glob("*/latest/transform_graph/vectors.json")).read_text())
+    items = pd.read_csv(place / "data/items.csv", dtype=str, keep_default_na=False)
+    assert held["picture"]["absent"] == 1 + (items["picture"] == "").sum()  # the damaged one
+    assert sum(held["picture"]["reasons"].values()) == held["picture"]["absent"]
+    assert held["title"]["absent"] == (items["title"] == "").sum()
+
+
+def test_an_item_that_training_never_saw_has_its_vectors(ask, place):
+    items = pd.read_csv(place / "data/items.csv", dtype=str, keep_default_na=False)
+    shown = pq.read_table(place / "data/impressions").to_pandas()
+    before = set(shown[shown["timestamp"] < pd.Timestamp("2024-03-12").value // 10**6]["item_id"])
+    new = [i for i, p in zip(items["item_id"], items["picture"], strict=True) if i not in before and p]
+    answers = ask([*new[:4], GONE])
+    assert len(new) >= 4 and len(set(answers)) == 5
+
+
+def test_a_vector_on_the_request_counts_for_an_item_that_is_unknown(ask):
+    given, absent = ask([GONE, GONE], [[4, 1, -1], [np.nan] * 3])
+    assert given != absent
+    assert absent == ask([GONE])[0]
+
+
+def test_the_same_content_is_not_a_reason_to_run_again(place, go, outcome):
+    again = go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
+    assert again.metrics["status"] == "unchanged"
+    (place / "data/pictures/i00005.png").write_bytes((place / "data/pictures/i00007.png").read_bytes())
+    changed = go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
+    assert {"HoldVectors", "Trainer"} <= changed.ran
+    assert "Ingest" not in changed.ran  # rows have no vectors, only keys
