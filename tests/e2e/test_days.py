@@ -3,6 +3,7 @@
 The runs happen in this order, each on what the one before left, as they would in production.
 """
 
+import asyncio
 import csv
 import html
 import json
@@ -585,7 +586,7 @@ def test_what_is_pushed_is_calibrated(days, pushed):
 def test_raw_rows_and_examples_answer_alike_whatever_is_missing(pushed):
     import tensorflow as tf
 
-    _, model = pushed
+    folder, model = pushed
     draw = np.random.default_rng(3)
     specs = model.signatures["serving_default"].structured_input_signature[1]
     kinds = {n: (s.dtype, s.shape.rank) for n, s in specs.items()}
@@ -613,9 +614,31 @@ def test_raw_rows_and_examples_answer_alike_whatever_is_missing(pushed):
     }
     one = model.signatures["serving_default"](**raw)
     other = model.signatures["serve_examples"](examples=tf.constant(examples))
+    served = asyncio.run(answers_of_a_server(folder, {n: x.numpy() for n, x in raw.items()}))
     for name in one:
         assert np.isfinite(one[name].numpy()).all()
-        np.testing.assert_allclose(one[name], other[name], atol=1e-5, rtol=1e-5)
+        for answer in (other, *served):
+            np.testing.assert_allclose(one[name], answer[name], atol=1e-5, rtol=1e-5)
+
+
+async def answers_of_a_server(folder: Path, inputs: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Over REST and gRPC."""
+    from serving.client import AsyncClient
+    from serving.server.limits import Limits
+    from serving.server.manager import Manager
+    from serving.server.server import Server
+
+    version = int(folder.name)
+    server = Server(Manager(folder.parent, "demo", {"first": version}, False), Limits(), "127.0.0.1", 0, 0)
+    await server.start()
+    try:
+        answers = []
+        for address in (f"http://127.0.0.1:{server.rest_port}", f"127.0.0.1:{server.grpc_port}"):
+            async with AsyncClient(address, model="demo", version=version) as client:
+                answers.append(await client.predict(inputs, timeout=60))
+        return answers
+    finally:
+        await server.stop()
 
 
 def test_one_user_and_many_items_in_one_request(pushed):
