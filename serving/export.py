@@ -1,5 +1,6 @@
 """The SavedModel that TensorFlow Serving loads: model, preprocessing and signatures in one."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 from pipeline.recipe import Recipe
 from pipeline.recipe.tasks import CLASS_KINDS
 from serving import inputs as raw
+from serving import ranking, warmup
 
 CARD = "model_card.json"
+ABSENT = "absent"
 _UNITS = {"time": "milliseconds since 1970-01-01 UTC", "date": "days since 1970-01-01"}
 
 
@@ -19,8 +22,11 @@ class Servable(tf.Module):
     """Holds what the signatures use, so that variables and vocabularies are saved with them.
 
     Signatures (each returns one output a task, float32 `[rows]`, or `[rows, classes]` of probabilities in the
-    order of the recipe's `classes`, and `score` where a task has a single number for it):
+    order of the recipe's `classes`, `score` where a task has a single number for it, and `absent`, int32
+    `[rows]`: how many of a row's inputs have no value, sent or not, and how many of its ids are unknown):
       serving_default: the recipe's input columns by name, as a web client sends them.
+      rank: the same columns, one row of the user and context and many of items; see `serving.ranking`. It is
+        there where the recipe has a role `item` that the model reads, or reads something of.
       serve_examples: `examples`, serialized tf.Examples of the same columns.
       transform_features: `examples` to the packed inputs of the model.
     """
@@ -32,27 +38,50 @@ class Servable(tf.Module):
         self._call_model = lambda packed: model(packed, training=False)
         self.weights = [variable.value for variable in model.variables]
         self.transform = transform_layer
-        self._recipe = recipe
+        self._recipe, self._layout = recipe, model.layout
         self.serving_default = tf.function(self._serving_default, [raw.signature(recipe)])
         examples = tf.TensorSpec([None], tf.string, name="examples")
         self.serve_examples = tf.function(self._serve_examples, [examples])
         self.transform_features = tf.function(self._transform_features, [examples])
+        self.inputs = {
+            "serving_default": raw.signature(recipe),
+            "serve_examples": {"examples": examples},
+            "transform_features": {"examples": examples},
+        }
+        if ranking.item_columns(recipe):
+            self.inputs["rank"] = ranking.signature(recipe)
+            self.rank = tf.function(self._serving_default, [self.inputs["rank"]])
 
     def _packed(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         columns = {name: raw.as_sparse(x) for name, x in inputs.items()}
         return {n: x for n, x in self.transform(columns).items() if "/" not in n}
 
-    def _answer(self, packed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _answer(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        packed = self._packed(inputs)
+        answer = self._predictions(packed)
+        return {**answer, ABSENT: raw.missing_values(inputs) + self._unknown_ids(packed)}
+
+    def _unknown_ids(self, packed: dict[str, tf.Tensor]) -> tf.Tensor:
+        """`[rows]`: ids that the vocabulary does not have; of a list each of them."""
+        unknown: list[int] = []  # the row that stands for it, of each slot; -2 is no id's
+        for slots in self._layout.categorical:
+            row = -2 if slots.unknown_row is None else slots.first_row + slots.unknown_row
+            unknown += [row] * slots.length
+        if not unknown:
+            return tf.constant(0)
+        return tf.reduce_sum(tf.cast(packed["ids"] == tf.constant(unknown, tf.int64), tf.int32), axis=1)
+
+    def _predictions(self, packed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         predictions = {n: tf.cast(p, tf.float32) for n, p in self._call_model(packed).items()}
         if not self._recipe.score_weights:
             return predictions
         return {**predictions, "score": _score(predictions, self._recipe)}
 
     def _serving_default(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self._answer(self._packed(raw.one_batch(inputs)))
+        return self._answer(raw.one_batch(inputs))
 
     def _serve_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._answer(self._transform_features(examples))
+        return self._answer(raw.parse_examples(examples, self._recipe))
 
     def _transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._packed(raw.parse_examples(examples, self._recipe))
@@ -81,13 +110,22 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
     bare = type(model).from_config(model.get_config())
     bare.set_weights(model.get_weights())
     servable = Servable(bare, transform_layer, recipe)
-    signatures = {
-        name: getattr(servable, name) for name in ("serving_default", "serve_examples", "transform_features")
-    }
+    signatures = {name: getattr(servable, name) for name in servable.inputs}
     tf.saved_model.save(servable, str(folder), signatures=signatures)
     _write_defaults(Path(folder), recipe)
     card = {
         "recipe": recipe.name,
+        "recipe_sha256": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
+        "signatures": {
+            name: {
+                "inputs": {n: _form(spec) for n, spec in specs.items()},
+                "outputs": {
+                    n: _form(spec)
+                    for n, spec in sorted(signatures[name].get_concrete_function().structured_outputs.items())
+                },
+            }
+            for name, specs in servable.inputs.items()
+        },
         "tasks": {n: t.kind for n, t in recipe.tasks.items()},
         "classes": {n: t.classes for n, t in recipe.tasks.items() if t.kind in CLASS_KINDS},
         "inputs": {n: {"type": c.type, "unit": _UNITS.get(c.type)} for n, c in recipe.input_columns.items()},
@@ -98,15 +136,22 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
     extra = Path(folder, "assets.extra")
     extra.mkdir(exist_ok=True)
     (extra / CARD).write_text(json.dumps(card, indent=1))
+    warmup.write(extra, recipe, servable.inputs)
+
+
+def _form(spec: tf.TensorSpec) -> dict[str, Any]:
+    return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}  # null: any number
 
 
 def _write_defaults(folder: Path, recipe: Recipe) -> None:
     # Python's writer has no argument for SignatureDef.defaults; TensorFlow Serving reads the field.
     path = folder / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    signature = saved.meta_graphs[0].signature_def["serving_default"]
-    for name, column in recipe.input_columns.items():
-        signature.defaults[name].CopyFrom(tf.make_tensor_proto(raw.default(column)))
+    signatures = saved.meta_graphs[0].signature_def
+    for signature in {"serving_default", "rank"} & set(signatures):
+        for name, column in recipe.input_columns.items():
+            value = tf.make_tensor_proto(raw.default(column))
+            signatures[signature].defaults[name].CopyFrom(value)
     path.write_bytes(saved.SerializeToString(deterministic=True))
     fingerprint = folder / "fingerprint.pb"  # of the file as it was before this edit
     fingerprint.unlink(missing_ok=True)

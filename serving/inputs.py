@@ -67,13 +67,24 @@ def one_batch(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     }
 
 
+def missing_values(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+    """int32 `[rows]`: how many of a row's inputs have no value; a list or vector where none of its values is."""
+    counts = []
+    for x in inputs.values():
+        there = _there(x)
+        counts.append(~there if x.shape.rank == 1 else ~tf.reduce_any(there, axis=1))
+    return tf.add_n([tf.cast(count, tf.int32) for count in counts])
+
+
+def _there(x: tf.Tensor) -> tf.Tensor:
+    if x.dtype == tf.float32:
+        return ~tf.math.is_nan(x)
+    return tf.not_equal(x, tf.constant(MISSING[x.dtype], x.dtype))
+
+
 def as_sparse(x: tf.Tensor) -> tf.SparseTensor:
     """A dense column without its missing values, in the form of TensorFlow Transform's raw features."""
-    if x.dtype == tf.float32:
-        there = ~tf.math.is_nan(x)
-    else:
-        there = tf.not_equal(x, tf.constant(MISSING[x.dtype], x.dtype))
-    indices = tf.where(there)
+    indices = tf.where(_there(x))
     values = tf.gather_nd(x, indices)
     if x.shape.rank == 1:
         indices = tf.stack([indices[:, 0], tf.zeros_like(indices[:, 0])], axis=1)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipeline.evaluation.table import NoBaseline
 from pipeline.recipe import Recipe
-from serving.export import CARD
+from serving.export import ABSENT, CARD
 from serving.inputs import dtype, is_list
 
 _LONGEST = 200  # characters of an error message
@@ -73,7 +73,7 @@ def no_baseline(recipe: Recipe, candidate: AskedModel, serving: AskedModel | Non
     if fault:
         return dict.fromkeys(recipe.tasks, NoBaseline(f"the serving model {fault}", fault=True))
     found = {}
-    have = ", ".join(n for n in sorted(serving.outputs) if n != "score") or "none"
+    have = ", ".join(n for n in sorted(serving.outputs) if n not in ("score", ABSENT)) or "none"
     for task, spec in recipe.tasks.items():
         kind = serving.card.get("tasks", {}).get(task, spec.kind)
         classes = serving.card.get("classes", {}).get(task)

@@ -3,6 +3,7 @@
 The runs happen in this order, each on what the one before left, as they would in production.
 """
 
+import asyncio
 import csv
 import html
 import json
@@ -71,7 +72,7 @@ TASKS = """tasks:
   depth: {kind: ordinal, label: "floor(minimum(watch_seconds / 20, 3))", where: click == 1, classes: 4}
   seconds: {kind: regression, label: watch_seconds, where: click == 1, loss: log_mse, loss_weight: 0.1}
 """
-OUTPUTS = {"click", "like", "watch_time", "purchase", "reaction", "depth", "seconds", "score"}
+OUTPUTS = {"click", "like", "watch_time", "purchase", "reaction", "depth", "seconds", "score", "absent"}
 
 
 @pytest.fixture(scope="module")
@@ -451,6 +452,7 @@ def pushed(days):
 
 
 def test_signatures_name_their_inputs_and_outputs(pushed):
+    import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
     folder, _ = pushed
@@ -483,7 +485,68 @@ def test_signatures_name_their_inputs_and_outputs(pushed):
         }
     )
     assert set(signatures["transform_features"].outputs) == {"ids", "numbers"}
-    assert (folder / "assets.extra" / "model_card.json").is_file()
+    rank = signatures["rank"]
+    assert set(rank.outputs) == OUTPUTS and set(rank.inputs) == set(rank.defaults) == set(default.inputs)
+    per_item = {name for name, tensor in rank.inputs.items() if tensor.tensor_shape.dim[0].size == -1}
+    assert per_item == {
+        "item_id",
+        "category",
+        "subcategory",
+        "brand",
+        "price",
+        "duration_s",
+        "position",
+        "item_rate",
+    }
+    card = json.loads((folder / "assets.extra" / "model_card.json").read_text())
+    assert len(card["recipe_sha256"]) == 64 and set(card["signatures"]) == set(signatures) - {"__saved_model_init_op"}
+    for name, told in card["signatures"].items():
+        for part in ("inputs", "outputs"):
+            assert told[part] == {
+                n: {
+                    "dtype": tf.dtypes.as_dtype(t.dtype).name,
+                    "shape": tf.TensorShape(t.tensor_shape).as_list(),
+                }
+                for n, t in getattr(signatures[name], part).items()
+            }, name
+
+
+def test_warm_up_requests_are_answered_and_rank_is_rows_of_serving_default(pushed):
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    from serving import warmup
+    from serving.server.servable import Servable
+
+    folder, _ = pushed
+    served = Servable(folder, 1)
+    asked = []
+    for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / warmup.FILE)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        inputs = {n: tf.make_ndarray(t) for n, t in request.inputs.items()}
+        answer = served.call(request.model_spec.signature_name, inputs, [], rows=1000, seconds=60)
+        asked.append((request.model_spec.signature_name, len(next(iter(answer.values())))))
+    signatures = ("serving_default", "serve_examples", "transform_features", "rank")
+    assert sorted(asked) == sorted((name, size) for name in signatures for size in warmup.SIZES)
+
+    user = {
+        "user_id": np.array([b"u00003"], object),
+        "interests": np.array([[b"sports", b"never seen"]], object),
+        "hour": np.array([4]),
+    }
+    items = {
+        "item_id": np.array([b"i%05d" % i for i in range(40)] + [b"", b"never seen"], object),
+        "price": np.linspace(0, 90, 42, dtype=np.float32),
+    }
+    ranked = served.call("rank", user | items, [], rows=1000, seconds=60)
+    rows = {n: np.repeat(x, 42, axis=0) for n, x in user.items()} | items
+    alone = served.call("", rows, [], rows=1000, seconds=60)
+    for name in alone:
+        np.testing.assert_allclose(ranked[name], alone[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    # an item without an id and one whose id is unknown both count one more than one that is known
+    least = ranked["absent"].min()
+    assert ranked["absent"][-1] == ranked["absent"][-2] == least + 1
+    assert least > len(served.signature("rank").inputs) - 5  # all that was not sent, and the unknown interest
 
 
 def test_what_is_pushed_is_calibrated(days, pushed):
@@ -523,7 +586,7 @@ def test_what_is_pushed_is_calibrated(days, pushed):
 def test_raw_rows_and_examples_answer_alike_whatever_is_missing(pushed):
     import tensorflow as tf
 
-    _, model = pushed
+    folder, model = pushed
     draw = np.random.default_rng(3)
     specs = model.signatures["serving_default"].structured_input_signature[1]
     kinds = {n: (s.dtype, s.shape.rank) for n, s in specs.items()}
@@ -551,9 +614,31 @@ def test_raw_rows_and_examples_answer_alike_whatever_is_missing(pushed):
     }
     one = model.signatures["serving_default"](**raw)
     other = model.signatures["serve_examples"](examples=tf.constant(examples))
+    served = asyncio.run(answers_of_a_server(folder, {n: x.numpy() for n, x in raw.items()}))
     for name in one:
         assert np.isfinite(one[name].numpy()).all()
-        np.testing.assert_allclose(one[name], other[name], atol=1e-5, rtol=1e-5)
+        for answer in (other, *served):
+            np.testing.assert_allclose(one[name], answer[name], atol=1e-5, rtol=1e-5)
+
+
+async def answers_of_a_server(folder: Path, inputs: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Over REST and gRPC."""
+    from serving.client import AsyncClient
+    from serving.server.limits import Limits
+    from serving.server.manager import Manager
+    from serving.server.server import Server
+
+    version = int(folder.name)
+    server = Server(Manager(folder.parent, "demo", {"first": version}, False), Limits(), "127.0.0.1", 0, 0)
+    await server.start()
+    try:
+        answers = []
+        for address in (f"http://127.0.0.1:{server.rest_port}", f"127.0.0.1:{server.grpc_port}"):
+            async with AsyncClient(address, model="demo", version=version) as client:
+                answers.append(await client.predict(inputs, timeout=60))
+        return answers
+    finally:
+        await server.stop()
 
 
 def test_one_user_and_many_items_in_one_request(pushed):

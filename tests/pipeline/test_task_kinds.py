@@ -179,6 +179,8 @@ def test_the_exported_model_answers_as_training_did(trained, exported):
     inputs = {name: values[:40] for name, values in world(3)[0].items()}  # some without the item's length
     expected = {n: np.array(p) for n, p in model(inputs, training=False).items()}
     expected["score"] = expected["click"] + 2 * (expected["stars"] @ np.arange(5))
+    missing = [np.isnan(inputs["numbers"][:, 0]), np.isnan(inputs["duration"])]
+    expected["absent"] = np.sum(missing, axis=0, dtype=np.int32)
     found = check(exported, {"x": inputs["numbers"][:, 0], "length": inputs["duration"]}, expected, 1e-4)
     assert found.error == "" and found.rows == 40
     assert np.isnan(inputs["duration"]).any() and np.isfinite(expected["quantile"]).all()

@@ -195,6 +195,7 @@ def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
     plain = {n: v.numpy().astype(float) for n, v in as_sampled(model)(packed).items()}
     want = plain | {"click": plain["click"] / (plain["click"] + (1 - plain["click"]) / KEEP)}
     want["score"] = want["click"] + want["like"] + want["watch"]
+    want["absent"] = np.isnan(x).astype(np.int32)
     for served in (
         signatures["serving_default"](x=tf.constant(x)),
         signatures["serve_examples"](examples=rows),

@@ -94,6 +94,18 @@ def test_one_row_is_shared_by_all():
     assert found["tags"].numpy().tolist() == [[b"a", b"b"]] * 3
 
 
+def test_missing_values_are_counted_a_row():
+    found = inputs.missing_values(
+        {
+            "id": tf.constant([4, tf.int64.min, 0], tf.int64),
+            "price": tf.constant([np.nan, np.nan, 0.0], tf.float32),
+            "tags": tf.constant([["a", ""], ["", ""], ["", "b"]]),
+            "vector": tf.constant([[np.nan, 1.0], [np.nan, np.nan], [0.0, 0.0]]),
+        }
+    )
+    assert found.dtype == tf.int32 and found.numpy().tolist() == [1, 4, 0]
+
+
 def test_signature_and_defaults_agree():
     for name, spec in inputs.signature(RECIPE).items():
         default = inputs.default(RECIPE.columns[name])
