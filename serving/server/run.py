@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -93,6 +94,7 @@ async def _until_told(
     try:
         with quiet():
             await server.start()
+        gc.freeze()  # TensorFlow's million objects, which the collector would go through again and again
         served = server.manager.served
         url = _url(server.host, server.rest_port)
         say(f"{name}: version {served.default} serves")

@@ -33,7 +33,7 @@ class Server:
         self._limits = limits
         self._predictor = Predictor(manager, limits)
         self._runner: web.AppRunner | None = None
-        self._grpc: grpc.aio.Server | None = None
+        self._grpc: grpc.Server | None = None
         self._watch: asyncio.Task | None = None
 
     async def start(self) -> None:
@@ -56,7 +56,7 @@ class Server:
             self.grpc_port = self._grpc.add_insecure_port(f"{host}:{self.grpc_port}")
         except RuntimeError:
             raise OSError(f"gRPC cannot listen at {host}:{self.grpc_port}; is the port taken?") from None
-        await self._grpc.start()
+        self._grpc.start()
         self._watch = asyncio.create_task(self._keep_looking())
 
     async def _first_versions(self) -> None:
@@ -81,8 +81,7 @@ class Server:
         if self._watch:
             self._watch.cancel()
         if self._runner:
-            await asyncio.gather(
-                self._runner.cleanup(), *([self._grpc.stop(self._limits.drain_seconds)] if self._grpc else [])
-            )
+            ended = [asyncio.to_thread(self._grpc.stop(self._limits.drain_seconds).wait)] if self._grpc else []
+            await asyncio.gather(self._runner.cleanup(), *ended)
         await asyncio.to_thread(self._predictor.close)
         self.manager.close()
