@@ -114,6 +114,10 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
                 signature = request.model_spec.signature_name
                 only = list(request.output_filter)
                 outputs = servable.call(signature, inputs, only, limits.rows, seconds)
+                if log := self._predictor.log:
+                    told = dict(context.invocation_metadata()).get("x-request-id", "")
+                    asked = signature or DEFAULT_SIGNATURE
+                    log.offer(asked, told, servable.version, inputs, outputs, request.ByteSize())
                 spec = model_pb2.ModelSpec(name=name, signature_name=signature or DEFAULT_SIGNATURE)
                 spec.version.value = servable.version
                 return predict_pb2.PredictResponse(

@@ -5,12 +5,15 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from serving.server.errors import RequestError
 from serving.server.limits import Limits
 from serving.server.manager import Manager
 from serving.server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from serving.server.request_log import RequestLog
 
 Answer = TypeVar("Answer")
 
@@ -18,8 +21,9 @@ Answer = TypeVar("Answer")
 class Predictor:
     """Runs requests in threads, within the limits, and counts them."""
 
-    def __init__(self, manager: Manager, limits: Limits):
+    def __init__(self, manager: Manager, limits: Limits, log: "RequestLog | None" = None):
         self.manager = manager
+        self.log = log
         self.limits = limits
         self.metrics = Metrics()
         self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="predict")
@@ -49,6 +53,8 @@ class Predictor:
     def close(self) -> None:
         """Waits for the calls under way."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self.log:
+            self.log.close()
 
 
 class Admission:

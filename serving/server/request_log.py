@@ -111,7 +111,7 @@ class RequestLog:
             table = pa.concat_tables(tables, promote_options="default")  # versions may take other columns
             self._files += 1
             moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            path = self._folder / f"requests-{moment}-{os.getpid()}-{self._files}.parquet"
+            path = self._folder / f"requests-{moment}-{os.getpid()}-{self._files:06d}.parquet"
             pq.write_table(table, part := path.with_suffix(".part"))
             os.replace(part, path)
             self._make_room()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import grpc
 from aiohttp import web
@@ -11,6 +12,9 @@ from serving.server.limits import Limits
 from serving.server.manager import Manager
 from serving.server.predictor import Predictor
 from serving.server.rest import application
+
+if TYPE_CHECKING:
+    from serving.server.request_log import RequestLog
 
 POLL_SECONDS = 0.5
 _LOG = logging.getLogger(__name__)
@@ -26,12 +30,20 @@ class Server:
     ```
     """
 
-    def __init__(self, manager: Manager, limits: Limits, host: str, rest_port: int, grpc_port: int):
-        """Port 0 takes one that is free."""
+    def __init__(
+        self,
+        manager: Manager,
+        limits: Limits,
+        host: str,
+        rest_port: int,
+        grpc_port: int,
+        log: "RequestLog | None" = None,
+    ):
+        """Port 0 takes one that is free; `log` is offered what was answered."""
         self.manager = manager
         self.host, self.rest_port, self.grpc_port = host, rest_port, grpc_port
         self._limits = limits
-        self._predictor = Predictor(manager, limits)
+        self._predictor = Predictor(manager, limits, log)
         self._runner: web.AppRunner | None = None
         self._grpc: grpc.Server | None = None
         self._watch: asyncio.Task | None = None
