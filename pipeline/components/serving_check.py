@@ -53,8 +53,8 @@ def _judge(found: Check, bounds: ServingBounds) -> Verdict:
         "passed",
         f"serving check: {found.rows} test rows answered over gRPC and REST, by a process without this "
         f"project, as offline, to {max(found.largest_difference, 1e-9):.1g}; loaded in "
-        f"{found.load_seconds:.1f} s, {found.latency_ms:.3g} ms a request, {found.memory_mb:,.0f} MiB of memory, "
-        f"{found.size_mb:,.1f} MiB on disk",
+        f"{found.load_seconds:.1f} s, {found.latency_ms:.3g} ms a request, {found.memory_mb:,.0f} MiB of "
+        f"memory, {found.size_mb:,.1f} MiB on disk",
         gate="serving",
     )
 
@@ -62,7 +62,10 @@ def _judge(found: Check, bounds: ServingBounds) -> Verdict:
 def beyond(found: Check, bounds: ServingBounds) -> str:
     """Which bounds are not kept, the end of a sentence; empty where all are."""
     measured = {
-        "max_latency_ms": (found.latency_ms, f"a request of {found.rows} rows took {{:.3g}} ms ({CALLS}, median)"),
+        "max_latency_ms": (
+            found.latency_ms,
+            f"a request of {found.rows} rows took {{:.3g}} ms ({CALLS}, median)",
+        ),
         "max_memory_mb": (found.memory_mb, "the serving process took {:,.0f} MiB of memory"),
         "max_size_mb": (found.size_mb, "the model's files take {:,.1f} MiB"),
     }

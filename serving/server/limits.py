@@ -13,8 +13,8 @@ class Limits:
       rows: first dimension of an input.
       seconds: from a request's arrival to its answer, its body's way included.
       concurrency: requests at once; more are told RESOURCE_EXHAUSTED.
-      threads: model calls at once; the others wait. A call lets go of the processor where it waits for others of
-        its operations and for Python's lock: with four a core more was answered than with one.
+      threads: model calls at once; the others wait. A call lets go of the processor while it
+        waits for Python's lock: with four a core more was answered than with one.
       drain_seconds: what requests under way are given when the server ends.
     """
 

@@ -38,9 +38,9 @@ class Logged:
 class RequestLog:
     """Writes `requests-<time>-<process>-<n>.parquet`, each whole once it has that name.
 
-    A file is written once a minute or every 65,536 rows; the oldest go where the folder has more than 1 GiB. A row
-    has the model's inputs by the recipe's names (missing values null; times in milliseconds and dates in days, as
-    the model takes them), `predicted_<output>`, and `served_request` (the id that the client sent, or one made
+    A file is written once a minute or every 65,536 rows; the oldest go where the folder has more than 1 GiB.
+    A row has the model's inputs by the recipe's names (missing values null; times in milliseconds and dates in
+    days, as the model takes them), `predicted_<output>`, and `served_request` (the id that the client sent, or one made
     here), `served_row`, `served_at` (milliseconds since 1970) and `served_version`. All rows of a request are
     there or none. `kill -9` loses the last minute.
     """

@@ -93,7 +93,9 @@ class Server:
         if self._watch:
             self._watch.cancel()
         if self._runner:
-            ended = [asyncio.to_thread(self._grpc.stop(self._limits.drain_seconds).wait)] if self._grpc else []
-            await asyncio.gather(self._runner.cleanup(), *ended)
+            ending = [self._runner.cleanup()]
+            if self._grpc:
+                ending.append(asyncio.to_thread(self._grpc.stop(self._limits.drain_seconds).wait))
+            await asyncio.gather(*ending)
         await asyncio.to_thread(self._predictor.close)
         self.manager.close()

@@ -16,7 +16,10 @@ class Model(tf.Module):
 
     @tf.function(
         input_signature=[
-            {"id": tf.TensorSpec([None], tf.string, "id"), "price": tf.TensorSpec([None], tf.float32, "price")}
+            {
+                "id": tf.TensorSpec([None], tf.string, "id"),
+                "price": tf.TensorSpec([None], tf.float32, "price"),
+            }
         ]
     )
     def call(self, x):
@@ -30,7 +33,8 @@ class OfThisProcess(tf.Module):
 
     @tf.function(input_signature=[{"price": tf.TensorSpec([None], tf.float32, "price")}])
     def call(self, x):
-        return {"click": tf.ensure_shape(tf.numpy_function(lambda p: 2 * p, [x["price"]], tf.float32), [None])}
+        twice = tf.numpy_function(lambda p: 2 * p, [x["price"]], tf.float32)
+        return {"click": tf.ensure_shape(twice, [None])}
 
 
 def saved(model, folder):

@@ -14,7 +14,8 @@ from serving.client import Client
 from serving.server import request_log
 from serving.server.request_log import RequestLog
 
-COLUMNS = {"price": [1.5, np.nan], "id": ["abc", "é"], "age": [30, -(2**63)], "tags": [["x", "y"], ["z", ""]]}
+COLUMNS = {"price": [1.5, np.nan], "id": ["abc", "é"], "age": [30, -(2**63)]}
+COLUMNS["tags"] = [["x", "y"], ["z", ""]]
 RECIPE = """
 version: 1
 name: served
