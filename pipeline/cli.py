@@ -608,6 +608,12 @@ def predict(model: str, server: str | None, source: Path, target: str) -> None:
 @click.option(
     "--timeout", type=click.FloatRange(min=0.001), default=30, show_default=True, help="Seconds a request."
 )
+@click.option(
+    "--log-requests", type=click.Path(file_okay=False, path_type=Path), help="Folder for a log of requests."
+)
+@click.option(
+    "--sample", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Share of them logged."
+)
 def serve(
     folder: Path,
     name: str,
@@ -620,6 +626,8 @@ def serve(
     max_rows: int,
     max_requests: int,
     timeout: float,
+    log_requests: Path | None,
+    sample: float,
 ) -> None:
     """Serve the versions in DIR, such as output/demo/serving, in TensorFlow Serving's protocol (REST, gRPC).
 
@@ -638,9 +646,10 @@ def serve(
             raise click.BadParameter(f"{given!r} is not NAME=VERSION, such as canary=4", param_hint="--label")
         by_label[label] = int(version)
     limits = Limits(body=int(max_body * (1 << 20)), rows=max_rows, seconds=timeout, concurrency=max_requests)
+    log = (log_requests, sample) if log_requests else None
     try:
         code = serve_folder(
-            folder, name, host, rest_port, grpc_port, by_label, all_versions, limits, click.echo, quiet
+            folder, name, host, rest_port, grpc_port, by_label, all_versions, limits, log, click.echo, quiet
         )
     except CannotServe as error:
         raise click.UsageError(str(error)) from None

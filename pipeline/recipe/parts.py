@@ -392,6 +392,19 @@ class Evaluation(Part):
     )
 
 
+class ServingBounds(Part):
+    """What the check before push allows; what is left out has no bound. Measured on the machine that runs the
+    pipeline, with `mtl serve`'s server."""
+
+    max_latency_ms: float | None = Field(
+        None, gt=0, description="of a gRPC request of `check_rows` rows, the median of 20"
+    )
+    max_memory_mb: float | None = Field(
+        None, gt=0, description="the most that the serving process holds, TensorFlow's own included; MiB"
+    )
+    max_size_mb: float | None = Field(None, gt=0, description="of the model's files; MiB")
+
+
 class Serving(Part):
     """What the pushed model answers beside its tasks."""
 
@@ -408,6 +421,7 @@ class Serving(Part):
     tolerance: float = Field(
         1e-5, gt=0, description="largest difference allowed there, relative to max(1, |value|)"
     )
+    check: ServingBounds = Field(ServingBounds(), description="bounds on time, memory and size")
 
 
 class FuseBound(Part):

@@ -153,12 +153,13 @@ def _check_numbers(flat: list[Any], dtype: tf.DType, rank: int) -> None:
     if dtype == tf.bool:
         return
     if dtype not in _FLOATS:
-        if wrong := [x for x in flat if not dtype.min <= x <= dtype.max]:
+        least, most = dtype.min, dtype.max
+        if wrong := [x for x in flat if not least <= x <= most]:
             raise invalid(f"JSON Value: {_shown(wrong[0])} is not of expected type: {dtype.name}")
         return
-    largest = float(dtype.max)
+    largest, largest_int = float(dtype.max), _LARGEST_INT[dtype]
     for x in flat:
-        too_large = abs(x) > _LARGEST_INT[dtype] if type(x) is int else largest < abs(x) < np.inf
+        too_large = abs(x) > largest_int if type(x) is int else largest < abs(x) < np.inf
         if too_large:
             raise invalid(
                 f"Cannot convert JSON value: {_shown(x)} to {dtype.name} without loss of precision."

@@ -14,6 +14,7 @@ from serving.server import json_tensors
 from serving.server.answers import metadata, model_status
 from serving.server.errors import RequestError, invalid
 from serving.server.predictor import Predictor
+from serving.server.servable import DEFAULT_SIGNATURE
 
 METRICS = "/monitoring/prometheus/metrics"
 # model_servers/http_rest_api_util.cc
@@ -106,6 +107,10 @@ class _Front:
                     inputs = json_tensors.inputs_of(asked, servable)
                     signature = asked.get("signature_name", "")
                     outputs = servable.call(signature, inputs, [], limits.rows, seconds)
+                    if predictor.log:
+                        told = request.headers.get("X-Request-ID", "")
+                        asked_for = signature or DEFAULT_SIGNATURE
+                        predictor.log.offer(asked_for, told, servable.version, inputs, outputs, len(body))
                     return json_tensors.answer(outputs, rows="instances" in asked)
                 finally:
                     servable.let_go()

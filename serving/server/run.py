@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -31,6 +32,7 @@ def serve(
     labels: Mapping[str, int],
     every_version: bool,
     limits: Limits,
+    log: tuple[Path, float] | None = None,
     say: Callable[[str], None] = print,
     quiet: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> int:
@@ -44,6 +46,8 @@ def serve(
       labels: versions by label.
       every_version: load all, and not only the one that serves and those with labels.
       limits: what the server takes on.
+      log: folder of the request log, and the share of requests that go there; see
+        `serving.server.request_log`. TensorFlow Serving's binary, which logs otherwise, is not used then.
       say: told the addresses.
       quiet: a context that keeps TensorFlow's greetings away.
 
@@ -58,7 +62,7 @@ def serve(
         )
     if set(name) & set("/:"):
         raise CannotServe(f"the name {name!r} could not be asked for: leave out / and :")
-    if real := binary.found(host):
+    if log is None and (real := binary.found(host)):
         say(f"{real} serves; REST: {_url(host, rest_port)}   gRPC: {host}:{grpc_port}")
         return binary.run(real, folder, name, labels, every_version, rest_port, grpc_port, limits)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -68,10 +72,14 @@ def serve(
         import tensorflow as tf
 
         from serving.server.manager import Manager
+        from serving.server.request_log import RequestLog
         from serving.server.server import Server
     tf.get_logger().setLevel(logging.ERROR)
-    server = Server(Manager(folder, name, labels, every_version), limits, host, rest_port, grpc_port)
     try:
+        written = RequestLog(*log) if log else None
+        server = Server(
+            Manager(folder, name, labels, every_version), limits, host, rest_port, grpc_port, written
+        )
         asyncio.run(_until_told(server, name, say, quiet))
     except (OSError, ValueError) as error:
         raise CannotServe(f"{folder}: {error}") from None
@@ -93,6 +101,7 @@ async def _until_told(
     try:
         with quiet():
             await server.start()
+        gc.freeze()  # TensorFlow's million objects, which the collector would go through again and again
         served = server.manager.served
         url = _url(server.host, server.rest_port)
         say(f"{name}: version {served.default} serves")

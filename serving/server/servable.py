@@ -1,6 +1,8 @@
 """One version of a model, loaded and called as TensorFlow Serving does: a session, fed by SignatureDef."""
 
+import functools
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,8 @@ class Servable:
             self._session = tf.compat.v1.Session(graph=graph)
             tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(folder))
         graph.finalize()
+        # names are looked up once, not in each request; of the many outputs that may be asked for, some
+        self._callable = functools.lru_cache(64)(self._make_callable)
         self._held, self._retired, self._lock = 0, False, threading.Lock()
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
@@ -69,14 +73,22 @@ class Servable:
             _fits(key, value, signature.inputs[key], rows)
         names = _outputs(signature, only)
         try:
-            found = self._session.run(
-                [signature.outputs[n].name for n in names],
-                {signature.inputs[key].name: value for key, value in inputs.items()},
+            found = self._callable(name or DEFAULT_SIGNATURE, tuple(names))(
+                *(inputs[key] for key in sorted(inputs)),
                 options=tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(seconds * 1000))),
             )
         except tf.errors.OpError as error:
             raise RequestError(_CODES.get(error.error_code, "INTERNAL"), error.message) from None
         return dict(zip(names, map(np.asarray, found)))
+
+    def _make_callable(self, name: str, outputs: tuple[str, ...]) -> Callable[..., list[np.ndarray]]:
+        """Takes the inputs in their order by name."""
+        signature = self.signatures[name]
+        return self._session.make_callable(
+            [signature.outputs[n].name for n in outputs],
+            [signature.inputs[n].name for n in sorted(signature.inputs)],
+            accept_options=True,
+        )
 
     def _complete(
         self, name: str, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, np.ndarray]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import grpc
 from aiohttp import web
@@ -11,6 +12,9 @@ from serving.server.limits import Limits
 from serving.server.manager import Manager
 from serving.server.predictor import Predictor
 from serving.server.rest import application
+
+if TYPE_CHECKING:
+    from serving.server.request_log import RequestLog
 
 POLL_SECONDS = 0.5
 _LOG = logging.getLogger(__name__)
@@ -26,14 +30,22 @@ class Server:
     ```
     """
 
-    def __init__(self, manager: Manager, limits: Limits, host: str, rest_port: int, grpc_port: int):
-        """Port 0 takes one that is free."""
+    def __init__(
+        self,
+        manager: Manager,
+        limits: Limits,
+        host: str,
+        rest_port: int,
+        grpc_port: int,
+        log: "RequestLog | None" = None,
+    ):
+        """Port 0 takes one that is free; `log` is offered what was answered."""
         self.manager = manager
         self.host, self.rest_port, self.grpc_port = host, rest_port, grpc_port
         self._limits = limits
-        self._predictor = Predictor(manager, limits)
+        self._predictor = Predictor(manager, limits, log)
         self._runner: web.AppRunner | None = None
-        self._grpc: grpc.aio.Server | None = None
+        self._grpc: grpc.Server | None = None
         self._watch: asyncio.Task | None = None
 
     async def start(self) -> None:
@@ -56,7 +68,7 @@ class Server:
             self.grpc_port = self._grpc.add_insecure_port(f"{host}:{self.grpc_port}")
         except RuntimeError:
             raise OSError(f"gRPC cannot listen at {host}:{self.grpc_port}; is the port taken?") from None
-        await self._grpc.start()
+        self._grpc.start()
         self._watch = asyncio.create_task(self._keep_looking())
 
     async def _first_versions(self) -> None:
@@ -81,8 +93,9 @@ class Server:
         if self._watch:
             self._watch.cancel()
         if self._runner:
-            await asyncio.gather(
-                self._runner.cleanup(), *([self._grpc.stop(self._limits.drain_seconds)] if self._grpc else [])
-            )
+            ending = [self._runner.cleanup()]
+            if self._grpc:
+                ending.append(asyncio.to_thread(self._grpc.stop(self._limits.drain_seconds).wait))
+            await asyncio.gather(*ending)
         await asyncio.to_thread(self._predictor.close)
         self.manager.close()

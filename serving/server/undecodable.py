@@ -1,34 +1,36 @@
 """Bytes that are no message get gRPC C++'s status and not a stack trace in the log."""
 
-import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
 
-class Undecodable(grpc.aio.ServerInterceptor):
-    """INTERNAL for requests that cannot be parsed; grpc.aio alone says UNKNOWN."""
+class Undecodable(grpc.ServerInterceptor):
+    """INTERNAL for requests that cannot be parsed, in words."""
 
-    async def intercept_service(
+    def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        handler = await continuation(handler_call_details)
-        if handler is None or not inspect.iscoroutinefunction(handler.unary_unary):
+        handler = continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:
             return handler
 
         def decode(data: bytes) -> Any:
             try:
                 return handler.request_deserializer(data)
             except DecodeError:
-                return None
+                return _BROKEN
 
-        async def behave(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            if request is None:
-                await context.abort(grpc.StatusCode.INTERNAL, "the request could not be parsed")
-            return await handler.unary_unary(request, context)
+        def behave(request: Any, context: grpc.ServicerContext) -> Any:
+            if request is _BROKEN:
+                context.abort(grpc.StatusCode.INTERNAL, "the request could not be parsed")
+            return handler.unary_unary(request, context)
 
         return grpc.unary_unary_rpc_method_handler(behave, decode, handler.response_serializer)
+
+
+_BROKEN = object()  # None would make gRPC itself answer

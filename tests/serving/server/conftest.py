@@ -71,12 +71,13 @@ def saved(tmp_path_factory) -> Path:
 class Live:
     """A server, its loop in a thread of its own, and plain HTTP to it."""
 
-    def __init__(self, folder: Path, labels: dict[str, int], limits: Limits, every_version: bool):
+    def __init__(self, folder: Path, labels: dict[str, int], limits: Limits, every_version: bool, log=None):
         self.folder = folder
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self.server = Server(Manager(folder, "demo", labels, every_version), limits, "127.0.0.1", 0, 0)
+        manager = Manager(folder, "demo", labels, every_version)
+        self.server = Server(manager, limits, "127.0.0.1", 0, 0, log)
         self.wait(self.server.start())
 
     def wait(self, coroutine: Any) -> Any:
@@ -115,13 +116,14 @@ def serve(tmp_path, saved, monkeypatch):
         limits: Limits = Limits(),
         every_version: bool = False,
         current: int | None = None,
+        log=None,
     ) -> Live:
         folder = tmp_path / "served"
         for version in versions:
             shutil.copytree(saved / str(version), folder / str(version))
         if current is not None:
             (folder / "CURRENT").write_text(str(current))
-        running.append(Live(folder, labels or {}, limits, every_version))
+        running.append(Live(folder, labels or {}, limits, every_version, log))
         return running[-1]
 
     yield start

@@ -1,0 +1,112 @@
+"""What was answered, in files that ingestion reads."""
+
+import urllib.request
+
+import apache_beam as beam
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.ingest.run import ingest
+from pipeline.recipe import loads
+from serving.client import Client
+from serving.server import request_log
+from serving.server.request_log import RequestLog
+
+COLUMNS = {"price": [1.5, np.nan], "id": ["abc", "é"], "age": [30, -(2**63)]}
+COLUMNS["tags"] = [["x", "y"], ["z", ""]]
+RECIPE = """
+version: 1
+name: served
+sources:
+  log:
+    files: "*.parquet"
+    columns:
+      served_request: {type: string, required: true}
+      served_at: {type: time, unit: ms, required: true}
+      served_version: int
+      id: string
+      price: float
+      age: int
+      tags: "list[string]"
+      predicted_click: {type: float, known: after}
+roles: {request: served_request, time: served_at}
+features:
+  id: {kind: categorical}
+  age: {kind: numeric}
+  tags: {kind: categorical, max_length: 3}
+tasks:
+  click: {kind: regression, label: predicted_click}
+splits: {by: hash, of: row, validation: 0.2, test: 0.2}
+model: {architecture: {name: hard_sharing}}
+weighting: {name: equal}
+gates: none
+"""
+
+
+def test_what_was_answered_is_read_by_ingestion(serve, tmp_path):
+    live = serve(log=RequestLog(tmp_path / "log", 1.0))
+    for address in (live.url, f"127.0.0.1:{live.server.grpc_port}"):
+        with Client(address, "demo") as client:
+            for _ in range(30):
+                client.predict(COLUMNS)
+            client.predict({"raw": ["a"]}, signature="echo")  # not of the recipe's columns
+    body = b'{"inputs": {"price": [2.0], "id": ["mine"], "age": [1], "tags": [["x"]]}}'
+    mine = urllib.request.Request(f"{live.url}/v1/models/demo:predict", body, {"X-Request-ID": "r-7"})
+    urllib.request.urlopen(mine, timeout=20).close()
+    live.server._predictor.log.close()
+    [path] = (tmp_path / "log").glob("requests-*.parquet")
+    rows = pq.read_table(path).to_pylist()
+    assert len(rows) == 121 and len({row["served_request"] for row in rows}) == 61
+    first, second = rows[:2]
+    assert (first["id"], first["price"], first["age"], first["tags"]) == ("abc", 1.5, 30, ["x", "y"])
+    assert (second["id"], second["price"], second["age"], second["tags"]) == ("é", None, None, ["z"])
+    assert (first["predicted_click"], first["served_row"], second["served_row"]) == (1.5, 0, 1)
+    assert rows[-1]["served_request"] == "r-7" and rows[-1]["served_version"] == 1
+    options = PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
+    counts = ingest(loads(RECIPE), tmp_path / "log", tmp_path / "examples", beam.Pipeline(options=options))
+    assert (counts.read, counts.rows_written, counts.rows_dead) == (121, 121, 0)
+    assert sum(counts.known["click"].values()) == 61
+
+
+@pytest.fixture
+def one():
+    inputs = {"price": np.ones(2, np.float32)}
+    return ("serving_default", "", 1, inputs, {"click": np.ones(2, np.float32)}, 100)
+
+
+def test_a_share_of_requests_is_taken(tmp_path, one):
+    log = RequestLog(tmp_path, 0.25)
+    for _ in range(2000):
+        log.offer(*one)
+    log.close()
+    rows = sum(pq.read_table(path).num_rows for path in tmp_path.glob("*.parquet"))
+    assert 2 * 350 < rows < 2 * 650 and rows % 2 == 0
+
+
+def test_a_full_queue_or_disk_leaves_requests_out_and_fails_none(tmp_path, one, monkeypatch):
+    monkeypatch.setattr(request_log, "HELD_BYTES", 250)
+    monkeypatch.setattr(request_log, "FILE_SECONDS", 30)
+    log = RequestLog(tmp_path / "full", 1.0)
+    for _ in range(5):
+        log.offer(*one)
+    log.close()
+    assert log.left_out == 3
+    log = RequestLog(tmp_path / "gone", 1.0)
+    (tmp_path / "gone").rmdir()
+    log.offer(*one)
+    log.close()
+    assert log.left_out == 1
+
+
+def test_the_folder_is_bounded_and_every_file_is_whole(tmp_path, one, monkeypatch):
+    monkeypatch.setattr(request_log, "FILE_ROWS", 2)
+    monkeypatch.setattr(request_log, "FOLDER_BYTES", 4000)
+    log = RequestLog(tmp_path, 1.0)
+    for _ in range(20):
+        log.offer(*one)
+    log.close()
+    files = list(tmp_path.iterdir())
+    assert 1 <= len(files) < 20 and sum(path.stat().st_size for path in files) <= 4000
+    assert all(pq.read_table(path).num_rows == 2 for path in files)
