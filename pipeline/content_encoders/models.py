@@ -109,7 +109,7 @@ def _saved_model(path: Path, declared: Declaration) -> Model:
 
 
 def _keras(path: Path, declared: Declaration) -> Model:
-    # Beam's TensorFlow handler loads by tf.keras, which is the old Keras where TFX is imported
+    # Beam's TensorFlow handler loads by TensorFlow's `keras`, the old Keras where TFX is imported
     import keras
 
     model = keras.saving.load_model(path, compile=False)
