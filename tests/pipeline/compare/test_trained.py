@@ -52,6 +52,7 @@ def planted(relation: str) -> SimpleNamespace:
     for task in TASKS:
         judged |= {f"{task}/{what}": test[i][task] for i, what in ((1, "label"), (2, "weight"), (3, "mask"))}
     return SimpleNamespace(
+        vectors={},
         content=relation,
         layout=layout,
         train=part(day < TRAIN_DAYS),
