@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from pipeline.cli_runs import runs
+
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -25,6 +27,9 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 def mtl() -> None:
     """Multi-task recommenders from logs to TensorFlow Serving: one recipe, one run, one verdict."""
+
+
+mtl.add_command(runs)
 
 
 @mtl.command()
@@ -58,7 +63,7 @@ def run(
 
     try:
         sys.exit(runner.run(recipe, input_dir or recipe.parent, output, settings, cache=not no_cache))
-    except Busy as error:
+    except (Busy, runner.NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except runner.BadOutput as error:
         raise click.UsageError(str(error)) from None

@@ -53,7 +53,7 @@ class Plan:
     def fingerprint(self) -> str:
         """Digest of everything the model and its verdict are made of, the baseline apart."""
         code = digests.code_digest("pipeline.pipeline", "serving.standalone")
-        recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam", "fuse"}))
+        recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam", "fuse", "notify"}))
         return digests.text_digest(
             json.dumps(recipe, sort_keys=True),
             self.content,

@@ -20,6 +20,7 @@ from pipeline.recipe.parts import (
     Fuse,
     Gate,
     Name,
+    Notify,
     Part,
     Roles,
     Schedule,
@@ -171,6 +172,7 @@ class Recipe(Part):
     fuse: Fuse | None = None
     tune: Tune | None = None
     beam: Beam = Beam()
+    notify: Notify | None = None
 
     @cached_property
     def source_columns(self) -> dict[str, Column]:
@@ -295,6 +297,7 @@ class Recipe(Part):
             "fuse": None,
             "tune": None,
             "beam": Beam(),
+            "notify": None,
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
         }
         fields = {name: getattr(self, name) for name in type(self).model_fields}
