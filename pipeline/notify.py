@@ -48,7 +48,10 @@ def notify(recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> str:
 def _message(metrics: Mapping[str, Any], run_dir: Path) -> dict[str, Any]:
     sentences = [gate["sentence"] for gate in metrics["gates"] if gate["status"] == "failed"]
     report = str(run_dir / "report" / "index.html")
-    lines = [f"{metrics['recipe']}: run {metrics['run']} {metrics['status']}", *(sentences or [metrics["reason"]])]
+    lines = [
+        f"{metrics['recipe']}: run {metrics['run']} {metrics['status']}",
+        *(sentences or [metrics["reason"]]),
+    ]
     return {
         "text": "\n".join([*lines, f"{socket.gethostname()}:{report}"]),
         "recipe": metrics["recipe"],

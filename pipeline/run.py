@@ -18,6 +18,7 @@ from pipeline import disk, memory, notify, progress, terminal
 from pipeline.ingest.errors import DataError
 from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
+from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.features import ENCODED
@@ -50,13 +51,14 @@ def run(
     """Runs a recipe and returns the exit code; the report is written whatever happens.
 
     Raises:
-      RecipeError: the recipe is wrong; nothing was started.
+      RecipeError: the recipe is wrong, or there is no key for its private columns; nothing was started.
       BadOutput: nothing can be made there.
       NoRoom: nothing can be written there.
       Busy: another run is at work there.
     """
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
+    key_id(recipe, recipe_file)
     home = output.resolve() / recipe.name
     try:
         (home / "runs").mkdir(parents=True, exist_ok=True)
@@ -315,4 +317,3 @@ def _latest(run_dir: Path) -> None:
 def _link(folder: Path, link: Path) -> None:
     if folder.is_dir() and not link.exists():
         link.symlink_to(os.path.relpath(folder, link.parent))
-

@@ -3,7 +3,8 @@
 TensorFlow Serving, given a folder, loads its highest version and knows nothing of CURRENT. So a version that
 shall serve again is published again, under the next number: hard links of the same files, with `of` in its
 record. Numbers only grow, what serves is always the highest, every server and every reader of CURRENT agrees
-without being told, and the version that was rolled back from stays where it is. Only `withdraw` takes any away.
+without being told, and the version that was rolled back from stays where it is. Only `withdraw` takes any
+away.
 
 Every change holds the folder's lock, which the kernel lets go of when a process ends, however it ends; it
 publishes, then writes the audit log, models.config and the pointer, in this order. Killed in between, it

@@ -190,7 +190,12 @@ class Recipe(Part):
             if earlier.kind == "last":
                 of = self.source_columns.get(earlier.of)
                 kind = "int" if of is not None and of.type == "int" else "string"
-                found[name] = Column(type=f"list[{kind}]", max_length=earlier.n, longer="keep_last")
+                found[name] = Column(
+                    type=f"list[{kind}]",
+                    max_length=earlier.n,
+                    longer="keep_last",
+                    private=of is not None and of.private,
+                )
             else:
                 found[name] = Column(type="int" if earlier.kind == "count" else "float")
         return found

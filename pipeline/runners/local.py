@@ -61,9 +61,7 @@ def run_steps(
       StepFailed: a step raised; those after it did not run.
     """
     ir = compiler.Compiler().compile(pipeline)
-    runtime_parameter_utils.substitute_runtime_parameter(
-        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run}
-    )
+    runtime_parameter_utils.substitute_runtime_parameter(ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run})
     deployment = runner_utils.extract_local_deployment_config(ir)
     connection = getattr(
         deployment.metadata_connection_config,

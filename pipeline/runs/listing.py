@@ -1,4 +1,4 @@
-"""`mtl runs list|show`: what runs came to, what they hold on the disk, and why `mtl runs gc` would keep it."""
+"""`mtl runs list|show`: what runs came to, what they hold on the disk, and why `mtl runs gc` keeps it."""
 
 from __future__ import annotations
 

@@ -536,7 +536,9 @@ def test_signatures_name_their_inputs_and_outputs(pushed):
         "item_rate",
     }
     card = json.loads((folder / "assets.extra" / "model_card.json").read_text())
-    assert len(card["recipe_sha256"]) == 64 and set(card["signatures"]) == set(signatures) - {"__saved_model_init_op"}
+    assert len(card["recipe_sha256"]) == 64 and set(card["signatures"]) == set(signatures) - {
+        "__saved_model_init_op"
+    }
     for name, told in card["signatures"].items():
         for part in ("inputs", "outputs"):
             assert told[part] == {

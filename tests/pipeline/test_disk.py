@@ -38,7 +38,9 @@ def test_it_is_named_however_the_error_came(tmp_path):
     except RuntimeError as error:
         assert full(error, tmp_path) == said
     assert full(RuntimeError("database or disk is full"), tmp_path)
-    assert full(RuntimeError("RESOURCE_EXHAUSTED: /x: No space left on device [while running 'Write']"), tmp_path)
+    assert full(
+        RuntimeError("RESOURCE_EXHAUSTED: /x: No space left on device [while running 'Write']"), tmp_path
+    )
     assert full(OSError(errno.EDQUOT, "Disk quota exceeded"), tmp_path)
     for other in (OSError(errno.EACCES, "Permission denied"), ValueError("full of errors"), None):
         assert full(other, tmp_path) == ""

@@ -24,14 +24,19 @@ with only_one(Path(sys.argv[1]), "run"):
 
 
 def holder(folder, how):
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder), how], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder), how], stdout=subprocess.PIPE, text=True
+    )
     return process, int(process.stdout.readline())
 
 
 def test_another_is_refused_by_name_and_a_killed_one_stops_nobody(tmp_path):
     process, _ = holder(tmp_path, "alone")
     assert is_busy(tmp_path)
-    with pytest.raises(Busy, match=rf"another run \(process {process.pid}, since 20"), only_one(tmp_path, "run"):
+    with (
+        pytest.raises(Busy, match=rf"another run \(process {process.pid}, since 20"),
+        only_one(tmp_path, "run"),
+    ):
         pass
     process.kill()
     process.wait()
@@ -48,7 +53,10 @@ def test_a_child_of_a_killed_one_that_still_holds_it_is_told_of(tmp_path):
     process, child = holder(tmp_path, "with a child")
     process.kill()
     process.wait()
-    with pytest.raises(Busy, match="has ended, and a process that it began still holds"), only_one(tmp_path, "run"):
+    with (
+        pytest.raises(Busy, match="has ended, and a process that it began still holds"),
+        only_one(tmp_path, "run"),
+    ):
         pass
     os.kill(child, signal.SIGKILL)
     until = time.monotonic() + 10

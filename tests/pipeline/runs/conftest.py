@@ -36,14 +36,14 @@ class Metadata:
         folder.mkdir(parents=True)
         (folder / "content").write_bytes(b"x" * 10_000)
         state = mlmd.Artifact.LIVE if whole else mlmd.Artifact.PENDING
-        [made] = self._store.put_artifacts(
-            [mlmd.Artifact(type_id=self._kind, uri=str(folder), state=state)]
-        )
+        [made] = self._store.put_artifacts([mlmd.Artifact(type_id=self._kind, uri=str(folder), state=state)])
         self.take(run, made)
         return made
 
     def take(self, run: int, made: int) -> None:
-        self._store.put_attributions_and_associations([mlmd.Attribution(artifact_id=made, context_id=run)], [])
+        self._store.put_attributions_and_associations(
+            [mlmd.Attribution(artifact_id=made, context_id=run)], []
+        )
 
     def states(self) -> dict[str, int]:
         """Path below artifacts → state."""
@@ -52,7 +52,7 @@ class Metadata:
 
 @pytest.fixture
 def home(tmp_path):
-    """`output/shop`: versions 1, 2 and 3 of the runs of days 1, 2 and 4; day 7 was killed while it trained."""
+    """`output/shop`: versions 1, 2 and 3 of the runs of days 1, 2 and 4; day 7 was killed in training."""
     home = tmp_path / "output" / "shop"
     home.mkdir(parents=True)
     (home / ".lock").touch()
@@ -77,7 +77,9 @@ def home(tmp_path):
             continue
         if STATUS[name] == "pushed":
             pushed = _push(tmp_path, home, name)
-        facts = RunFacts("shop", name, STATUS[name], "because", pushed is not None, pushed, seconds={"Ingest": 2})
+        facts = RunFacts(
+            "shop", name, STATUS[name], "because", pushed is not None, pushed, seconds={"Ingest": 2}
+        )
         write_report(facts, run_dir / "report")
         (home / "latest").unlink(missing_ok=True)
         (home / "latest").symlink_to(Path("runs", name))

@@ -24,7 +24,11 @@ def run(*given):
 
 
 def folders(home):
-    return {str(p.relative_to(home / "artifacts")) for p in (home / "artifacts").glob("[!.]*/*/*") if p.parent.name[0] != "."}
+    return {
+        str(p.relative_to(home / "artifacts"))
+        for p in (home / "artifacts").glob("[!.]*/*/*")
+        if p.parent.name[0] != "."
+    }
 
 
 def test_the_last_runs_and_what_serves_stay_whole(home, states):
@@ -44,7 +48,9 @@ def test_the_last_runs_and_what_serves_stay_whole(home, states):
 def test_what_a_kept_run_took_from_the_cache_stays(home, states):
     run("gc", home, "--keep", "3")  # of days 6, 7 and 8; day 6 has the examples of day 5
     assert DAYS[4] not in run_names(home)
-    assert states(home)["Ingest/examples/5"] == LIVE and (home / "artifacts/Ingest/examples/5/content").is_file()
+    assert (
+        states(home)["Ingest/examples/5"] == LIVE and (home / "artifacts/Ingest/examples/5/content").is_file()
+    )
     assert states(home)["Trainer/model/5"] == DELETED
 
 
@@ -52,7 +58,9 @@ def test_a_dry_run_says_the_same_and_touches_nothing(home):
     before = sorted(home.rglob("*"))
     told = run("gc", home.parent, "--keep", "2", "--dry-run")
     assert sorted(home.rglob("*")) == before
-    assert "would delete" in told.output and "1 versions" in told.output and "3 Ingest, 5 Trainer" in told.output
+    assert (
+        "would delete" in told.output and "1 versions" in told.output and "3 Ingest, 5 Trainer" in told.output
+    )
     used = sum(os.stat(p).st_blocks * 512 for p in home.rglob("*") if p.is_file() and not p.is_symlink())
     done = run("gc", home.parent, "--keep", "2")
     assert done.output == told.output.replace("would delete", "deletes")
@@ -176,7 +184,9 @@ def test_show_says_what_a_run_s_steps_left(home):
     found = run("show", home / "latest").output
     assert "refused" in found and "one of the last 10" in found
     assert f"{home / 'artifacts/Ingest/examples/8'}" in found and "2.0" in found
-    shared = next(line for line in run("show", home / "runs" / DAYS[5]).output.splitlines() if "examples/5" in line)
+    shared = next(
+        line for line in run("show", home / "runs" / DAYS[5]).output.splitlines() if "examples/5" in line
+    )
     assert " 2  " in shared
     cut = run("show", home / "runs" / DAYS[6]).output
     assert "cut off" in cut.splitlines()[0] and "kB, cut off" in cut
