@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipeline.cli_runs import runs
+from pipeline.cli_schedule import schedule
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -30,6 +31,7 @@ def mtl() -> None:
 
 
 mtl.add_command(runs)
+mtl.add_command(schedule)
 
 
 @mtl.command()
@@ -572,7 +574,10 @@ def _write_index(folder: Path) -> None:
 @click.option(
     "--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints."
 )
-def predict(model: str, server: str | None, source: Path, target: str) -> None:
+@click.option(
+    "--private", is_flag=True, help="Hash private inputs, which the file has as they are, by MTL_PRIVATE_KEY."
+)
+def predict(model: str, server: str | None, source: Path, target: str, private: bool) -> None:
     """Score the rows of a file with a pushed model, from its files or by a server."""
     import os
 
@@ -582,11 +587,19 @@ def predict(model: str, server: str | None, source: Path, target: str) -> None:
     from serving.predict import PredictError, predict_on
     from serving.predict import predict as score
 
+    if server is not None and private:
+        raise click.UsageError(
+            "--private needs the model's files, whose card says which inputs are private; a server's client "
+            "hashes them by serving.private"
+        )
     if server is None and not Path(model).is_dir():
         raise click.BadParameter(f"there is no folder {model}", param_hint="--model")
     try:
         with quiet():
-            rows = predict_on(server, model, source, target) if server else score(Path(model), source, target)
+            if server:
+                rows = predict_on(server, model, source, target)
+            else:
+                rows = score(Path(model), source, target, private)
     except ServerError as error:
         raise click.ClickException(f"{server}: {error}") from None
     except (PredictError, ValueError, OSError) as error:
