@@ -9,6 +9,7 @@ from pathlib import Path
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # SQLite, and what C++ and other processes put in their own words
 _SAID = ("No space left on device", "disk is full", "Disk quota exceeded")
+_LITTLE = 1 << 20  # bytes
 
 
 def full(error: BaseException | None, home: Path) -> str:
@@ -21,10 +22,18 @@ def full(error: BaseException | None, home: Path) -> str:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in _FULL or any(s in str(error) for s in _SAID):
+        known = isinstance(error, OSError) and error.errno in _FULL or any(s in str(error) for s in _SAID)
+        if known or _of_metadata(error, home):
             return _sentence(error, home)
         error = error.__cause__ or error.__context__
     return ""
+
+
+def _of_metadata(error: BaseException, home: Path) -> bool:
+    """Whether metadata could not be written for lack of room: where SQLite has undone what was being written,
+    the error is that there is nothing to commit."""
+    ours = type(error).__module__.startswith("ml_metadata")
+    return ours and shutil.disk_usage(home).free < _LITTLE
 
 
 def _sentence(error: BaseException, home: Path) -> str:

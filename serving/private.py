@@ -3,8 +3,8 @@
 HMAC-SHA-256 (RFC 2104) with the UTF-8 bytes of the key, over the value as UTF-8 text without white space
 around it; a whole number is written in decimal. Of a text the first 16 bytes stand for it, in lower-case
 hexadecimal; of a whole number the first 53 bits, which JSON's numbers hold. So any language can make them,
-and equal values are equal in every column, file and request that is made with the same key. Two of n numbers are
-alike with a probability of about n²/2^54: 0.6 % of 10 million.
+and equal values are equal in every column, file and request that is made with the same key. Two of n numbers
+are alike with a probability of about n²/2^54: 0.6 % of 10 million.
 
 The key is in the environment variable `MTL_PRIVATE_KEY`, or in a file that it names as `@PATH`.
 """

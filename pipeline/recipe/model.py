@@ -9,6 +9,7 @@ from pipeline.recipe import constructors
 from pipeline.recipe.encoders import Content, Encoder
 from pipeline.recipe.expressions import Expression, parse
 from pipeline.recipe.features import KEYED, Feature
+from pipeline.recipe.notify import Notify
 from pipeline.recipe.parts import (
     OUTSIDE,
     Beam,
@@ -20,7 +21,6 @@ from pipeline.recipe.parts import (
     Fuse,
     Gate,
     Name,
-    Notify,
     Part,
     Roles,
     Schedule,

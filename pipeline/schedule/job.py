@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.private import private_columns
 from pipeline.recipe import Recipe
 from pipeline.schedule.times import Times
 from serving.private import VARIABLE
@@ -56,7 +57,5 @@ class Job:
     @property
     def secrets(self) -> list[str]:
         """Environment variables that it needs, and that must not stand in any file here."""
-        columns = [*self.recipe.columns.values()]
-        columns += [c for events in self.recipe.sources.events.values() for c in events.columns.values()]
-        found = [VARIABLE] if any(column.private for column in columns) else []
+        found = [VARIABLE] if private_columns(self.recipe) else []
         return found + ([self.recipe.notify.webhook] if self.recipe.notify else [])

@@ -6,6 +6,7 @@ import os
 import subprocess
 
 import pytest
+from ml_metadata.errors import InternalError
 
 from pipeline import terminal
 from pipeline.disk import full
@@ -44,6 +45,12 @@ def test_it_is_named_however_the_error_came(tmp_path):
     assert full(OSError(errno.EDQUOT, "Disk quota exceeded"), tmp_path)
     for other in (OSError(errno.EACCES, "Permission denied"), ValueError("full of errors"), None):
         assert full(other, tmp_path) == ""
+
+
+def test_metadata_that_cannot_be_committed_are_for_lack_of_room(small_disk, tmp_path):
+    error = InternalError("cannot commit - no transaction is active")
+    assert "is full" in full(error, small_disk)
+    assert full(error, tmp_path) == "" and full(ValueError("x"), small_disk) == ""
 
 
 def test_a_log_on_a_full_disk_loses_lines_and_not_the_run(tmp_path, capfd):
