@@ -126,3 +126,17 @@ def test_a_variable_that_is_no_address_is_told_after_every_run(recipe, metrics, 
 def test_it_is_no_part_of_what_steps_depend_on(recipe):
     sections = [name for name in type(recipe).model_fields if name != "notify"]
     assert recipe.part(*sections).notify is None
+
+
+def test_a_run_that_fails_tells_it_and_its_exit_code_stays(root, tmp_path, monkeypatch, capfd):
+    from pipeline.run import run
+
+    given = root / "data/demo/recipe.yaml", tmp_path, tmp_path / "output", ("notify.webhook=SHOP_WEBHOOK",)
+    for code, said in ((200, "webhook: was told"), (404, "webhook: could not be told: it answered 404")):
+        with server(code) as (url, got):
+            monkeypatch.setenv("SHOP_WEBHOOK", url)
+            assert run(*given) == 4
+        assert said in capfd.readouterr().out
+        assert "no file matches" in json.loads(got[0][2])["text"]
+    for path in (tmp_path / "output").rglob("*"):
+        assert not path.is_file() or SECRET not in path.read_text()
