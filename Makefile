@@ -14,13 +14,14 @@ ROWS ?= 200000
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow lock docs clean
+.PHONY: help setup run test test-slow airflow lock docs clean
 
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
 	@echo "make test       set up and run the tests"
 	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too"
 	@echo "make test-slow  the tests that take long"
+	@echo "make airflow    Airflow in an environment of its own, for a slow test of its DAG"
 	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
 	@echo "make lock       resolve the locks anew"
 
@@ -59,6 +60,14 @@ test: setup $(ENCODERS_STAMP)
 test-slow: setup
 	@$(BIN)/python -m pytest -m slow
 
+# apart from ours: Airflow needs other versions of the same packages
+airflow: .venv-airflow/.stamp
+
+.venv-airflow/.stamp: requirements-airflow.lock $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-airflow
+	@$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python --no-deps --require-hashes -r requirements-airflow.lock
+	@touch $@
+
 docs: setup
 	@$(BIN)/python -m pipeline.recipe.reference
 	@$(BIN)/python -m pipeline.report.form
@@ -75,6 +84,8 @@ lock:
 	@$(BIN)/python .ci/extra.py encoders > $(VENV)/encoders.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --no-emit-index-url \
 		--custom-compile-command "make lock" $(VENV)/encoders.in -o $(ENCODERS)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" .ci/airflow.in -o requirements-airflow.lock
 
 clean:
 	rm -rf output demo-data build dist *.egg-info

@@ -10,6 +10,9 @@ from typing import Any
 
 import click
 
+from pipeline.cli_runs import runs
+from pipeline.cli_schedule import schedule
+
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -25,6 +28,10 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 def mtl() -> None:
     """Multi-task recommenders from logs to TensorFlow Serving: one recipe, one run, one verdict."""
+
+
+mtl.add_command(runs)
+mtl.add_command(schedule)
 
 
 @mtl.command()
@@ -58,7 +65,7 @@ def run(
 
     try:
         sys.exit(runner.run(recipe, input_dir or recipe.parent, output, settings, cache=not no_cache))
-    except Busy as error:
+    except (Busy, runner.NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except runner.BadOutput as error:
         raise click.UsageError(str(error)) from None
@@ -567,7 +574,10 @@ def _write_index(folder: Path) -> None:
 @click.option(
     "--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints."
 )
-def predict(model: str, server: str | None, source: Path, target: str) -> None:
+@click.option(
+    "--private", is_flag=True, help="Hash private inputs, which the file has as they are, by MTL_PRIVATE_KEY."
+)
+def predict(model: str, server: str | None, source: Path, target: str, private: bool) -> None:
     """Score the rows of a file with a pushed model, from its files or by a server."""
     import os
 
@@ -577,11 +587,19 @@ def predict(model: str, server: str | None, source: Path, target: str) -> None:
     from serving.predict import PredictError, predict_on
     from serving.predict import predict as score
 
+    if server is not None and private:
+        raise click.UsageError(
+            "--private needs the model's files, whose card says which inputs are private; a server's client "
+            "hashes them by serving.private"
+        )
     if server is None and not Path(model).is_dir():
         raise click.BadParameter(f"there is no folder {model}", param_hint="--model")
     try:
         with quiet():
-            rows = predict_on(server, model, source, target) if server else score(Path(model), source, target)
+            if server:
+                rows = predict_on(server, model, source, target)
+            else:
+                rows = score(Path(model), source, target, private)
     except ServerError as error:
         raise click.ClickException(f"{server}: {error}") from None
     except (PredictError, ValueError, OSError) as error:

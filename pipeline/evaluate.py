@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline import memory, terminal
+from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from serving.versions import current
@@ -45,13 +46,15 @@ def evaluate(
       settings: of the recipe, `key=value`.
 
     Raises:
-      RecipeError: the recipe is wrong.
+      RecipeError: the recipe is wrong, or there is no key for its private columns.
       CannotEvaluate: see there.
       DataError: the logs cannot be used.
     """
     recipe = load(recipe_file, settings)
     saved = _saved_model(model)
     _check_examples(input_dir)
+    if not (input_dir / _TEST).is_dir():
+        key_id(recipe, recipe_file)
     started = datetime.datetime.now(datetime.UTC)
     folder = _new_folder(output.resolve() / recipe.name / EVALUATIONS, started)
     (folder / "recipe.yaml").write_text(resolved(recipe))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline import tuned
+from pipeline import disk, tuned
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.files import METRICS, RELIABILITY
 from pipeline.evaluation.gates import agreement
@@ -42,7 +42,7 @@ def facts_of(
     status, reason, failed = "pushed", f"{said}; version {Path(path).name} serves from now on", None
     if failure is not None:
         step, error = failure
-        failed = Failure(step, _message(error))
+        failed = Failure(step, _message(error, plan.home))
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
     elif blessed and pushed.get_int_custom_property("moved"):
         blessed, status = False, "refused"
@@ -122,7 +122,7 @@ def data_error(error: BaseException | None) -> DataError | None:
     return error
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, home: Path) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
-    return str(data_error(error) or f"{type(error).__name__}: {error}")
+    return disk.full(error, home) or str(data_error(error) or f"{type(error).__name__}: {error}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline import digests
 from pipeline.ingest.files import source_digest
+from pipeline.private import key_id
 from pipeline.recipe import Recipe, constructors
 from pipeline.recipe.parts import Range
 from pipeline.recipe.schema_file import schema_path
@@ -53,7 +54,7 @@ class Plan:
     def fingerprint(self) -> str:
         """Digest of everything the model and its verdict are made of, the baseline apart."""
         code = digests.code_digest("pipeline.pipeline", "serving.standalone")
-        recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam", "fuse"}))
+        recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam", "fuse", "notify"}))
         return digests.text_digest(
             json.dumps(recipe, sort_keys=True),
             self.content,
@@ -107,11 +108,15 @@ def make_plan(
     """Looks at the inputs and at what serves, and encodes content that has no vector yet, telling `progress`.
 
     Raises:
+      RecipeError: there is no key for its private columns.
       DataError: an input is not there, or too much content fails.
       ValueError: the serving folder's pointer is broken.
     """
     home = output.resolve() / recipe.name
     content = source_digest(recipe, input_dir)
+    key = key_id(recipe, recipe_file)  # with another key, everything is made anew
+    if key:
+        content["private key"] = key
     schema_file = schema_path(recipe_file)
     return Plan(
         recipe=recipe,

@@ -8,16 +8,17 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from pipeline import memory, progress, terminal
+from pipeline import disk, memory, notify, progress, terminal
 from pipeline.ingest.errors import DataError
 from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
+from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.features import ENCODED
@@ -37,7 +38,11 @@ MADE = {
 
 
 class BadOutput(Exception):
-    """The output folder cannot be written."""
+    """The output folder cannot be made."""
+
+
+class NoRoom(Exception):
+    """A run's folder cannot be written, most often as the disk is full."""
 
 
 def run(
@@ -46,25 +51,34 @@ def run(
     """Runs a recipe and returns the exit code; the report is written whatever happens.
 
     Raises:
-      RecipeError: the recipe is wrong; nothing was started.
-      BadOutput: nothing can be written there.
+      RecipeError: the recipe is wrong, or there is no key for its private columns; nothing was started.
+      BadOutput: nothing can be made there.
+      NoRoom: nothing can be written there.
       Busy: another run is at work there.
     """
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
+    key_id(recipe, recipe_file)
     home = output.resolve() / recipe.name
     try:
         (home / "runs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadOutput(f"--output: {home} cannot be written: {error.strerror}") from None
-    with only_one(home, "run"):
-        name = _new_run(home / "runs")
-        run_dir = home / "runs" / name
-        (run_dir / "recipe.yaml").write_text(resolved(recipe))
+    before: list[str] = []
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(only_one(home, "run", before.append))
+            name = _new_run(home / "runs")
+            run_dir = home / "runs" / name
+            (run_dir / "recipe.yaml").write_text(resolved(recipe))
+        except OSError as error:
+            raise NoRoom(disk.full(error, home) or f"{home} cannot be written: {error.strerror}") from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
                 plan = _planned(console, recipe, recipe_file, input_dir, output, name)
                 console.print(f"{recipe.name}: run {name} in {terminal.shown(run_dir)}", markup=False)
+                for said in before:
+                    console.print(f"before:  {said}", markup=False)
                 return (
                     _unchanged(console, plan) if cache and plan.is_unchanged() else _run(console, plan, cache)
                 )
@@ -117,7 +131,7 @@ def _steps(console: Console, shown: terminal.Steps, plan: Plan, cache: bool, beg
     stop = _stop_on_interrupt()
     failure: tuple[str, BaseException] | None
     try:
-        run_steps(pipeline, shown.start, end, stop)
+        run_steps(pipeline, plan.run, shown.start, end, stop)
         failure = None
     except StepFailed as error:
         failure = (error.step, error.__cause__)
@@ -168,6 +182,7 @@ def _report(
             _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)
     _latest(plan.run_dir)
     _print_outcome(console, plan, metrics)
+    _notify(console, plan.recipe, metrics, plan.run_dir)
     if failure is not None:
         return BAD_DATA if data_error(failure[1]) else OTHER
     return BLESSED if metrics["blessed"] else REFUSED
@@ -217,7 +232,7 @@ def _unchanged(console: Console, plan: Plan) -> int:
         f"recipe, data and "
         "code (--no-cache runs it all the same)"
     )
-    write_report(
+    metrics = write_report(
         RunFacts(
             plan.recipe.name,
             plan.run,
@@ -236,37 +251,50 @@ def _unchanged(console: Console, plan: Plan) -> int:
         shutil.copy(plan.home / "runs" / record(plan.baseline)["run"] / "requests.jsonl", plan.run_dir)
     _latest(plan.run_dir)
     console.print(reason, markup=False)
+    _notify(console, plan.recipe, metrics, plan.run_dir)
     console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
     return BLESSED
 
 
 def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: BaseException) -> int:
-    """A run that failed before its first step, or after its last: a report all the same."""
+    """A run that failed before its first step, or after its last: a report all the same, if there is room."""
     from pipeline.report.facts import Failure, RunFacts
+    from pipeline.report.metrics_json import build_metrics
     from pipeline.report.write import write_report
 
     message = str(error) if isinstance(error, (DataError, ValueError)) else ""
-    message = message.strip() or f"{type(error).__name__}: {error}"
+    no_room = disk.full(error, run_dir.parent.parent)
+    message = no_room or message.strip() or f"{type(error).__name__}: {error}"
     if isinstance(error, KeyboardInterrupt):
         message = "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
     step = "inputs" if isinstance(error, DataError) else "mtl run"
-    write_report(
-        RunFacts(
-            recipe.name,
-            run_dir.name,
-            "failed",
-            message.splitlines()[0],
-            kinds={n: t.kind for n, t in recipe.tasks.items()},
-            failure=Failure(step, message),
-            versions=package_versions(),
-        ),
-        run_dir / "report",
+    facts = RunFacts(
+        recipe.name,
+        run_dir.name,
+        "failed",
+        message.splitlines()[0],
+        kinds={n: t.kind for n, t in recipe.tasks.items()},
+        failure=Failure(step, message),
+        versions=package_versions(),
     )
-    _latest(run_dir)
     console.print(f"failed at {step}: {message}", markup=False)
-    console.print(f"report:  {terminal.shown(run_dir / 'report' / 'index.html')}", markup=False)
+    try:
+        write_report(facts, run_dir / "report")
+        _latest(run_dir)
+        console.print(f"report:  {terminal.shown(run_dir / 'report' / 'index.html')}", markup=False)
+    except OSError as second:
+        if not disk.full(second, run_dir):
+            raise
+        console.print("report:  there is no room for one", markup=False)
     console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
+    _notify(console, recipe, build_metrics(facts), run_dir)
     return BAD_DATA if isinstance(error, DataError) else OTHER
+
+
+def _notify(console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> None:
+    said = notify.notify(recipe, metrics, run_dir)
+    if said:
+        console.print(f"webhook: {said}", markup=False)
 
 
 def _new_run(folder: Path) -> str:
@@ -289,10 +317,3 @@ def _latest(run_dir: Path) -> None:
 def _link(folder: Path, link: Path) -> None:
     if folder.is_dir() and not link.exists():
         link.symlink_to(os.path.relpath(folder, link.parent))
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -4,11 +4,14 @@ Everything else that prints (TensorFlow and Beam, also from C++) goes to the run
 """
 
 import contextlib
+import errno
+import io
 import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -17,6 +20,18 @@ from rich.spinner import Spinner
 
 # Of rich's live displays: they would put what others print, logging too, on the terminal above the bar.
 TO_THE_LOG = {"redirect_stdout": False, "redirect_stderr": False}
+
+
+class _Log(io.FileIO):
+    """A log's file. On a full disk a line is lost, and not the run: what failed is told elsewhere."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return len(data)
 
 
 @contextlib.contextmanager
@@ -30,7 +45,9 @@ def chatter_to(log: Path) -> Iterator[Console]:
     with (
         log.open("ab", buffering=0) as file,
         os.fdopen(os.dup(1), "w", encoding="utf-8") as out,
-        open(os.dup(file.fileno()), "w", encoding="utf-8", buffering=1) as text,
+        io.TextIOWrapper(
+            io.BufferedWriter(_Log(os.dup(file.fileno()), "w")), encoding="utf-8", line_buffering=True
+        ) as text,
     ):
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

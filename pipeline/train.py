@@ -139,7 +139,9 @@ def _fit(console: Console, recipe: Recipe, examples: Path, graph: Path, folder: 
     with _Shown(console, recipe.training.epochs) as shown:
         held = trainer.held_vectors(graph, layout)
         model, history = trainer.fit(recipe, layout, *arrays, folder, (folder, what), shown, held)
-    model.save(folder / "model.keras")
+    part = folder / ".partial-model.keras"
+    model.save(part)
+    os.replace(part, folder / "model.keras")
     (folder / HISTORY).write_text(json.dumps(history, indent=1))
     best = history["epochs"][history["best_epoch"] - 1]
     measured = {k: best[k] for k in ("epoch", "objective", "validation", "gains", "alarms")}

@@ -9,9 +9,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from pipeline.recipe import Recipe
+from pipeline.recipe.parts import Column
 from pipeline.recipe.tasks import CLASS_KINDS
 from serving import inputs as raw
 from serving import ranking, warmup
+from serving.private import Hasher
 
 CARD = "model_card.json"
 ABSENT = "absent"
@@ -128,7 +130,8 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
         },
         "tasks": {n: t.kind for n, t in recipe.tasks.items()},
         "classes": {n: t.classes for n, t in recipe.tasks.items() if t.kind in CLASS_KINDS},
-        "inputs": {n: {"type": c.type, "unit": _UNITS.get(c.type)} for n, c in recipe.input_columns.items()},
+        "inputs": {n: _input(c) for n, c in recipe.input_columns.items()},
+        **_private_key(recipe),
         "keras": type(model).__name__,
         "calibration": {n: {"method": c.method, **c.parameters} for n, c in model.calibrators.items()},
         "downsampling": recipe.downsampling and recipe.downsampling.model_dump(),
@@ -137,6 +140,21 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
     extra.mkdir(exist_ok=True)
     (extra / CARD).write_text(json.dumps(card, indent=1))
     warmup.write(extra, recipe, servable.inputs)
+
+
+def _input(column: Column) -> dict[str, Any]:
+    return {
+        "type": column.type,
+        "unit": _UNITS.get(column.type),
+        **({"private": True} if column.private else {}),
+    }
+
+
+def _private_key(recipe: Recipe) -> dict[str, str]:
+    """Which key the ids in the vocabularies were hashed with."""
+    if not any(column.private for column in recipe.input_columns.values()):
+        return {}
+    return {"private_key_id": Hasher.from_environment().key_id}
 
 
 def _form(spec: tf.TensorSpec) -> dict[str, Any]:

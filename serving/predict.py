@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from serving.private import VARIABLE, Hasher, NoKey
 from serving.versions import current
 
 BATCH_ROWS = 8192
@@ -17,11 +18,15 @@ REQUEST_ROWS, REQUEST_SECONDS = 1000, 60.0
 _ENDINGS = (".jsonl", ".ndjson", ".csv", ".parquet")
 
 
+_IDS = {"int": pa.int64(), "string": pa.string()}
+_IDS |= {f"list[{name}]": pa.list_(kind) for name, kind in _IDS.items()}
+
+
 class PredictError(ValueError):
     """A file or model that cannot be used; the message says why and what would do."""
 
 
-def predict(model: Path, source: Path, target: str) -> int:
+def predict(model: Path, source: Path, target: str, private: bool = False) -> int:
     """Writes the source's predictions, one row a row, and returns how many.
 
     Args:
@@ -29,9 +34,11 @@ def predict(model: Path, source: Path, target: str) -> int:
       source: .jsonl, .csv or .parquet, columns named as the model's inputs; those left out take the
         defaults in the model, others are not read.
       target: a .jsonl, .csv or .parquet file, or "-" for JSON Lines on standard output.
+      private: the source has private inputs as they are, and they are hashed here (see `serving.private`).
 
     Raises:
-      PredictError: nothing there is a model, or the file's columns do not fit it.
+      PredictError: nothing there is a model, the file's columns do not fit it, or there is no key, or another
+        than the model's, to hash with.
     """
     folder = model if (model / "saved_model.pb").is_file() else current(model)
     if folder is None:
@@ -52,6 +59,8 @@ def predict(model: Path, source: Path, target: str) -> int:
         raise PredictError(f"{source} has more than one column named {', '.join(twice)}")
     if not table.num_rows:
         raise PredictError(f"{source} has no rows")
+    if private:
+        table = _hashed(table, folder)
     known = [n for n in table.column_names if n in specs]
     if not known:
         raise PredictError(
@@ -74,6 +83,30 @@ def predict(model: Path, source: Path, target: str) -> int:
     names = sorted(answers[0]) if answers else []
     _write(_table({n: np.concatenate([a[n] for a in answers]) for n in names}, target), target)
     return table.num_rows
+
+
+def _hashed(table: pa.Table, folder: Path) -> pa.Table:
+    card = json.loads((folder / "assets.extra" / "model_card.json").read_text(encoding="utf-8"))
+    kinds = {n: i["type"] for n, i in card["inputs"].items() if i.get("private")}
+    if not kinds:
+        raise PredictError(f"{folder} has no private inputs: leave --private out")
+    try:
+        hasher = Hasher.from_environment()
+    except NoKey as error:
+        raise PredictError(str(error)) from None
+    if hasher.key_id != card["private_key_id"]:
+        raise PredictError(
+            f"the key in {VARIABLE} (id {hasher.key_id}) is not the one that the ids in {folder} were hashed "
+            f"with (id {card['private_key_id']}): none of them would be known"
+        )
+    for place, name in enumerate(table.column_names):
+        if name in kinds:
+            try:
+                column = table.column(place).combine_chunks().cast(_IDS[kinds[name]])
+            except pa.ArrowInvalid as error:
+                raise PredictError(f"{name} is private and of type {kinds[name]}: {error}") from None
+            table = table.set_column(place, name, hasher.column(column))
+    return table
 
 
 def predict_on(server: str, model: str, source: Path, target: str) -> int:

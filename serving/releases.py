@@ -3,7 +3,8 @@
 TensorFlow Serving, given a folder, loads its highest version and knows nothing of CURRENT. So a version that
 shall serve again is published again, under the next number: hard links of the same files, with `of` in its
 record. Numbers only grow, what serves is always the highest, every server and every reader of CURRENT agrees
-without being told, and the version that was rolled back from stays where it is. Nothing is deleted.
+without being told, and the version that was rolled back from stays where it is. Only `withdraw` takes any
+away.
 
 Every change holds the folder's lock, which the kernel lets go of when a process ends, however it ends; it
 publishes, then writes the audit log, models.config and the pointer, in this order. Killed in between, it
@@ -15,6 +16,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from serving import audit, model_config, versions
 from serving.contents import folder_digest
 from serving.history import history
 
+GONE = ".gone-"  # begins the names of folders that things are deleted in
 _LOCK = ".lock"
 
 
@@ -130,6 +133,30 @@ def rollback(folder: str | Path, reason: str) -> Change:
                 f"{_others(folder, version, before)}"
             )
         return _serve_again(folder, "rollback", before, version, reason)
+
+
+def withdraw(folder: str | Path, numbers: set[int]) -> Path:
+    """Takes versions out of a served folder, for good: none but those below the one in the pointer, as a
+    change may be about to point to one above it. Their numbers are never given again.
+
+    Args:
+      folder: the served folder.
+      numbers: of versions that are there.
+
+    Returns:
+      A folder in it, with a name that TensorFlow Serving ignores, that they were moved to; delete it.
+    """
+    folder = Path(folder)
+    gone = folder / f"{GONE}{uuid.uuid4().hex}"
+    with _alone(folder):
+        gone.mkdir()
+        serving = versions.pointed(folder) or 0
+        for number in numbers:
+            if number < serving:
+                os.rename(folder / str(number), gone / str(number))
+        if serving:
+            model_config.write(folder, serving)
+    return gone
 
 
 def origin(version: Path) -> int:

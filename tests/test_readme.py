@@ -28,7 +28,7 @@ def test_the_recipe_shown_loads_with_and_without_the_parts_that_may_be_added():
 def test_every_command_of_the_readme_is_there():
     from pipeline.cli import mtl
 
-    shown = set(re.findall(r"^\| `mtl ((?:recipe |data |models )?[a-z]+) [A-Z-]", TEXT, re.M))
+    shown = set(re.findall(r"^\| `mtl ((?:recipe |data |models |runs )?[a-z]+) [A-Z-]", TEXT, re.M))
     known = set()
     for name, command in mtl.commands.items():
         known |= {f"{name} {n}" for n in command.commands} if hasattr(command, "commands") else {name}

@@ -12,6 +12,7 @@ from pipeline.ingest.arrow_types import fits
 from pipeline.ingest.batch import Batch
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import file_format
+from pipeline.ingest.private import without_raw_rows
 from pipeline.ingest.read_csv import header, read_csv
 from pipeline.ingest.read_jsonl import KEY_LINES, Keys, find_keys, key_counts, read_jsonl
 from pipeline.ingest.read_parquet import parquet_file, read_parquet
@@ -27,7 +28,7 @@ def read(
     row_groups: range | None = None,
     first_position: int = 1,
 ) -> Iterator[Batch]:
-    """Yields the rows of one file, or of some row groups of a Parquet file, in order.
+    """Yields the rows of one file, or of some row groups of a Parquet file, in order; private columns hashed.
 
     Raises:
       DataError: the file as a whole cannot be read.
@@ -35,10 +36,12 @@ def read(
     path = input_dir / name
     match file_format(source, name):
         case "csv":
-            return read_csv(path, source, wanted)
+            batches = read_csv(path, source, wanted)
         case "jsonl":
-            return read_jsonl(path, source, wanted)
-    return read_parquet(path, source, wanted, row_groups, first_position)
+            batches = read_jsonl(path, source, wanted)
+        case _:
+            batches = read_parquet(path, source, wanted, row_groups, first_position)
+    return without_raw_rows(batches, source)
 
 
 def check_columns(input_dir: Path, names: list[str], source: Source, what: str) -> None:

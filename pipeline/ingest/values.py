@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.ingest.batch import Batch, Problem
+from pipeline.ingest.private import HIDDEN, hashed
 from pipeline.ingest.texts import TO_MS
 from pipeline.recipe.parts import Column
 
@@ -34,15 +35,21 @@ def take_in(
       column: its part of the recipe.
       array: typed, `[rows]`.
       bad: bool `[rows]`, which values could not be read; None where all could.
-      value: row → the value as the source has it, to be shown.
+      value: row → the value as the source has it, to be shown; of a private column it is not.
     """
+    if column.private:
+        value = _hidden
     if bad is not None:
         batch.flag(np.flatnonzero(bad), lambda row: _unreadable(name, column, value(row)))
     if column.type == "time" and column.min is None and column.max is None:
         _judge_times(batch, name, column, array, value)
     if column.max_length is not None and column.type.startswith("list["):
         array = _bound(batch, name, column, array)
-    batch.columns[name] = array
+    batch.columns[name] = hashed(array) if column.private else array
+
+
+def _hidden(row: int) -> str:
+    return HIDDEN
 
 
 def shown(value: object) -> str:

@@ -7,6 +7,7 @@ from pipeline.recipe.gate_checks import evaluation_problems, gate_problems
 from pipeline.recipe.input_checks import input_problems
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.model_checks import model_problems, split_problems
+from pipeline.recipe.private_checks import private_problems
 from pipeline.recipe.source_checks import event_problems, role_problems, source_problems
 from pipeline.recipe.task_checks import downsampling_problems, task_problems
 from pipeline.recipe.tune_checks import tune_problems
@@ -34,5 +35,6 @@ def problems(recipe: Recipe) -> list[Problem]:
         ):
             found += check(recipe)
     if not found:
+        found += private_problems(recipe)
         found += tune_problems(recipe)
     return found

@@ -9,6 +9,7 @@ from pipeline.recipe import constructors
 from pipeline.recipe.encoders import Content, Encoder
 from pipeline.recipe.expressions import Expression, parse
 from pipeline.recipe.features import KEYED, Feature
+from pipeline.recipe.notify import Notify
 from pipeline.recipe.parts import (
     OUTSIDE,
     Beam,
@@ -171,6 +172,7 @@ class Recipe(Part):
     fuse: Fuse | None = None
     tune: Tune | None = None
     beam: Beam = Beam()
+    notify: Notify | None = None
 
     @cached_property
     def source_columns(self) -> dict[str, Column]:
@@ -188,7 +190,12 @@ class Recipe(Part):
             if earlier.kind == "last":
                 of = self.source_columns.get(earlier.of)
                 kind = "int" if of is not None and of.type == "int" else "string"
-                found[name] = Column(type=f"list[{kind}]", max_length=earlier.n, longer="keep_last")
+                found[name] = Column(
+                    type=f"list[{kind}]",
+                    max_length=earlier.n,
+                    longer="keep_last",
+                    private=of is not None and of.private,
+                )
             else:
                 found[name] = Column(type="int" if earlier.kind == "count" else "float")
         return found
@@ -295,6 +302,7 @@ class Recipe(Part):
             "fuse": None,
             "tune": None,
             "beam": Beam(),
+            "notify": None,
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
         }
         fields = {name: getattr(self, name) for name in type(self).model_fields}

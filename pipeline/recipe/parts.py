@@ -70,6 +70,12 @@ class Column(Part):
     min: float | None = Field(None, description="smallest value allowed; smaller ones stop the run")
     max: float | None = Field(None, description="largest value allowed; larger ones stop the run")
 
+    private: bool = Field(
+        False,
+        description="hashed with the key in the environment variable MTL_PRIVATE_KEY as it is read, so that "
+        "nothing a run writes has the values themselves; whoever asks the model hashes alike",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
@@ -92,6 +98,13 @@ class Column(Part):
             raise ValueError(f"min and max bound numbers; this column is a {self.type}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}; nothing could pass")
+        if self.private and self.type not in ("int", "string", "list[int]", "list[string]"):
+            raise ValueError(
+                f"private hashes ids, which are int or string, or lists of them; this is a {self.type}"
+            )
+        bounded = [name for name in ("values", "min", "max") if getattr(self, name) is not None]
+        if self.private and bounded:
+            raise ValueError(f"{bounded[0]} bounds what a hash takes the place of; leave it out, or private")
         if self.values is not None:
             kind = {"int": int, "list[int]": int, "string": str, "list[string]": str}.get(self.type)
             if kind is None or not all(type(v) is kind for v in self.values):

@@ -1,6 +1,5 @@
 """Runs a pipeline's steps one after another in this process, and says what each did."""
 
-import datetime
 import threading
 import time
 from collections.abc import Callable
@@ -43,6 +42,7 @@ class StepFailed(Exception):
 
 def run_steps(
     pipeline: Pipeline,
+    run: str,
     on_start: Callable[[str, int, int], None],
     on_end: Callable[[Step], None],
     stop: threading.Event,
@@ -52,6 +52,7 @@ def run_steps(
 
     Args:
       pipeline: the pipeline.
+      run: the name that the metadata have this run by; used once.
       on_start: called with a step's name, its place from 1, and how many there are.
       on_end: called with each finished step.
       stop: looked at before each step; set, it ends the run there as Ctrl-C does.
@@ -60,9 +61,7 @@ def run_steps(
       StepFailed: a step raised; those after it did not run.
     """
     ir = compiler.Compiler().compile(pipeline)
-    runtime_parameter_utils.substitute_runtime_parameter(
-        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}
-    )
+    runtime_parameter_utils.substitute_runtime_parameter(ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run})
     deployment = runner_utils.extract_local_deployment_config(ir)
     connection = getattr(
         deployment.metadata_connection_config,

@@ -536,7 +536,9 @@ def test_signatures_name_their_inputs_and_outputs(pushed):
         "item_rate",
     }
     card = json.loads((folder / "assets.extra" / "model_card.json").read_text())
-    assert len(card["recipe_sha256"]) == 64 and set(card["signatures"]) == set(signatures) - {"__saved_model_init_op"}
+    assert len(card["recipe_sha256"]) == 64 and set(card["signatures"]) == set(signatures) - {
+        "__saved_model_init_op"
+    }
     for name, told in card["signatures"].items():
         for part in ("inputs", "outputs"):
             assert told[part] == {
@@ -869,3 +871,15 @@ def test_a_wrong_recipe_starts_nothing(place, go, tmp_path):
     with pytest.raises(RecipeError, match="training.epochz"):
         go(place / "recipe.yaml", place / "data", tmp_path / "out", "training.epochz=1")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_gc_leaves_is_what_the_next_run_takes_from_the_cache(place, days, go):
+    go(place / "recipe.yaml", place / "data", place / "output", "gates.0.lower=0.5")
+    found = CliRunner().invoke(mtl, ["runs", "gc", str(place / "output"), "--keep", "1"])
+    assert found.exit_code == 0 and "Trainer" in found.output
+    again = go(place / "recipe.yaml", place / "data", place / "output", "gates.0.lower=0.49")
+    assert again.code == 0 and again.ran <= {"Gate", "Push"}
+    kept = [path.name for path in (place / "output/demo/runs").iterdir()]
+    assert versions.record(versions.current(place / "output/demo/serving"))["run"] in kept
+    shown = CliRunner().invoke(mtl, ["runs", "show", str(place / "output/demo/latest")]).output
+    assert f"{place / 'output/demo/artifacts/Trainer/model'}" in shown and "deleted" not in shown

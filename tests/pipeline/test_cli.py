@@ -42,6 +42,10 @@ def test_every_command_has_help():
         ["models", "rollback"],
         ["report"],
         ["predict"],
+        ["runs"],
+        ["runs", "list"],
+        ["runs", "show"],
+        ["runs", "gc"],
         ["serve"],
     ):
         found = CliRunner().invoke(mtl, [*path, "--help"])
