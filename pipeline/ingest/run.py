@@ -28,6 +28,7 @@ from pipeline.ingest.online_store import merge_parts
 from pipeline.ingest.plan import LOG, Piece, Plan, make_plan, pieces
 from pipeline.ingest.progress import watch
 from pipeline.ingest.read_stage import PieceResult, ReadStage, catalog_path, piece_path, write_letters
+from pipeline.ingest.span_rows import SpanRows
 from pipeline.ingest.splits import SPLITS
 from pipeline.recipe.model import Recipe
 
@@ -41,6 +42,7 @@ def ingest(
     pipeline: beam.Pipeline,
     dead_dir: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    span: SpanRows | None = None,
 ) -> Counts:
     """Reads a recipe's sources and writes examples.
 
@@ -59,6 +61,7 @@ def ingest(
       pipeline: a Beam pipeline without steps; it is run here. Workers must see both folders.
       dead_dir: gets the dead letters; `output_dir` where left out.
       progress: told, about once a second and from another thread, how many rows of the log have been read.
+      span: the rows to take; then no split and no task has to have any, as those of a window of spans do.
 
     Raises:
       DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; a split
@@ -67,7 +70,7 @@ def ingest(
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     dead_dir = output_dir if dead_dir is None else Path(dead_dir)
     work_dir = output_dir / ".ingest"
-    plan = make_plan(recipe, input_dir, output_dir, work_dir)
+    plan = make_plan(recipe, input_dir, output_dir, work_dir, span)
     shutil.rmtree(work_dir, ignore_errors=True)  # what a run that was killed left would be counted
     for split in SPLITS:
         for shard in (output_dir / f"Split-{split}").glob("*data_tfrecord-*"):
@@ -244,10 +247,15 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
                 ),
                 counts,
             )
-    _judge_events(recipe, counts)
+    if plan.span is None:  # of one span's impressions there may be no event yet
+        _judge_events(recipe, counts)
     if counts.broken:
         rules = "; ".join(f"{rule} in {rows:,} rows" for rule, rows in sorted(counts.broken.items()))
         raise DataError(f"the data break the recipe's rules: {rules}", counts)
+    if plan.span is not None:
+        if not counts.rows_written:
+            raise DataError("no row of this span can be used", counts)
+        return
     for split, rows in counts.written.items():
         if not rows:
             seen = ""

@@ -22,6 +22,7 @@ _STYLE = {
     "refused": "bold red",
     "failed": "bold red",
     "evaluated": "bold",
+    "ingested": "bold green",
 }
 
 
