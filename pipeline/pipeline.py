@@ -15,11 +15,13 @@ from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
+from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
 from pipeline import digests
 from pipeline.components.data_gate import DataGate
+from pipeline.components.drift_gate import DriftGate
 from pipeline.components.evaluation import Evaluate
 from pipeline.components.gate import Gate
 from pipeline.components.ingestion import SPLITS, Ingest
@@ -37,6 +39,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.parts import Serving
 from pipeline.span_run import waiting
+from pipeline.spans.calendar import Calendar
 from pipeline.spans.resolve import Ingestion
 from pipeline.spans.store import SpanStore
 
@@ -107,6 +110,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     gate = Gate(
         evaluation=evaluate.outputs["evaluation"],
         check=check.outputs["verdict"],
+        **({"drift": read["drift"]} if "drift" in read else {}),
         gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.gates]),
         waiting=json.dumps(waiting(plan) if plan.span else {}),
         code=code("pipeline.components.gate"),
@@ -206,11 +210,37 @@ def _window(plan: Plan) -> dict[str, Any]:
         evaluated=plan.span.number,
         code=digests.code_digest("pipeline.components.window"),
     )
-    return {
+    made = {
         "steps": [*spans, window, schema],
         "examples": window.outputs["examples"],
         "schema": schema.outputs["schema"],
     }
+    if plan.recipe.spans.drift is not None:
+        gate = _drift_gate(plan, union(found["statistics"]))
+        made["steps"].append(gate)
+        made["drift"] = gate.outputs["verdict"]
+    return made
+
+
+def _drift_gate(plan: Plan, statistics: BaseChannel) -> DriftGate:
+    recipe, calendar = plan.recipe, Calendar.of(plan.recipe.spans)
+    names = [*plan.span.window, plan.span.name]
+    # what is told by earlier rows grows with the log, and times move by nature
+    still = [
+        name
+        for name, column in recipe.input_columns.items()
+        if name not in recipe.history and column.type not in ("time", "date", "vector")
+    ]
+    means = {"binary": "rate", "regression": "mean"}
+    return DriftGate(
+        span_statistics=statistics,
+        names=json.dumps([(calendar.number(name), name) for name in names]),
+        columns=json.dumps(list(dict.fromkeys([*still, *recipe.spans.drift.columns]))),
+        labels=json.dumps({n: means[t.kind] for n, t in recipe.tasks.items() if t.kind in means}),
+        user=recipe.roles.user or "",
+        bounds=recipe.spans.drift.model_dump_json(),
+        code=digests.code_digest("pipeline.components.drift_gate"),
+    )
 
 
 def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline:

@@ -265,6 +265,8 @@ def _publish_history(plan: Plan, done: dict, step: str) -> None:
     was. They are of the data and not of the model: a refused model does not hold them back."""
     if step.replace("Ingest", "DataGate") not in done:  # the data broke the schema, or were there before
         return
+    if plan.span and SpanStore(plan.home).has_later(plan.span.name):  # these are not the newest values
+        return
     online = plan.home / "online"
     made = Path(done[step].uri("examples"), "online")
     new = sorted(made.iterdir()) if made.is_dir() else []

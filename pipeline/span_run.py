@@ -69,7 +69,8 @@ def _version(plan: Plan, span: Ingestion, done: Mapping[str, Step]) -> Version:
         os.path.relpath(statistics, plan.home),
         plan.run,
         counts.rows_written,
-        {"": {"all": counts.rows_written, "tail": counts.written["validation"]}} | known,
+        counts.written["validation"],
+        known,
     )
 
 
@@ -83,7 +84,7 @@ def why_only_ingested(plan: Plan) -> str:
         return f"none of the {plan.recipe.spans.window} spans before {name} has been ingested, to train on"
     store = SpanStore(plan.home)
     window = [store.newest(earlier) for earlier in plan.span.window]
-    if not window[-1].known[""]["tail"]:
+    if not window[-1].tail_rows:
         return (
             f"the last {plan.recipe.spans.validation:.0%} of {plan.span.window[-1]} has no rows, and training "
             "stops by it (spans.validation)"
@@ -123,7 +124,7 @@ def shown(plan: Plan) -> dict[str, Any]:
                 "version": version.version,
                 "rows": version.rows,
                 "ingested": version.run == plan.run,
-                "known": {task: of["all"] for task, of in version.known.items() if task},
+                "known": {task: of["all"] for task, of in version.known.items()},
             }
             for name, version in versions.items()
         ],

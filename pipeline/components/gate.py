@@ -25,8 +25,9 @@ def Gate(
     code: Parameter[str],
     verdict: OutputArtifact[VerdictArtifact],
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
+    drift: InputArtifact[VerdictArtifact] = None,
 ) -> None:
-    """Judges every gate of the recipe and the serving check; blesses only where none failed. `waiting` is JSON
+    """Judges every gate of the recipe, the serving check and drift; blesses only where none failed. `waiting` is JSON
     of the tasks that the test rows cannot have a label of yet: task → why, and these are not judged."""
     table, unknown = MetricsTable.read(Path(evaluation.uri, METRICS)), json.loads(waiting)
     asked = [] if gates == "none" else [MetricGate(**g) for g in json.loads(gates)]
@@ -46,7 +47,11 @@ def Gate(
         if gates != "none"
         else [Verdict("skipped", "the recipe says `gates: none`: nothing was asked of the metrics")]
     )
-    verdicts = [*verdicts, *read_verdicts(check.uri)]
+    verdicts = [
+        *verdicts,
+        *(read_verdicts(drift.uri) if drift is not None else []),
+        *read_verdicts(check.uri),
+    ]
     write_verdicts(verdict.uri, verdicts)
     blessed = passed(verdicts)
     folder = Path(blessing.uri)

@@ -10,6 +10,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
 from pipeline.components.ingestion import SPLITS
+from pipeline.ingest.span_rows import HEAD, TAIL
 from pipeline.spans.statistics import merge
 from pipeline.spans.window import parts_of, write_window
 
@@ -45,6 +46,11 @@ def Window(
             str(Path(statistics.uri, f"Split-{split}", _FILE)),
             statistics_pb2.DatasetFeatureStatisticsList(datasets=[merge(found)]).SerializeToString(),
         )
+
+
+def read_span(folder: str) -> statistics_pb2.DatasetFeatureStatistics:
+    """The statistics of all of a span, from those of its head and its tail."""
+    return merge([_read(Path(folder, f"Split-{part}", _FILE)) for part in (HEAD, TAIL)])
 
 
 def _read(path: Path) -> statistics_pb2.DatasetFeatureStatistics:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.recipe.errors import Problem
+from pipeline.recipe.expressions import near
 from pipeline.recipe.model import Recipe
 
 
@@ -16,6 +17,12 @@ def span_problems(recipe: Recipe) -> Iterator[Problem]:
             "need roles.time, a column of the log of type time"
             + ("" if time is None else f"; {time} is a catalog's"),
         )
+    for name in recipe.spans.drift.columns if recipe.spans.drift else ():
+        if name not in recipe.input_columns:
+            yield Problem(
+                f"spans.drift.columns.{name}",
+                f"is no column that the model reads{near(name, recipe.input_columns)}",
+            )
     if recipe.downsampling is not None:
         yield Problem(
             "spans",

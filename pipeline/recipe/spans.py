@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from pipeline.recipe.drift import Drift
 from pipeline.recipe.parts import Part
 
 
@@ -19,5 +20,8 @@ class Spans(Part):
         lt=1,
         description="the last share of the newest of these, by time: training stops by it, and calibration "
         "is fitted on it",
+    )
+    drift: Drift | None = Field(
+        Drift(), description="how much a span may differ from those before it; null asks nothing"
     )
     utc_offset_hours: float = Field(0, ge=-14, le=14, description="where days and hours begin")

@@ -104,7 +104,7 @@ def _numbers(found: statistics_pb2.NumericStatistics, of: list[statistics_pb2.Nu
             _histogram(alike, found.histograms.add())
     quantiles = [h for h in found.histograms if h.type == Histogram.QUANTILES]
     if quantiles and quantiles[0].buckets:
-        found.median = float(_at([quantiles[0]], [0.5])[0])
+        found.median = float(at_shares([quantiles[0]], [0.5])[0])
 
 
 def _finite(numbers: statistics_pb2.NumericStatistics) -> int:
@@ -127,19 +127,19 @@ def _histogram(of: Iterable[Histogram], found: Histogram) -> None:
     high = max(h.buckets[-1].high_value for h in whole)
     total = sum(b.sample_count for h in whole for b in h.buckets)
     if found.type == Histogram.QUANTILES:
-        edges = _at(whole, np.linspace(0, 1, number + 1))
+        edges = at_shares(whole, np.linspace(0, 1, number + 1))
         edges[0], edges[-1] = low, high
         counts = np.full(number, total / number)
     else:
         edges = np.linspace(low, high, number + 1)
-        below = sum(_below(h, edges) for h in whole)
-        below[0], below[-1] = 0, total  # what lies on the lowest edge is in the first bucket
-        counts = np.diff(below)
+        up_to = sum(below(h, edges) for h in whole)
+        up_to[0], up_to[-1] = 0, total  # what lies on the lowest edge is in the first bucket
+        counts = np.diff(up_to)
     for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True):
         found.buckets.add(low_value=left, high_value=right, sample_count=count)
 
 
-def _below(histogram: Histogram, at: np.ndarray) -> np.ndarray:
+def below(histogram: Histogram, at: np.ndarray) -> np.ndarray:
     """How many of a histogram's values are up to each of `at`; within a bucket they lie evenly."""
     found = np.zeros(len(at))
     for bucket in histogram.buckets:
@@ -150,11 +150,11 @@ def _below(histogram: Histogram, at: np.ndarray) -> np.ndarray:
     return found
 
 
-def _at(of: Sequence[Histogram], shares: Iterable[float]) -> np.ndarray:
+def at_shares(of: Sequence[Histogram], shares: Iterable[float]) -> np.ndarray:
     """The values below which these shares of all values are."""
     points = np.unique([v for h in of for b in h.buckets for v in (b.low_value, b.high_value)])
-    below = sum(_below(h, points) for h in of)
-    return np.interp(np.asarray(list(shares)) * below[-1], below, points)
+    up_to = sum(below(h, points) for h in of)
+    return np.interp(np.asarray(list(shares)) * up_to[-1], up_to, points)
 
 
 def _texts(found: statistics_pb2.StringStatistics, of: list[statistics_pb2.StringStatistics]) -> None:

@@ -25,7 +25,7 @@ class Version:
       made: digest of the code and of the part of the recipe that ingestion depends on.
       examples, statistics: folders of the artifacts, below the recommender's.
       run: that ingested it.
-      rows: that were written.
+      rows, tail_rows: that were written, in all and in its tail.
       known: task → rows of the span whose label is known, in all (`all`) and in its tail (`tail`).
     """
 
@@ -36,6 +36,7 @@ class Version:
     statistics: str
     run: str
     rows: int
+    tail_rows: int
     known: dict[str, dict[str, int]]
 
 
@@ -66,6 +67,10 @@ class SpanStore:
     def last_number(self, name: str) -> int:
         """Of its newest version; 0 where there is none."""
         return max((v["version"] for v in self._load(name)["versions"]), default=0)
+
+    def has_later(self, name: str) -> bool:
+        """Whether a later span was ingested."""
+        return any(path.stem > name for path in self._folder.glob("*.json"))
 
     def add(self, name: str, version: Version) -> None:
         """Makes a version the newest."""

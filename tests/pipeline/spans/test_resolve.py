@@ -29,7 +29,7 @@ def run(shop, place):
             for kind in ("examples", "statistics"):
                 (home / kind / one.name).mkdir(parents=True, exist_ok=True)
             folders = [f"{kind}/{one.name}" for kind in ("examples", "statistics")]
-            store.add(one.name, Version(one.version, one.content, one.made, *folders, "run", 2, {}))
+            store.add(one.name, Version(one.version, one.content, one.made, *folders, "run", 2, 1, {}))
         return found
 
     return _run

@@ -1,0 +1,1 @@
+"""Whether a span is of the same kind as those before it: distances between statistics, bounds, sentences."""

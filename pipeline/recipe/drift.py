@@ -1,0 +1,32 @@
+"""How much a span may differ from those before it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.recipe.parts import Name, Part
+
+_Bound = Annotated[float, Field(gt=0, le=1)]
+
+
+class Drift(Part):
+    """How much a span may differ from the span before it, and from all that its run trains on: of the columns that
+    the model reads, and of labels. A bound that is left out is learned: half as far again as the earlier
+    spans of the window ever were, and no less than the number given."""
+
+    then: Literal["stop", "warn"] = Field(
+        "stop", description="what becomes of a run beyond a bound: it is refused, or only says so"
+    )
+    values: _Bound | None = Field(
+        None,
+        description="of a column of texts the largest change of one value's share (L-infinity), of numbers the "
+        "Jensen-Shannon divergence to base 2; 0.15",
+    )
+    columns: dict[Name, _Bound] = Field({}, description="column → the same for it alone")
+    new_values: _Bound | None = Field(
+        None, description="share of a column of texts that was never there before; 0.3"
+    )
+    missing: _Bound | None = Field(None, description="change of the share of rows without a value; 0.05")
+    label: float | None = Field(
+        None, gt=0, description="relative change of a task's rate, or mean of a regression; 0.3"
+    )
