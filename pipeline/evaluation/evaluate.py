@@ -168,8 +168,9 @@ def evaluate_scores(
     and calibration; multiclass tasks accuracy, macro_f1, logloss, normalized_entropy and ece; ordinal ones
     also quadratic_kappa and mae. With a request role, tasks that have an order get rank_correlation and
     top_k_overlap with the serving model (see `rankings`). All metrics and their differences to the serving
-    model carry intervals by a bootstrap of users (of rows without a user role). A metric that cannot be
-    computed has value None and a note that says why. Sums over rows go through TensorFlow Model Analysis.
+    model carry intervals by a bootstrap of users (without a user role of
+    requests, else of rows). A metric that cannot be computed has value None and a note that says why. Sums
+    over rows go through TensorFlow Model Analysis.
 
     Args:
       paths: a Parquet file of scores, a folder of them or a list of either (see `records`).

@@ -139,8 +139,8 @@ class TaskRecords:
 
     Attributes:
       scores: whose predictions there are: "prediction", perhaps "baseline", "reference/<name>"s.
-      partitions: records cut by user, with fields `unit` (uint64 hash of the user, of the row where there
-        is none), `weight`, `label`, `slices` (ids, see `Slices`), `role/<role>` (uint64, 0 for none) and
+      partitions: records cut by unit, with fields `unit` (uint64 hash of the user, else of the request, else
+        of the row), `weight`, `label`, `slices` (ids, see `Slices`), `role/<role>` (uint64, 0 for none) and
         `scores` (scores,) or (scores, classes).
       sample: (up to 32,768,) records drawn by a hash of the row.
       examples: (slices,) rows.
@@ -221,7 +221,9 @@ def read_records(
         numbers = {n: floats(batch[n]) for n in columns if not n.startswith(("role/", "slice/"))}
         hashes = {role: key_hashes(batch[f"role/{role}"]) for role in roles}
         rows = _row_hashes(np.zeros(batch.num_rows, np.uint64), [*numbers.values(), *hashes.values()])
-        unit = np.where(hashes["user"] > 0, hashes["user"], rows) if "user" in roles else rows
+        unit = rows
+        for role in ("request", "user"):
+            unit = np.where(hashes[role] > 0, hashes[role], unit) if role in roles else unit
         ids = slices.ids(slice_columns(batch, slices.features), batch.num_rows)
         for task in tasks:
             mask = numbers[f"{task}/mask"] > 0
