@@ -145,7 +145,9 @@ def _evaluate(
         done("Ingest", begin)
     begin = time.perf_counter()
     try:
-        evaluated = evaluate_model(recipe, str(examples), str(model), None, folder, recipe.gated_slices)
+        evaluated = evaluate_model(
+            recipe, str(examples), str(model), None, folder, recipe.gated_slices, recipe.beam.arguments()
+        )
     except UnusableExamples as error:
         raise CannotEvaluate(f"--input: {error}") from None
     done("Evaluate", begin)
@@ -202,7 +204,6 @@ def _ingest(recipe: Recipe, input_dir: Path, examples: Path) -> Any:
     from pipeline.report.counted import row_counts
 
     examples.mkdir()
-    workers = [f"--direct_running_mode={recipe.beam.mode}", f"--direct_num_workers={recipe.beam.workers}"]
-    options = PipelineOptions(["--runner=DirectRunner", *workers])
+    options = PipelineOptions(recipe.beam.arguments())
     counts = ingest(recipe, input_dir, examples, beam.Pipeline(options=options), dead_dir=examples.parent)
     return row_counts(counts, examples.parent / DEAD_LETTERS)

@@ -134,8 +134,7 @@ def _remove_if_left(work_dir: Path) -> None:
 
 
 def _pipeline(recipe: Recipe) -> beam.Pipeline:
-    workers = [f"--direct_running_mode={recipe.beam.mode}", f"--direct_num_workers={recipe.beam.workers}"]
-    return beam.Pipeline(options=PipelineOptions(["--runner=DirectRunner", *workers]))
+    return beam.Pipeline(options=PipelineOptions(recipe.beam.arguments()))
 
 
 def _look(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipeline.evaluation.gate_sentences import (
     Interval,
@@ -195,11 +195,28 @@ def judge_all(gates: Iterable[Gate], table: MetricsTable) -> list[Verdict]:
     return [verdict for gate in gates for verdict in judge(gate, table)]
 
 
+class Counted(NamedTuple):
+    """How many gates said what."""
+
+    passed: int
+    failed: int
+    skipped: int
+
+
+def counted(statuses: Iterable[Status]) -> Counted:
+    """Counts verdicts of all gates, the schema's and the serving check's too: for terminal and report."""
+    found = list(statuses)
+    return Counted(*(found.count(status) for status in Counted._fields))
+
+
 def agreement(verdicts: Iterable[Verdict]) -> str:
-    """What gates of metrics said together, none of which failed; those that were skipped did not pass."""
-    statuses = [verdict.status for verdict in verdicts if verdict.gate == "metrics"]
-    passed, skipped = statuses.count("passed"), statuses.count("skipped")
-    return f"no gate failed ({passed} passed, {skipped} skipped)" if skipped else "every gate passed"
+    """What gates said together, none of which failed; those that were skipped did not pass."""
+    found = counted(verdict.status for verdict in verdicts)
+    return (
+        f"no gate failed ({found.passed} passed, {found.skipped} skipped)"
+        if found.skipped
+        else "every gate passed"
+    )
 
 
 def task_result(task: str, verdicts: Iterable[Verdict]) -> Literal["pass", "fail", "none"]:

