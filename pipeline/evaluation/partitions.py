@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import memory
+
 # Rows of a part, about: large enough that the work is NumPy's, small enough to hold a few in memory, each
 # with hundreds of replicates a user.
 ROWS_A_PART = 1 << 15
@@ -53,7 +55,11 @@ class Partitions:
         return map(self.read, self.written)
 
     def read(self, part: int, rows: int = -1, start: int = 0) -> np.ndarray:
-        """Up to `rows` records of a part (all of them at -1), from its record `start` on."""
+        """Up to `rows` records of a part (all of them at -1), from its record `start` on.
+
+        What the part before needed goes back to the system first.
+        """
+        memory.give_back()
         offset = start * self._dtype.itemsize
         return np.fromfile(self._folder / str(part), self._dtype, rows, offset=offset)
 

@@ -117,10 +117,8 @@ class RankSums:
             for at in range(start, end, STEPS):
                 here = slice(at, min(at + STEPS, end))
                 sums = {name: of[here] for name, of in weight.items()}
-                ties = sums["tied"] @ draws.counts if sums["tied"].nnz else None
-                self._descend(
-                    slice_id, sums["positive"] @ draws.counts, sums["negative"] @ draws.counts, ties
-                )
+                ties = draws.times(sums["tied"]) if sums["tied"].nnz else None
+                self._descend(slice_id, draws.times(sums["positive"]), draws.times(sums["negative"]), ties)
 
     def _descend(
         self, slice_id: int, positive: np.ndarray, negative: np.ndarray, tied: np.ndarray | None

@@ -65,7 +65,7 @@ def _finished(groups: Groups, positive: np.ndarray, weights: np.ndarray, draws: 
     held = np.zeros((3, draws.counts.shape[1]))  # of the group that goes on
     for start in range(0, steps, STEPS):
         end = min(start + STEPS, steps)
-        ups, downs, ties = (matrix[start:end] @ draws.counts for matrix in matrices)
+        ups, downs, ties = (draws.times(matrix[start:end]) for matrix in matrices)
         open_, done = np.searchsorted(ends, (start, end), side="right")
         here = slice(open_, min(done + 1, len(ends)))
         cuts = np.r_[start, np.minimum(ends[here], end)] - start
