@@ -36,6 +36,8 @@ from pipeline.evaluation.spearman import spearman
 from pipeline.evaluation.terms import terms_of
 from pipeline.recipe.tasks import CLASS_KINDS
 
+# A probability may be beyond 0 and 1 by this much.
+_ROUNDING = 1e-6
 # Roles whose values are groups of rows that a model puts in order.
 GROUP_ROLES = ("user", "item", "request", "position", "scenario")
 
@@ -64,6 +66,7 @@ class Measured:
       terms: score -> what the additive metrics were made of.
       sums: score -> (slices, terms, 1 + replicates) those sums.
       faults: score or "label" -> why nothing could be computed of it.
+      no_probabilities: score -> why it has metrics of order alone, where it should be probabilities.
     """
 
     metrics: dict[str, dict[str, np.ndarray]]
@@ -71,6 +74,7 @@ class Measured:
     terms: dict[str, RowTerms]
     sums: dict[str, np.ndarray]
     faults: dict[str, str]
+    no_probabilities: dict[str, str]
 
 
 class _Score:
@@ -160,7 +164,7 @@ class _Task:
         faults, sample = self._faults(), self.records.sample
         metrics, sums, terms = {}, {}, {}
         if "label" in faults or "prediction" in faults:
-            return Measured(metrics, self.records.examples, terms, sums, faults)
+            return Measured(metrics, self.records.examples, terms, sums, faults, {})
         roles = [role for role in self.roles if role in GROUP_ROLES] if self.kind == "binary" else []
         scores = {}
         for index, name in enumerate(self.records.scores):
@@ -183,7 +187,7 @@ class _Task:
         for name, score in scores.items():
             metrics[name] = score.metrics() | self._ordered(score)
             sums[name] = score.sums()
-        return Measured(metrics, self.records.examples, terms, sums, faults)
+        return Measured(metrics, self.records.examples, terms, sums, faults, self._no_probabilities())
 
     def _faults(self) -> dict[str, str]:
         theirs = "predictions of the serving model"
@@ -207,6 +211,14 @@ class _Task:
             found = f"labels are from {least:g} to {greatest:g}"
             return {"label": f"{found}, and the model's classes are 0 to {shape[2] - 1}"}
         return {}
+
+    def _no_probabilities(self) -> dict[str, str]:
+        found = {} if self.kind == "regression" else self.records.ranges
+        return {
+            name: f"predictions are from {least:g} to {greatest:g}, and probabilities from 0 to 1"
+            for name, (least, greatest) in found.items()
+            if least < -_ROUNDING or greatest > 1 + _ROUNDING
+        }
 
     def _walk(self, scores: dict[str, _Score], roles: Sequence[str], k: int) -> None:
         """Sums over rows and groups."""

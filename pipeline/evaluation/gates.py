@@ -181,10 +181,9 @@ def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Stat
     names = dict.fromkeys(r.slice for r in table if r.task == gate.task and r.metric not in OF_RANKINGS)
     if name not in names:
         feature = " & ".join(features_of(name))
-        features = dict.fromkeys(" & ".join(features_of(n)) for n in names if n != OVERALL)
-        if feature in features:
+        if feature in table.sliced_by:
             return "skipped", f"{head} is not judged: no example in this slice (slice {name}, 0 examples)"
-        have = ", ".join(features) or "none"
+        have = ", ".join(table.sliced_by) or "none"
         return "failed", f"{head} was not computed: {feature} is not a feature that was sliced by ({have})"
     metrics = dict.fromkeys(r.metric for r in table if r.task == gate.task and r.reference is None)
     return "failed", f"{head} was not computed (slice {name}): the metrics there are {', '.join(metrics)}"

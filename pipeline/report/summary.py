@@ -82,7 +82,7 @@ def _tasks(metrics: dict[str, Any]) -> Table:
                 name,
                 metric,
                 _number(task["metrics"][metric]),
-                f"{interval[0]:.4f} – {interval[1]:.4f}" if interval else "",
+                " – ".join(map(_number, interval)) if interval else "",
                 _number(baseline),
                 *[_number(k) for k in known],
                 task["gate"] if metric == shown[0] else "",  # of the task, whatever metrics its gates read
@@ -91,4 +91,6 @@ def _tasks(metrics: dict[str, Any]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    if value is None:
+        return ""
+    return f"{value:.4f}" if abs(value) < 1e9 else f"{value:.6g}"
