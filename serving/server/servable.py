@@ -1,6 +1,5 @@
 """One version of a model, loaded and called as TensorFlow Serving does: a session, fed by SignatureDef."""
 
-import functools
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from serving.server.errors import RequestError, invalid
 from serving.server.tensors import from_proto, type_name
 
 DEFAULT_SIGNATURE = "serving_default"
+PREPARED = (DEFAULT_SIGNATURE, "rank")  # what is asked for most is ready when a version begins to serve
 FEW_VALUES = 1 << 16  # in all inputs: such a call takes milliseconds, in its own thread, and is not cut off
 _CODES = {
     tf.errors.INVALID_ARGUMENT: "INVALID_ARGUMENT",
@@ -77,9 +77,12 @@ class Servable:
             self._session = tf.compat.v1.Session(graph=graph, config=one)
             tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(folder))
         graph.finalize()
-        # names are looked up once, not in each request; of the many outputs that may be asked for, some
-        self._callable = functools.lru_cache(64)(self._make_callable)
+        self._calls: dict[tuple[str, bool], Callable[..., list[np.ndarray]]] = {}
+        self._making = threading.Lock()
         self._held, self._retired, self._lock = 0, False, threading.Lock()
+        for name in PREPARED:
+            if name in self.signatures:
+                self._callable(name, few=True)
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The signature; FAILED_PRECONDITION where there is none of that name."""
@@ -96,7 +99,7 @@ class Servable:
         Args:
           name: of the signature; serving_default where empty.
           inputs: by the names of the SignatureDef; those left out take its defaults.
-          only: the outputs to compute; all where empty.
+          only: the outputs to give; all where empty. All are computed: each other choice would be compiled.
           rows: largest first dimension that is taken.
           seconds: until DEADLINE_EXCEEDED, where the inputs have more than FEW_VALUES.
         """
@@ -107,7 +110,7 @@ class Servable:
             wanted[key].check(key, value, rows)
         names = _outputs(signature, only)
         few = sum(x.size for x in inputs.values()) <= FEW_VALUES
-        call = self._callable(name or DEFAULT_SIGNATURE, tuple(names), few)
+        call = self._callable(name or DEFAULT_SIGNATURE, few)
         arguments = [inputs[key] for key in sorted(inputs)]
         try:
             if few:
@@ -117,14 +120,21 @@ class Servable:
                 found = call(*arguments, options=options)
         except tf.errors.OpError as error:
             raise RequestError(_CODES.get(error.error_code, "INTERNAL"), error.message) from None
-        return dict(zip(names, map(np.asarray, found)))
+        outputs = dict(zip(sorted(signature.outputs), map(np.asarray, found)))
+        return {n: outputs[n] for n in names}
 
-    def _make_callable(
-        self, name: str, outputs: tuple[str, ...], few: bool
-    ) -> Callable[..., list[np.ndarray]]:
-        """Takes the inputs in their order by name; with `options` where they may be large."""
+    def _callable(self, name: str, few: bool) -> Callable[..., list[np.ndarray]]:
+        """Takes the inputs in their order by name, gives all outputs so; `options` too where not `few`."""
+        if call := self._calls.get((name, few)):
+            return call
+        with self._making:  # it takes a second: those who want the same wait, and make none of their own
+            if (name, few) not in self._calls:
+                self._calls[name, few] = self._make_callable(name, few)
+            return self._calls[name, few]
+
+    def _make_callable(self, name: str, few: bool) -> Callable[..., list[np.ndarray]]:
         signature = self.signatures[name]
-        fetch = [signature.outputs[n].name for n in outputs]
+        fetch = [signature.outputs[n].name for n in sorted(signature.outputs)]
         feed = [signature.inputs[n].name for n in sorted(signature.inputs)]
         if not few:
             return self._session.make_callable(fetch, feed, accept_options=True)
