@@ -41,6 +41,7 @@ def ingest(
     pipeline: beam.Pipeline,
     dead_dir: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    for_training: bool = True,
 ) -> Counts:
     """Reads a recipe's sources and writes examples.
 
@@ -59,10 +60,12 @@ def ingest(
       pipeline: a Beam pipeline without steps; it is run here. Workers must see both folders.
       dead_dir: gets the dead letters; `output_dir` where left out.
       progress: told, about once a second and from another thread, how many rows of the log have been read.
+      for_training: whether the data are refused where nothing could be learned from them.
 
     Raises:
-      DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; a split
-        has no rows; or a task has no known label in train or test.
+      DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; and, for
+        training, a catalog or an event log meets no row, a rule is broken, a split has no rows, or a task has
+        no known label in a split.
     """
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     dead_dir = output_dir if dead_dir is None else Path(dead_dir)
@@ -97,7 +100,11 @@ def ingest(
         shutil.rmtree(work_dir, ignore_errors=True)
     counts.check()
     counts.write(output_dir / COUNTS)
-    _judge(recipe, counts, plan, dead_dir)
+    if not counts.read:
+        raise DataError(f"sources.log: {', '.join(plan.files[LOG][:5])}: no rows", counts)
+    _check_shares(recipe, counts, dead_dir)
+    if for_training:
+        _judge(recipe, counts)
     return counts
 
 
@@ -227,10 +234,7 @@ def _check_shares(recipe: Recipe, counts: Counts, dead_dir: Path) -> None:
             )
 
 
-def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
-    if not counts.read:
-        raise DataError(f"sources.log: {', '.join(plan.files[LOG][:5])}: no rows", counts)
-    _check_shares(recipe, counts, dead_dir)
+def _judge(recipe: Recipe, counts: Counts) -> None:
     for name, rows in counts.matched.items():
         if not rows and counts.unmatched[name]:
             catalog = recipe.sources.catalogs[name]

@@ -1,0 +1,12 @@
+"""Beam on this machine, as a recipe's `beam:` says."""
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.recipe import Recipe
+
+
+def local_pipeline(recipe: Recipe) -> beam.Pipeline:
+    """A pipeline without steps."""
+    workers = [f"--direct_running_mode={recipe.beam.mode}", f"--direct_num_workers={recipe.beam.workers}"]
+    return beam.Pipeline(options=PipelineOptions(["--runner=DirectRunner", *workers]))
