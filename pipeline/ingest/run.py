@@ -16,6 +16,7 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipeline.held_catalogs import FOLDER, held_catalog
 from pipeline.ingest.ahead import THREADS
 from pipeline.ingest.catalogs import load_catalog, write_table
 from pipeline.ingest.counts import Counts
@@ -49,7 +50,7 @@ def ingest(
     tf.Examples: every column in `recipe.example_columns` (a missing value has no value), per task
     `<task>/label`, `/mask`, `/weight` and `/reference/<name>` (floats), and `row/id` (int64, see
     `hashing.row_ids`). Where the recipe has history, `online/<key>.parquet` holds its current values (see
-    `online_store`). Bytes and names depend on the recipe and the data alone. Beside them `counts.json`,
+    `online_store`); `catalogs/<name>.arrow` are the catalogs that the model will hold. Bytes and names depend on the recipe and the data alone. Beside them `counts.json`,
     and `dead_letters.jsonl` in `dead_dir`; both are written too where the data are refused for what was
     counted.
 
@@ -75,6 +76,7 @@ def ingest(
     for split in SPLITS:
         for shard in (output_dir / f"Split-{split}").glob("*data_tfrecord-*"):
             shard.unlink()
+    shutil.rmtree(output_dir / FOLDER, ignore_errors=True)
     for folder in (work_dir, dead_dir, *(output_dir / f"Split-{split}" for split in SPLITS)):
         folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -210,9 +212,16 @@ def _results(work_dir: Path) -> Iterator[Counts]:
 
 def _load_catalogs(plan: Plan, counts: Counts, letters: Any) -> None:
     for name, catalog in plan.catalogs.items():
-        if name in plan.keyed:
+        if name in plan.keyed and catalog.serving != "in_model":
             continue
         rows = load_catalog(catalog, name, plan.input_dir, plan.needed)
+        if catalog.serving == "in_model":
+            path = held_catalog(plan.output_dir, name)
+            path.parent.mkdir(exist_ok=True)
+            known = [n for n in rows.table.column_names if n == catalog.key or n in plan.example_columns]
+            write_table(rows.table.select(known), path)
+        if name in plan.keyed:
+            continue
         write_table(rows.table, catalog_path(plan.work_dir, name))
         write_letters(letters, f"catalogs.{name}", rows.dead)
         counts.catalogs[name] = {"read": rows.read, "dead": len(rows.dead)}
