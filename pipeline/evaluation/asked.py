@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +96,7 @@ def no_baseline(recipe: Recipe, candidate: AskedModel, serving: AskedModel | Non
     """
     if serving is None:
         return dict.fromkeys(recipe.tasks, NoBaseline("there is no serving model yet"))
-    fault = serving.fault or _unfit_inputs(recipe, serving)
+    fault = serving.fault or unfit_inputs(recipe, serving.inputs)
     if fault:
         return dict.fromkeys(recipe.tasks, NoBaseline(f"the serving model {fault}", fault=True))
     found = {}
@@ -116,13 +116,18 @@ def no_baseline(recipe: Recipe, candidate: AskedModel, serving: AskedModel | Non
     return found
 
 
-def _unfit_inputs(recipe: Recipe, serving: AskedModel) -> str | None:
-    """Where a column that a model reads is not in the examples, or is of another type there."""
+def unfit_inputs(recipe: Recipe, inputs: Mapping[str, tf.TensorSpec]) -> str | None:
+    """Where a column that a model reads is not in the examples, or is of another type there.
+
+    Args:
+      recipe: of the examples.
+      inputs: column that `serving_default` takes -> its tensor, rows first.
+    """
     columns = recipe.example_columns
-    lacking = [name for name in serving.inputs if name not in columns]
+    lacking = [name for name in inputs if name not in columns]
     if lacking:
         return f"reads {', '.join(lacking)}, which the examples do not have"
-    for name, spec in serving.inputs.items():
+    for name, spec in inputs.items():
         ours = (dtype(columns[name]), is_list(columns[name]))
         theirs = (spec.dtype, spec.shape.rank == 2)
         if ours != theirs:
