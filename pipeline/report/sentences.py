@@ -16,6 +16,7 @@ HEADLINES = {
     "failed": "Not pushed: the run failed",
     "unchanged": "Nothing new to push",
     "evaluated": "Evaluated",
+    "ingested": "Ingested; nothing to push",
 }
 
 

@@ -23,6 +23,7 @@ _STYLE = {
     "refused": "bold red",
     "failed": "bold red",
     "evaluated": "bold",
+    "ingested": "bold green",
 }
 
 
