@@ -60,7 +60,8 @@ class Servable(tf.Module):
         }
         if ranking.item_columns(recipe):
             self.inputs["rank"] = ranking.signature(recipe)
-            self.rank = tf.function(self._serving_default, [self.inputs["rank"]])
+            answer = self._rank if ranking.shared_lists(recipe) else self._serving_default
+            self.rank = tf.function(answer, [self.inputs["rank"]])
 
     def _with_catalogs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What was sent, and what the model's own catalogs have for its keys."""
@@ -77,6 +78,17 @@ class Servable(tf.Module):
         packed = self._packed(inputs)
         answer = self._predictions(packed)
         return {**answer, ABSENT: raw.missing_values(inputs) + self._unknown_ids(packed)}
+
+    def _rank(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        sent = ranking.item_columns(self._recipe)
+        items = raw.one_batch({n: x for n, x in inputs.items() if n in sent})
+        inputs = self._with_catalogs(inputs | items)
+        packed = ranking.packed(self._packed, self._layout, self._recipe, inputs)
+        answer = self._predictions(packed)
+        of_items = ranking.of_items(self._recipe)
+        missing = raw.missing_values({n: x for n, x in inputs.items() if n in of_items})
+        missing += raw.missing_values({n: x for n, x in inputs.items() if n not in of_items})
+        return {**answer, ABSENT: missing + self._unknown_ids(packed)}
 
     def _unknown_ids(self, packed: dict[str, tf.Tensor]) -> tf.Tensor:
         """`[rows]`: ids that the vocabulary does not have; of a list each of them."""

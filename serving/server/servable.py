@@ -12,7 +12,6 @@ from serving.server.errors import RequestError, invalid
 from serving.server.tensors import from_proto, type_name
 
 DEFAULT_SIGNATURE = "serving_default"
-PREPARED = (DEFAULT_SIGNATURE, "rank")  # what is asked for most is ready when a version begins to serve
 FEW_VALUES = 1 << 16  # in all inputs: such a call takes milliseconds, in its own thread, and is not cut off
 _CODES = {
     tf.errors.INVALID_ARGUMENT: "INVALID_ARGUMENT",
@@ -80,9 +79,6 @@ class Servable:
         self._calls: dict[tuple[str, bool], Callable[..., list[np.ndarray]]] = {}
         self._making = threading.Lock()
         self._held, self._retired, self._lock = 0, False, threading.Lock()
-        for name in PREPARED:
-            if name in self.signatures:
-                self._callable(name, few=True)
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """The signature; FAILED_PRECONDITION where there is none of that name."""
