@@ -56,17 +56,40 @@ mtl.add_command(schedule)
     metavar="KEY=VALUE",
     help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
 )
+@click.option(
+    "--span",
+    metavar="SPAN",
+    help="Run one day or hour: ingest it, train on those before, test on it. 2022-05-02, 2022-05-02T13, or "
+    "last: the newest that is over.",
+)
+@click.option("--from", "first", metavar="SPAN", help="With --to: run all these spans, one after another.")
+@click.option("--to", "last", metavar="SPAN")
 def run(
-    recipe: Path, input_dir: Path | None, output: Path, no_cache: bool, settings: tuple[str, ...]
+    recipe: Path,
+    input_dir: Path | None,
+    output: Path,
+    no_cache: bool,
+    settings: tuple[str, ...],
+    span: str | None,
+    first: str | None,
+    last: str | None,
 ) -> None:
     """Run RECIPE: ingest, check, train, evaluate, judge, push, report."""
+    if (first is None) != (last is None) or (span is not None and first is not None):
+        raise click.UsageError("give --span, or --from and --to, or none of them")
     if input_dir is not None and not input_dir.is_dir():
         raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
     from pipeline import run as runner
     from pipeline.only_one import Busy
+    from pipeline.spans.calendar import BadSpan
 
+    given = (recipe, input_dir or recipe.parent, output, settings, not no_cache)
     try:
-        sys.exit(runner.run(recipe, input_dir or recipe.parent, output, settings, cache=not no_cache))
+        if first is not None:
+            sys.exit(runner.run_spans(*given, first, last))
+        sys.exit(runner.run(*given, span or ""))
+    except BadSpan as error:
+        raise click.BadParameter(str(error), param_hint="--from, --to" if first else "--span") from None
     except (Busy, runner.NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except runner.BadOutput as error:

@@ -140,7 +140,9 @@ def _evaluate(
         done("Ingest", begin)
     begin = time.perf_counter()
     try:
-        evaluated = evaluate_model(recipe, str(examples), str(model), None, folder, recipe.gated_slices)
+        evaluated = evaluate_model(
+            recipe, str(examples), str(model), None, folder, recipe.gated_slices, recipe.beam.arguments()
+        )
     except UnusableExamples as error:
         raise CannotEvaluate(f"--input: {error}") from None
     done("Evaluate", begin)

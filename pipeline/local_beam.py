@@ -8,5 +8,4 @@ from pipeline.recipe import Recipe
 
 def local_pipeline(recipe: Recipe) -> beam.Pipeline:
     """A pipeline without steps."""
-    workers = [f"--direct_running_mode={recipe.beam.mode}", f"--direct_num_workers={recipe.beam.workers}"]
-    return beam.Pipeline(options=PipelineOptions(["--runner=DirectRunner", *workers]))
+    return beam.Pipeline(options=PipelineOptions(recipe.beam.arguments()))

@@ -29,6 +29,7 @@ from pipeline.ingest.online_store import merge_parts
 from pipeline.ingest.plan import LOG, Piece, Plan, make_plan, pieces
 from pipeline.ingest.progress import watch
 from pipeline.ingest.read_stage import PieceResult, ReadStage, catalog_path, piece_path, write_letters
+from pipeline.ingest.span_rows import SpanRows
 from pipeline.ingest.splits import SPLITS
 from pipeline.recipe.model import Recipe
 
@@ -43,6 +44,7 @@ def ingest(
     dead_dir: Path | None = None,
     progress: Callable[[int], None] | None = None,
     for_training: bool = True,
+    span: SpanRows | None = None,
 ) -> Counts:
     """Reads a recipe's sources and writes examples.
 
@@ -62,6 +64,7 @@ def ingest(
       dead_dir: gets the dead letters; `output_dir` where left out.
       progress: told, about once a second and from another thread, how many rows of the log have been read.
       for_training: whether the data are refused where nothing could be learned from them.
+      span: the rows to take; then no split and no task has to have any, as those of a window of spans do.
 
     Raises:
       DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; and, for
@@ -71,7 +74,7 @@ def ingest(
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     dead_dir = output_dir if dead_dir is None else Path(dead_dir)
     work_dir = output_dir / ".ingest"
-    plan = make_plan(recipe, input_dir, output_dir, work_dir)
+    plan = make_plan(recipe, input_dir, output_dir, work_dir, span)
     shutil.rmtree(work_dir, ignore_errors=True)  # what a run that was killed left would be counted
     for split in SPLITS:
         for shard in (output_dir / f"Split-{split}").glob("*data_tfrecord-*"):
@@ -106,7 +109,7 @@ def ingest(
         raise DataError(f"sources.log: {', '.join(plan.files[LOG][:5])}: no rows", counts)
     _check_shares(recipe, counts, dead_dir)
     if for_training:
-        _judge(recipe, counts)
+        _judge(recipe, counts, span)
     return counts
 
 
@@ -243,7 +246,7 @@ def _check_shares(recipe: Recipe, counts: Counts, dead_dir: Path) -> None:
             )
 
 
-def _judge(recipe: Recipe, counts: Counts) -> None:
+def _judge(recipe: Recipe, counts: Counts, span: SpanRows | None) -> None:
     for name, rows in counts.matched.items():
         if not rows and counts.unmatched[name]:
             catalog = recipe.sources.catalogs[name]
@@ -257,10 +260,15 @@ def _judge(recipe: Recipe, counts: Counts) -> None:
                 ),
                 counts,
             )
-    _judge_events(recipe, counts)
+    if span is None:  # of one span's impressions there may be no event yet
+        _judge_events(recipe, counts)
     if counts.broken:
         rules = "; ".join(f"{rule} in {rows:,} rows" for rule, rows in sorted(counts.broken.items()))
         raise DataError(f"the data break the recipe's rules: {rules}", counts)
+    if span is not None:
+        if not counts.rows_written:
+            raise DataError("no row of this span can be used", counts)
+        return
     for split, rows in counts.written.items():
         if not rows:
             seen = ""

@@ -30,6 +30,7 @@ from pipeline.recipe.parts import (
     Stopping,
     Tune,
 )
+from pipeline.recipe.spans import Spans
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
 from pipeline.slice_names import NEW_ROLES, features_of
 
@@ -157,6 +158,7 @@ class Recipe(Part):
     features: dict[Name, Feature] = Field(description="what the model sees")
     tasks: dict[Name, Task] = Field(min_length=1, description="what it predicts")
     splits: Splits
+    spans: Spans | None = None
     downsampling: Downsampling | None = None
     dead: Dead = Dead()
     model: Model
@@ -310,6 +312,7 @@ class Recipe(Part):
             "encoders": {},
             "content": Content(),
             "features": {},
+            "spans": None,
             "dead": Dead(),
             "gates": "none",
             "model": Model.model_validate({"architecture": {"name": "hard_sharing"}}),

@@ -517,3 +517,11 @@ class Beam(Part):
 
     mode: Literal["in_memory", "multi_processing"] = "in_memory"
     workers: int = Field(1, ge=1)
+
+    def arguments(self) -> list[str]:
+        """Options of Beam's runner on this machine."""
+        return [
+            "--runner=DirectRunner",
+            f"--direct_running_mode={self.mode}",
+            f"--direct_num_workers={self.workers}",
+        ]
