@@ -68,7 +68,7 @@ class Experts(keras.layers.Layer):
         return self.kernels[0] if self.units else None
 
     def call(self, x, product=None, training=None):
-        """The experts' outputs; `product` [B, E, units[0]] is that of `x` and the first kernel, where known."""
+        """The experts' outputs; `product` [B, E, units[0]]: of `x` and the first kernel, where it is known."""
         if not self.units:
             x = ops.expand_dims(x, 1) if len(x.shape) == 2 else x
             return ops.repeat(x, self.experts // x.shape[1], axis=1)
