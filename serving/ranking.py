@@ -17,7 +17,7 @@ def item_columns(recipe: Recipe) -> list[str]:
         if (catalog.on or catalog.key) == item:
             found.update(catalog.columns)
     found.update(name for name, earlier in recipe.history.items() if found & set(earlier.by))
-    return [name for name in recipe.input_columns if name in found]
+    return [name for name in recipe.request_columns if name in found]
 
 
 def signature(recipe: Recipe) -> dict[str, tf.TensorSpec]:
