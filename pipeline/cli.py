@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli_predict import predict
 from pipeline.cli_runs import runs
 from pipeline.cli_schedule import schedule
 
@@ -30,6 +31,7 @@ def mtl() -> None:
     """Multi-task recommenders from logs to TensorFlow Serving: one recipe, one run, one verdict."""
 
 
+mtl.add_command(predict)
 mtl.add_command(runs)
 mtl.add_command(schedule)
 
@@ -584,51 +586,6 @@ def _write_index(folder: Path) -> None:
             f"{of.name}: {len(of.runs)} run(s), {len(of.evaluations)} evaluation(s); {newest.name}: {said}"
         )
     click.echo(f"index:   {write_index(folder, found)}")
-
-
-@mtl.command()
-@click.option(
-    "--model",
-    required=True,
-    help="A SavedModel, or a folder of versions such as output/demo/serving; with --server, a name.",
-)
-@click.option("--server", metavar="URL", help="Of a server: http://HOST:PORT, or HOST:PORT for gRPC.")
-@click.option("--input", "source", type=_FILE, required=True, help="Rows to score: .jsonl, .csv or .parquet.")
-@click.option(
-    "--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints."
-)
-@click.option(
-    "--private", is_flag=True, help="Hash private inputs, which the file has as they are, by MTL_PRIVATE_KEY."
-)
-def predict(model: str, server: str | None, source: Path, target: str, private: bool) -> None:
-    """Score the rows of a file with a pushed model, from its files or by a server."""
-    import os
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from pipeline.terminal import quiet
-    from serving.client.errors import ServerError
-    from serving.predict import PredictError, predict_on
-    from serving.predict import predict as score
-
-    if server is not None and private:
-        raise click.UsageError(
-            "--private needs the model's files, whose card says which inputs are private; a server's client "
-            "hashes them by serving.private"
-        )
-    if server is None and not Path(model).is_dir():
-        raise click.BadParameter(f"there is no folder {model}", param_hint="--model")
-    try:
-        with quiet():
-            if server:
-                rows = predict_on(server, model, source, target)
-            else:
-                rows = score(Path(model), source, target, private)
-    except ServerError as error:
-        raise click.ClickException(f"{server}: {error}") from None
-    except (PredictError, ValueError, OSError) as error:
-        raise click.UsageError(str(error)) from None
-    if target != "-":
-        click.echo(f"{target}: {rows:,} rows")
 
 
 @mtl.command()

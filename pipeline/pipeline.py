@@ -250,7 +250,8 @@ def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline
         components=steps,
         metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
         enable_cache=enable_cache,
-        beam_pipeline_args=beam_arguments(plan),
+        # workers run from this installation; without the latter TFX packs itself up for them, 2 s a step
+        beam_pipeline_args=[*plan.recipe.beam.arguments(), "--sdk_container_image=none"],
     )
 
 
@@ -268,18 +269,6 @@ def _tuner(plan: Plan, transform: Transform) -> Tuner:
             "folder": str(plan.home / "tune"),
         },
     )
-
-
-def beam_arguments(plan: Plan) -> list[str]:
-    """Options of Beam's runner on this machine."""
-    beam = plan.recipe.beam
-    return [
-        "--runner=DirectRunner",
-        f"--direct_running_mode={beam.mode}",
-        f"--direct_num_workers={beam.workers}",
-        # workers run from this installation; without this TFX packs itself up for them, 2 s a step
-        "--sdk_container_image=none",
-    ]
 
 
 def _schema_file(plan: Plan) -> str:

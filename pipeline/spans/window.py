@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pipeline.held_catalogs import link_catalogs
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.run import COUNTS
 from pipeline.ingest.span_rows import HEAD, TAIL
@@ -41,6 +42,7 @@ def write_window(examples: Mapping[int, Path], evaluated: int, folder: Path) -> 
         for number, part in found:
             for shard in sorted((examples[number] / f"Split-{part}").iterdir()):
                 _link(shard, to / f"{number:08d}-{part}-{shard.name}")
+    link_catalogs(examples[evaluated], folder)  # what the model will hold is what is known last
     counts = _counts({number: Counts.load(path / COUNTS) for number, path in examples.items()}, parts)
     counts.write(folder / COUNTS)
     return counts
