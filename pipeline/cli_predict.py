@@ -25,8 +25,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "source",
     type=click.Path(exists=True, path_type=Path),
     required=True,
-    help="Rows to score: .jsonl, .csv or .parquet. With --recipe: the folder that its files are below, or one "
-    "file in place of the log's.",
+    help="Rows to score: .jsonl, .csv or .parquet. With --recipe: the folder that its files are below, or "
+    "one file in place of the log's.",
 )
 @click.option(
     "--output",
@@ -55,8 +55,8 @@ def predict(
     private: bool,
     settings: tuple[str, ...],
 ) -> None:
-    """Score rows with a pushed model: those of a file, from the model's files or by a server; or, with --recipe,
-    whole logs in batches."""
+    """Score rows with a pushed model: those of a file, from the model's files or by a server; or, with
+    --recipe, whole logs in batches."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if model is not None and server is None and not Path(model).is_dir():
         raise click.BadParameter(f"there is no folder {model}", param_hint="--model")
@@ -64,7 +64,7 @@ def predict(
         _predict_logs(recipe, model, server, source, target, private, settings)
         return
     if model is None or settings:
-        raise click.UsageError("--set is of a recipe: give --recipe" if model else "give --model, or --recipe")
+        raise click.UsageError("--set is of a recipe: give --recipe" if model else "give --model or --recipe")
     if source.is_dir():
         raise click.BadParameter(
             f"{source} is a folder; a file is scored, and logs with --recipe", param_hint="--input"

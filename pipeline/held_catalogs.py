@@ -16,7 +16,7 @@ FOLDER = "catalogs"
 
 
 def held_catalog(folder: str | Path, name: str) -> Path:
-    """The file of a catalog in an artifact's folder: its key and the columns known before, in Arrow's form."""
+    """The file of a catalog in an artifact's folder: its key and what is known before, in Arrow's form."""
     return Path(folder, FOLDER, f"{name}.arrow")
 
 

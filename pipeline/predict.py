@@ -138,7 +138,7 @@ def _score(console: Console, recipe: Recipe, model: Path, source: Path, part: Pa
         taken = takes(recipe, model)
     except ValueError as error:
         raise CannotScore(f"--model: {error}") from None
-    log, input_dir = log_and_folder(recipe, source)
+    log, input_dir = log_and_folder(recipe, source, taken.inputs)
     rows = rows_to_score(recipe, log, input_dir, taken.inputs)
     for name, why in rows.missing.items():
         console.print(f"note: {name} is missing in every row: {why}", markup=False)

@@ -161,9 +161,9 @@ def export(
     card = {
         "recipe": recipe.name,
         "recipe_sha256": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
-        "recipe_sha256_of": "the recipe as JSON with every default, as training depends on it: without gates, "
-        "dead, beam, notify, fuse, tune, description, evaluation and the serving check, whose edits train "
-        "nothing anew; the digest of all of it is `recipe` in push.json",
+        "recipe_sha256_of": "the recipe as JSON with every default, as the trainer has it: description, "
+        "encoders, content, dead, gates, evaluation, fuse, tune, beam, notify and the serving check are the "
+        "defaults, as their edits alone train nothing anew; the digest of all is `recipe` in push.json",
         "signatures": {
             name: {
                 "inputs": {n: _form(spec) for n, spec in specs.items()},

@@ -16,8 +16,8 @@ SIZES = (1, 128)  # rows: one, and a list of candidates; what depends on the sha
 
 
 def write(extra: Path, recipe: Recipe, signatures: dict[str, dict[str, tf.TensorSpec]]) -> None:
-    """Writes PredictionLogs as TFRecords: each signature with each of `SIZES`, every input with a value, so that
-    nothing of the graph waits for a real request. Ids are unknown ones: which there are is no concern of it.
+    """Writes PredictionLogs as TFRecords: each signature with each of `SIZES`, every input with a value, so
+    that nothing of the graph waits for a real request. Ids are unknown ones.
 
     Args:
       extra: the folder `assets.extra` of a SavedModel.
@@ -38,7 +38,8 @@ def write(extra: Path, recipe: Recipe, signatures: dict[str, dict[str, tf.Tensor
 
 def _values(spec: tf.TensorSpec, rows: int) -> np.ndarray:
     shape = [spec.shape[0] or rows, *([1] if spec.shape.rank == 2 else [])]
-    return np.full(shape, _VALUES[spec.dtype], object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype)
+    kind = object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype
+    return np.full(shape, _VALUES[spec.dtype], kind)
 
 
 def _examples(recipe: Recipe, rows: int) -> list[bytes]:

@@ -78,7 +78,7 @@ def check_columns(input_dir: Path, names: list[str], source: Source, what: str) 
 
 
 def written_names(input_dir: Path, names: list[str], source: Source, wanted: set[str]) -> set[str]:
-    """Which of these columns any of a source's files has, by what files call them; of CSV without a header all.
+    """Which of these columns any of a source's files has, by what files call them; without a header all.
 
     Raises:
       DataError: a file cannot be read.

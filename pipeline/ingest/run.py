@@ -52,9 +52,9 @@ def ingest(
     tf.Examples: every column in `recipe.example_columns` (a missing value has no value), per task
     `<task>/label`, `/mask`, `/weight` and `/reference/<name>` (floats), and `row/id` (int64, see
     `hashing.row_ids`). Where the recipe has history, `online/<key>.parquet` holds its current values (see
-    `online_store`); `catalogs/<name>.arrow` are the catalogs that the model will hold. Bytes and names depend on the recipe and the data alone. Beside them `counts.json`,
-    and `dead_letters.jsonl` in `dead_dir`; both are written too where the data are refused for what was
-    counted.
+    `online_store`); `catalogs/<name>.arrow` are the catalogs that the model will hold. Bytes and names depend
+    on the recipe and the data alone. Beside them `counts.json`, and `dead_letters.jsonl` in `dead_dir`; both
+    are written too where the data are refused for what was counted.
 
     Args:
       recipe: what to read.

@@ -169,8 +169,8 @@ class Catalog(Source):
     serving: Literal["on_request", "in_model"] = Field(
         "on_request",
         description="where the served model has the columns from: a request, as all others, or a copy of the "
-        "catalog inside the model, so that a request has the key alone. The copy is that of the run, and in the "
-        "memory of every server",
+        "catalog inside the model, so that a request has the key alone. The copy is that of the run, and in "
+        "the memory of every server",
     )
     join: Literal["auto", "in_memory", "by_key"] = Field(
         "auto",

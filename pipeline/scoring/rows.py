@@ -7,7 +7,7 @@ every row, as it would be of a request that leaves it out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -37,12 +37,15 @@ class RowsToScore:
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def log_and_folder(recipe: Recipe, source: Path) -> tuple[Log, Path]:
+def log_and_folder(recipe: Recipe, source: Path, inputs: Collection[str]) -> tuple[Log, Path]:
     """The log to be scored, and the folder that its files and the catalogs' are below.
 
     Args:
+      recipe: has the log and the catalogs.
       source: that folder; or one file, which takes the place of the recipe's. Catalogs are then looked for
-        beside it and above it, as far as the recipe's own files are below theirs.
+        beside it and above it, as far as the recipe's own files are below theirs: in the folder that has most
+        of those that the model reads, and of folders alike in the nearest.
+      inputs: the columns that the model takes.
     """
     log = recipe.sources.log
     if source.is_dir():
@@ -50,9 +53,8 @@ def log_and_folder(recipe: Recipe, source: Path) -> tuple[Log, Path]:
     source = source.resolve()
     depth = max(len(PurePosixPath(pattern).parts) for pattern in log.files)
     above = source.parents[:depth]
-    folder = next(
-        (f for f in above if all(matching(c.files, f) for c in recipe.sources.catalogs.values())), above[0]
-    )
+    read = [c for c in recipe.sources.catalogs.values() if (c.columns.keys() - {c.key}) & {*inputs}]
+    folder = max(above, key=lambda place: sum(bool(matching(c.files, place)) for c in read))
     suffixes = [s for s in source.suffixes if s not in COMPRESSED]
     by_ending = bool(suffixes) and suffixes[-1] in FORMATS
     update = {"files": [source.relative_to(folder).as_posix()], **({"format": None} if by_ending else {})}
@@ -62,8 +64,8 @@ def log_and_folder(recipe: Recipe, source: Path) -> tuple[Log, Path]:
 def rows_to_score(recipe: Recipe, log: Log, input_dir: Path, inputs: Iterable[str]) -> RowsToScore:
     """Looks at the heads of the files, and leaves out of the recipe what they do not have.
 
-    A catalog of which there is no file is not joined; then its columns, and history that the log's files have
-    by name, are the rows' own, as in a log of requests.
+    A catalog of which there is no file is not joined where the log's files have columns of it by name; those,
+    and history that they have by name, are the rows' own, as in a log of requests.
 
     Args:
       recipe: says what columns are.
@@ -71,8 +73,8 @@ def rows_to_score(recipe: Recipe, log: Log, input_dir: Path, inputs: Iterable[st
       inputs: the columns that the model takes.
 
     Raises:
-      DataError: the log has no files, a file cannot be read, or no file has a column that the recipe requires
-        and the model takes, or any column that it takes.
+      DataError: the log or a catalog has no files, a file cannot be read, or no file has a column that the
+        recipe requires and the model takes, or any column that it takes.
     """
     return _Reading(recipe, log, input_dir, inputs).found()
 
@@ -116,10 +118,11 @@ class _Reading:
         needed = {*self._inputs, *self._keys, *self._reads(history)} & catalog.columns.keys() - {catalog.key}
         if not needed:
             return None
-        if not matching(catalog.files, self._input_dir):
-            self._own |= {n: extra[n] for n in sorted(needed) if n in extra}
-            why = f"there are no files of the catalog {name} ({', '.join(catalog.files)}), nor has the log it"
-            self._missing |= {n: why for n in needed & self._inputs.keys() if n not in extra}
+        own = {n: extra[n] for n in sorted(needed) if n in extra}
+        if own and not matching(catalog.files, self._input_dir):
+            self._own |= own
+            why = f"no file of the log has it, and the catalog {name} has no files"
+            self._missing |= dict.fromkeys(needed & self._inputs.keys() - own.keys(), why)
             return None
         key = catalog.on or catalog.key
         for column in (key, self._recipe.roles.time if catalog.time else key):

@@ -15,7 +15,7 @@ _BYTES, _ROWS, _SECONDS = 1 << 28, 1 << 24, 300.0  # of the model's own requests
 
 
 def replay(servable: Servable, folder: Path) -> int:
-    """Asks a loaded version what its folder's file has, and returns how many requests that was; 0 without a file.
+    """Asks a loaded version what its folder's file has, and returns how many requests that was.
 
     Raises:
       ValueError: a record is broken or no PredictionLog, there are too many, or a request is refused: such a

@@ -25,11 +25,10 @@ def random_rows(recipe: Recipe, rows: int, seed: int) -> pa.Table:
     draw = np.random.default_rng(seed)
     dims = {f.column or n: f.dimension for n, f in recipe.features.items() if f.kind == "vector"}
 
-    def values(name: str, kind: str, count: int) -> list:
+    def values(kind: str, count: int) -> list:
         match kind:
             case "string" | "list[string]":
-                ids = {"user_id": [f"u{i:05d}" for i in range(60)], "item_id": [f"i{i:05d}" for i in range(80)]}
-                words = WORDS + ids.get(name, [])
+                words = WORDS + [f"{letter}{i:05d}" for letter in "ui" for i in range(80)]
                 return [words[i] for i in draw.integers(0, len(words), count)]
             case "float" | "vector":
                 return draw.normal(20, 30, count).astype(np.float32).tolist()
@@ -42,10 +41,10 @@ def random_rows(recipe: Recipe, rows: int, seed: int) -> pa.Table:
         there = draw.random(rows) >= 0.3
         if raw.is_list(column):
             lengths = [dims.get(name) or int(n) for n in draw.integers(1, 6, rows)]
-            found = [values(name, column.type, n) if t else None for n, t in zip(lengths, there, strict=True)]
+            found = [values(column.type, n) if t else None for n, t in zip(lengths, there, strict=True)]
             columns[name] = pa.array(found, kind)
         else:
-            columns[name] = pa.array(values(name, column.type, rows), kind, mask=~there)
+            columns[name] = pa.array(values(column.type, rows), kind, mask=~there)
     return pa.table(columns)
 
 
@@ -72,7 +71,8 @@ def _plain(value):
 
 def examples(table: pa.Table) -> tf.Tensor:
     """The same as serialized tf.Examples."""
-    return tf.constant(encode_examples({n: table[n].combine_chunks() for n in table.column_names}).to_pylist())
+    columns = {n: table[n].combine_chunks() for n in table.column_names}
+    return tf.constant(encode_examples(columns).to_pylist())
 
 
 def batch(table: pa.Table, recipe_file: Path, model: Path, folder: Path) -> dict[str, np.ndarray]:

@@ -214,7 +214,8 @@ def requests(draw):
     }
     chosen = draw(st.sets(st.sampled_from(sorted(possible)), min_size=1))
     found = {n: np.array(draw(possible[n][0]), possible[n][1]) for n in sorted(chosen)}
-    return {n: np.vectorize(str.encode, otypes=[object])(x) if x.dtype == object else x for n, x in found.items()}
+    encode = np.vectorize(str.encode, otypes=[object])
+    return {n: encode(x) if x.dtype == object else x for n, x in found.items()}
 
 
 def test_any_request_is_answered_alike_over_grpc_and_rest(server, loaded, offline):
@@ -287,7 +288,9 @@ def plain(values, name):
     """As JSON has it: bytes that are no text in base 64, NaN as the JSON of Python writes it."""
     if name == "examples":
         return [{"b64": base64.b64encode(x).decode()} for x in values]
-    return np.vectorize(bytes.decode, otypes=[object])(values).tolist() if values.dtype == object else values.tolist()
+    if values.dtype == object:
+        values = np.vectorize(bytes.decode, otypes=[object])(values)
+    return values.tolist()
 
 
 def assert_equal(found, expected, what):
@@ -303,7 +306,7 @@ def test_a_user_is_looked_up_inside_the_model(place, pushed, loaded, offline):
         "users": {"key": "user_id", "columns": ["age", "segment", "interests"], "rows": len(users)}
     }
     assert "user_id" in card["inputs"] and not {"age", "segment", "interests"} & set(card["inputs"])
-    whole = users[(users["age"] != "") & (users["segment"] != "") & (users["interests"] != "")]["user_id"].iloc[0]
+    whole = users[(users[["age", "segment", "interests"]] != "").all(axis=1)]["user_id"].iloc[0]
     rows = missing_rows(loaded.signatures["serving_default"], 3)
     found = offline("serving_default", **rows | {"user_id": tf.constant([whole, "nobody", ""])})
     known, unknown, missing = found["absent"].tolist()

@@ -75,8 +75,8 @@ def test_a_request_has_keys_in_place_of_what_is_found_by_them():
 
 
 def test_a_catalog_of_which_nothing_is_read_asks_for_no_key():
-    read = ("age", "born", "likes", "city")
-    recipe = loads("\n".join(x for x in RECIPE.split("\n") if not x.startswith(tuple(f"  {n}: {{" for n in read))))
+    of_users = tuple(f"  {name}: {{" for name in ("age", "born", "likes", "city"))
+    recipe = loads("\n".join(line for line in RECIPE.split("\n") if not line.startswith(of_users)))
     assert set(inputs.signature(recipe)) == {"article", "hour"}
 
 
@@ -106,7 +106,11 @@ def saved(tmp_path_factory):
 
 def loaded_as_here(folder):
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    return lambda **x: {n: v.numpy() for n, v in signature(**{n: tf.constant(v) for n, v in x.items()}).items()}
+
+    def find(**keys):
+        return {n: x.numpy() for n, x in signature(**{n: tf.constant(x) for n, x in keys.items()}).items()}
+
+    return find
 
 
 def loaded_as_served(folder):

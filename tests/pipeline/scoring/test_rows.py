@@ -11,7 +11,7 @@ from pipeline.scoring.rows import log_and_folder, rows_to_score
 
 
 def reading(recipe, source):
-    log, folder = log_and_folder(recipe, source)
+    log, folder = log_and_folder(recipe, source, recipe.input_columns)
     return rows_to_score(recipe, log, folder, recipe.input_columns)
 
 
@@ -78,14 +78,15 @@ def test_one_file_finds_catalogs_above_it_as_far_as_the_recipe_has_folders(shop_
     (data / "days" / "2").mkdir()
     file = data / "days" / "2" / "others.csv"
     file.write_text("user,article\n7,a\n")
-    recipe = shop_recipe(lambda r: r["sources"]["catalogs"].pop("truth") and r["evaluation"].clear())
-    log, folder = log_and_folder(recipe, file)
+    recipe = shop_recipe()  # its catalog truth, which no model reads, has no files
+    log, folder = log_and_folder(recipe, file, recipe.input_columns)
     assert folder == data and log.files == ["days/2/others.csv"]
     deeper = data / "days" / "2" / "x" / "others.csv"
     deeper.parent.mkdir()
     deeper.write_text(file.read_text())
-    assert log_and_folder(recipe, deeper)[1] == deeper.parent
-    assert "price" in reading(recipe, deeper).missing
+    assert log_and_folder(recipe, deeper, recipe.input_columns)[1] == deeper.parent
+    with pytest.raises(DataError, match="sources.catalogs.items: no file matches 'items.csv' in .*/days/2/x"):
+        reading(recipe, deeper)
 
 
 def test_places_of_columns_without_a_header_stay(shop_recipe, data):

@@ -30,6 +30,8 @@ def test_files_are_linked_and_counts_are_of_the_splits(tmp_path):
             dead={"bad": 1},
             known={"click": {"train": 3 * number, "validation": number, "test": 0}},
         ).write(folders[number] / "counts.json")
+        (folders[number] / "catalogs").mkdir()
+        (folders[number] / "catalogs/items.arrow").write_text(f"as of {number}")
     counts = write_window(folders, 7, tmp_path / "out")
     assert counts.written == {"train": 50 + 48, "validation": 12, "test": 70}
     assert counts.known == {"click": {"train": 20 + 18, "validation": 6, "test": 28}}
@@ -45,3 +47,4 @@ def test_files_are_linked_and_counts_are_of_the_splits(tmp_path):
     }
     one, other = tmp_path / "6/Split-tail/data.gz", tmp_path / "out/Split-validation/00000006-tail-data.gz"
     assert one.samefile(other)
+    assert (tmp_path / "out/catalogs/items.arrow").read_text() == "as of 7"

@@ -50,13 +50,13 @@ def test_a_version_without_requests_is_served(version):
 @pytest.mark.parametrize(
     ("inputs", "signature", "said"),
     [
-        ({"price": [1.5], "id": [7]}, "serving_default", "warm-up request 2 of .* is refused: Expected input id"),
-        (GOOD, "nothing", 'warm-up request 1 of .* is refused: Serving signature key "nothing" not found'),
+        ([GOOD, {"price": [1.5], "id": [7]}], "serving_default", "2 of .* is refused: Expected input id"),
+        ([GOOD], "nothing", '1 of .* is refused: Serving signature key "nothing" not found'),
     ],
 )
 def test_a_refused_request_says_which(version, inputs, signature, said):
-    write_requests(version, *([GOOD, inputs] if signature == "serving_default" else [inputs]), signature=signature)
-    with pytest.raises(ValueError, match=said):
+    write_requests(version, *inputs, signature=signature)
+    with pytest.raises(ValueError, match=f"warm-up request {said}"):
         replay(Servable(version, 2), version)
 
 
