@@ -256,7 +256,8 @@ def speed(model: Model, version: Path, asked: Asked, arguments: argparse.Namespa
         added = np.median(best[who, 1][1]) - np.median(best["in process", 1][1])
         bar(f"{who}: ms added to the median of one client", added, "added_ms", False)
         for clients in BARS["clients"][1:]:
-            bar(f"{who}, {clients} clients: of in process", best[who, clients][0] / most, "of_in_process", True)
+            of = best[who, clients][0] / most
+            bar(f"{who}, {clients} clients: of in process", of, "of_in_process", True)
             if arguments.peer_python:
                 times = best[who, clients][0] / best["LitServe", clients][0]
                 bar(f"{who}, {clients} clients: times LitServe", times, "", True)
