@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -167,7 +168,8 @@ def peer(python: Path, version: Path, body: bytes) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [str(python), str(Path(__file__).with_name("serve_litserve.py")), str(version), str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, **nowhere, start_new_session=True)
     try:
         end = time.monotonic() + 180
         headers = {"Content-Type": "application/json"}
@@ -182,7 +184,7 @@ def peer(python: Path, version: Path, body: bytes) -> Iterator[str]:
                 time.sleep(1)
         yield f"127.0.0.1:{port}"
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGKILL)  # its workers outlive a terminated parent
         process.wait()
 
 
@@ -254,7 +256,8 @@ def speed(model: Model, version: Path, asked: Asked, arguments: argparse.Namespa
         added = np.median(best[who, 1][1]) - np.median(best["in process", 1][1])
         bar(f"{who}: ms added to the median of one client", added, "added_ms", False)
         for clients in BARS["clients"][1:]:
-            bar(f"{who}, {clients} clients: of in process", best[who, clients][0] / most, "of_in_process", True)
+            of = best[who, clients][0] / most
+            bar(f"{who}, {clients} clients: of in process", of, "of_in_process", True)
             if arguments.peer_python:
                 times = best[who, clients][0] / best["LitServe", clients][0]
                 bar(f"{who}, {clients} clients: times LitServe", times, "", True)
@@ -329,7 +332,7 @@ def swaps(version: Path, rows: list[dict], place: Path, bar: Bar) -> None:
         seen, mixed = dict.fromkeys(versions, 0), 0
         for number, told, found in done.answers():
             fits = [v for v, m in versions.items() if same(found, wanted[m][number], BARS["tolerance"])]
-            of = [told] if told in fits else fits[:1] if told is None else []
+            of = [told] if told in fits else fits[-1:] if told is None else []
             mixed += not of
             for one in of:
                 seen[one] += 1
@@ -337,6 +340,7 @@ def swaps(version: Path, rows: list[dict], place: Path, bar: Bar) -> None:
         print(f"{name}, swaps: {seen} answers by version; p50 {p50:.1f}, p95 {p95:.1f}, p99 {p99:.1f} ms")
         bar(f"{name}, swaps: requests that failed", len(done.failed), "failed", False)
         bar(f"{name}, swaps: answers of no single version", mixed, "failed", False)
+        bar(f"{name}, swaps: versions that answered", np.count_nonzero([*seen.values()]), "swapped", True)
 
 
 def with_other_weights(version: Path, target: Path, more: float) -> None:

@@ -1,4 +1,4 @@
-"""The peer of serve.py: LitServe with the same SavedModel, run by an interpreter that has both (litserve.lock).
+"""The peer of serve.py: LitServe with the same SavedModel, in an interpreter that has both (litserve.lock).
 
     python serve_litserve.py SAVED_MODEL PORT
 

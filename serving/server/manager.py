@@ -93,7 +93,7 @@ class Manager:
         return wanted | ({serves} if serves is not None else set())
 
     def _load(self, version: int) -> Servable | None:
-        folder = self._folder / str(version)
+        folder, now = self._folder / str(version), None
         try:
             now = stamp(folder)
             if self._failed.get(version) == now or not is_settled(now, SETTLE_SECONDS):
@@ -105,7 +105,7 @@ class Manager:
                 servable.retire()
                 raise ValueError("its files changed while they were read")
         except Exception as error:  # whatever a half-written or foreign file makes TensorFlow raise
-            self._failed[version] = _stamp_or_none(folder)
+            self._failed[version] = now  # as it was read: what changed since is tried again
             self._status[version] = Status("END", str(error).splitlines()[0] if str(error) else repr(error))
             _LOG.warning("version %s was not loaded: %s", version, self._status[version].error)
             return None
@@ -173,10 +173,3 @@ class Manager:
             before, self._served = self._served, Served()
         for servable in before.loaded.values():
             servable.retire()
-
-
-def _stamp_or_none(folder: Path) -> object:
-    try:
-        return stamp(folder)
-    except OSError:
-        return None

@@ -1,4 +1,4 @@
-"""`mtl serve` in a process of its own, which clients and other processes treat badly; it answers the next one.
+"""`mtl serve` in a process of its own, treated badly by clients and other processes: it answers the next one.
 
 What is refused in which words is in test_rest.py and test_grpc.py.
 """
