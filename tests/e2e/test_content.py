@@ -259,6 +259,9 @@ def test_a_generic_client_is_answered_by_every_version_and_label(server, offline
     """The stubs of tensorflow-serving-api and plain HTTP, which know nothing of this project."""
     inputs = asked[signature]
     expected = offline(signature, **{n: tf.constant(x) for n, x in inputs.items()})
+    if signature == "rank":  # one user's columns for all items, looked up or sent
+        rows = offline("serving_default", **{n: tf.constant(x) for n, x in inputs.items()})
+        assert_equal(expected, rows, "rows of serving_default")
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         for path, version in WHERE.items():
