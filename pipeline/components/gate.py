@@ -7,13 +7,15 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from pipeline.components.artifacts import Evaluation
+from pipeline.components.artifacts import Evaluation, Watched
 from pipeline.components.artifacts import Verdict as VerdictArtifact
 from pipeline.components.verdicts import passed, read_verdicts, write_verdicts
 from pipeline.evaluation.files import METRICS
 from pipeline.evaluation.gates import Gate as MetricGate
 from pipeline.evaluation.gates import Verdict, judge_all
 from pipeline.evaluation.table import MetricsTable
+from pipeline.watch.gates import VectorGate, judge_vectors
+from pipeline.watch.watch import read_watched
 
 
 @component
@@ -21,17 +23,24 @@ def Gate(
     evaluation: InputArtifact[Evaluation],
     check: InputArtifact[VerdictArtifact],
     gates: Parameter[str],
+    vector_gates: Parameter[str],
+    serving: Parameter[str],
     code: Parameter[str],
     verdict: OutputArtifact[VerdictArtifact],
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
+    watched: InputArtifact[Watched] = None,
 ) -> None:
-    """Judges every gate of the recipe and the serving check; blesses only where none failed."""
+    """Judges every gate of the recipe and the serving check; blesses only where none failed. `serving` is the
+    number of the version that serves, or empty."""
     table = MetricsTable.read(Path(evaluation.uri, METRICS))
     verdicts = (
         judge_all([MetricGate(**g) for g in json.loads(gates)], table)
         if gates != "none"
         else [Verdict("skipped", "the recipe says `gates: none`: nothing was asked of the metrics")]
     )
+    if watched is not None:
+        asked = [VectorGate(**g) for g in json.loads(vector_gates)]
+        verdicts += judge_vectors(asked, read_watched(watched.uri), serving or None)
     verdicts = [*verdicts, *read_verdicts(check.uri)]
     write_verdicts(verdict.uri, verdicts)
     blessed = passed(verdicts)

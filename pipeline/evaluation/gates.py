@@ -84,7 +84,7 @@ class Verdict:
 
     Attributes:
       sentence: names task, metric, value, bound and slice.
-      gate: which gate of the pipeline spoke: "metrics" for this module's; others (schema,
+      gate: which gate of the pipeline spoke: "metrics" for this module's; others (schema, vectors,
         serving check) make verdicts of the same type.
     """
 
@@ -196,8 +196,8 @@ def judge_all(gates: Iterable[Gate], table: MetricsTable) -> list[Verdict]:
 
 
 def agreement(verdicts: Iterable[Verdict]) -> str:
-    """What gates of metrics said together, none of which failed; those that were skipped did not pass."""
-    statuses = [verdict.status for verdict in verdicts if verdict.gate == "metrics"]
+    """What the recipe's gates said together, none of which failed; those that were skipped did not pass."""
+    statuses = [verdict.status for verdict in verdicts if verdict.gate in ("metrics", "vectors")]
     passed, skipped = statuses.count("passed"), statuses.count("skipped")
     return f"no gate failed ({passed} passed, {skipped} skipped)" if skipped else "every gate passed"
 

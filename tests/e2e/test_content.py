@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 import yaml
 
+from pipeline import Run
 from pipeline.demo import generate
+from pipeline.vectors import keys_file, read_matrices
 
 BARE, DAMAGED, GONE = "i00001", "i00002", "nowhere"  # without content, with a damaged picture, no item at all
 
@@ -41,7 +43,11 @@ def place(tmp_path_factory, root):
     recipe["features"]["own"] = {"kind": "vector", "dimension": 3}
     recipe["model"]["interactions"] = [["user_id", "picture"], ["user_id", "title"]]
     recipe["content"] = {"max_failed_share": 0.5}
-    recipe["gates"] = "none"
+    recipe["gates"] = [
+        {"vectors": "title", "metric": "shift", "against": "serving", "upper": 0.1},
+        {"vectors": "picture", "metric": "shift", "against": "serving", "upper": 0.1},
+        {"vectors": "picture", "metric": "absent", "upper": 0.2},
+    ]
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     return folder
 
@@ -107,10 +113,37 @@ def test_a_vector_on_the_request_counts_for_an_item_that_is_unknown(ask):
     assert absent == ask([GONE])[0]
 
 
+def test_vectors_are_watched_and_the_first_run_has_nothing_to_compare_with(outcome):
+    assert [gate["status"] for gate in outcome.metrics["gates"]][-4:] == ["skipped", "skipped", "passed", "passed"]
+    run = Run.load(outcome.folder)
+    shown = run.vectors.set_index(["feature", "where"])
+    assert {*shown.index.get_level_values("feature")} == {"picture", "title", "own"}
+    test = outcome.metrics["rows"]["test"]
+    assert (shown.loc[(["picture", "title", "own"], "shown"), "rows"] == test).all()
+    assert 0 < shown.loc[("own", "shown"), "absent"] / test < 0.6
+    page = (outcome.folder / "report/index.html").read_text()
+    assert page.count("data:image/jpeg;base64,") > 20 and "Items of picture" in page
+    assert "Encode" in run.steps["step"].tolist()
+
+
 def test_the_same_content_is_not_a_reason_to_run_again(place, go, outcome):
     again = go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
     assert again.metrics["status"] == "unchanged"
+
+
+def test_another_picture_is_seen_and_another_encoder_is_refused(place, go, outcome):
     (place / "data/pictures/i00005.png").write_bytes((place / "data/pictures/i00007.png").read_bytes())
+    declared = place / "data/encoders/words/encoder.yaml"
+    declared.write_text(declared.read_text() + "normalize: true\n")
     changed = go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
     assert {"HoldVectors", "Trainer"} <= changed.ran
     assert "Ingest" not in changed.ran  # rows have no vectors, only keys
+    [matrix] = read_matrices(changed.folder / "transform_graph", ["picture"]).values()
+    keys = keys_file(changed.folder / "transform_graph", "picture").read_text().splitlines()
+    assert (matrix[1 + keys.index("i00005")] == matrix[1 + keys.index("i00007")]).all()
+    assert changed.code == 3 and changed.metrics["pushed"] is None
+    [title, picture, *_] = [g for g in changed.metrics["gates"] if g["gate"] == "vectors"]
+    assert title["status"] == "failed" and picture["status"] == "passed"
+    assert "title: shift from version 1's vectors" in title["sentence"]
+    assert "another encoder made those" in title["sentence"]
+    assert "the same encoder" in picture["sentence"]

@@ -9,7 +9,7 @@ from pipeline.report.metrics_json import build_metrics
 from pipeline.report.page import render_page
 
 ENDINGS = ["pushed", "refused", "unchanged", "failed"]
-VOID = {"meta", "br", "link", "input"}
+VOID = {"meta", "br", "link", "input", "img"}
 
 
 class Page(HTMLParser):
@@ -44,7 +44,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def page(facts):
     def render(ending):
-        html = render_page(build_metrics(facts(ending)), facts(ending).recipe_text)
+        found = facts(ending)
+        html = render_page(build_metrics(found), found.recipe_text, found.pictures)
         return html, Page(html)
 
     return render
@@ -56,9 +57,13 @@ def test_needs_no_network_and_says_so_to_the_browser(page, ending):
     assert not re.search(
         r"https?:|[\"'(=]//|url\(|@import|fetch\(|XMLHttp|import\(|WebSocket|sendBeacon", html
     )
-    assert not {"img", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.elements}
+    assert not {"iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.elements}
     assert all(not name.startswith("on") for _, attrs in parsed.elements for name in attrs)
-    assert all("src" not in attrs for _, attrs in parsed.elements)
+    images = [attrs["src"] for tag, attrs in parsed.elements if tag == "img"]
+    images += [attrs["href"] for tag, attrs in parsed.elements if tag == "image"]
+    assert all(uri.startswith("data:image/") for uri in images)
+    assert all(tag == "img" or "src" not in attrs for tag, attrs in parsed.elements)
+    assert len(images) >= (6 if ending in ("pushed", "refused") else 0)
     assert [attrs["href"] for tag, attrs in parsed.elements if tag == "link"] == ["data:,"]
     (policy,) = [a["content"] for _, a in parsed.elements if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
@@ -107,6 +112,21 @@ def test_says_how_the_run_ended(page, ending, said):
     _, parsed = page(ending)
     for words in said:
         assert words in " ".join(parsed.text.split()), words
+
+
+def test_vectors_stand_beside_training_and_the_serving_model(page, hostile):
+    text = " ".join(page("pushed")[1].text.split())
+    assert "Shift from training's vectors: 0.0125; two random halves of training's items are 0.0200 apart." in text
+    assert "Shift from version 3's vectors: 0.7500; another encoder made those." in text
+    assert f"2.0 % of the evaluated rows have no vector: 3 × no content {hostile}." in text
+    assert "Of 10 items in all, 2 have none: 2 × no content." in text
+    assert "Evaluated rows Training Version 3 Rows 150 700 140" in text
+    assert "Length, median 1.0000 1.0000 1.2500" in text and "Dead numbers 1 of 16 0 of 16 0 of 16" in text
+    assert "9 items, 3 of them not in training" in text
+    assert "Shift from training's vectors has no value: there are no vectors." in text
+    assert "Shift from the serving model's vectors is not known: version 3 kept nothing." in text
+    assert "100.0 % of the evaluated rows have no vector: 150 × the row has none." in text
+    assert "Vectors" not in page("unchanged")[1].text or "Evaluated rows" in page("unchanged")[1].text
 
 
 def test_tasks_stand_beside_serving_model_and_reference(page):
