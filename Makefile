@@ -2,6 +2,8 @@
 # GPU=1 installs TensorFlow with CUDA beside it; EXTRAS=encoders what runs ONNX encoders, and two of them (120 MB).
 SHELL := /bin/bash
 PYTHON ?= python3
+# also where .venv is activated, Python is the one outside: .venv has no pip
+export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements.lock $(if $(GPU),requirements-gpu.lock)

@@ -59,10 +59,15 @@ def test_smearing_turns_medians_into_means():
         smear(Task("t", "regression"), labels, medians)
 
 
+def seconds(least, most):
+    # TensorFlow takes numbers below 1e-38 for 0, and NumPy does not
+    return st.floats(least, most, width=32, allow_subnormal=False)
+
+
 rows = st.lists(
     st.tuples(
-        st.one_of(st.just(float("nan")), st.integers(0, 4).map(float), st.floats(0, 1e4, width=32)),
-        st.one_of(st.integers(0, 3).map(float), st.floats(0, 1e5, width=32)),
+        st.one_of(st.just(float("nan")), st.integers(0, 4).map(float), seconds(0, 1e4)),
+        st.one_of(st.integers(0, 3).map(float), seconds(0, 1e5)),
         st.sampled_from([0.0, 1.0, 2.5]),
     ),
     min_size=24,  # of one size: some backends compile every shape
