@@ -16,14 +16,16 @@ class VectorGate(Part):
     )
     metric: Literal["shift", "absent", "dead"] = Field(
         description="`shift`: how far mean and covariance have moved, as the Fréchet distance over the total "
-        "variance: 0 is not at all, and 1 a mean that moved by the whole spread. `absent`: share of rows "
+        "variance: 0 is not at all, and 1 a mean that moved by the whole spread; chance makes some, more the "
+        "fewer the items, see the report. `absent`: share of rows "
         "without a vector. `dead`: share of its numbers that are the same in all rows"
     )
     upper: float = Field(ge=0, description="largest value allowed")
     against: Literal["training", "serving"] | None = Field(
         None,
         description="of `shift`: what the vectors of the evaluated rows are compared with, those of training's "
-        "rows or those of the evaluated rows of the run that made the serving model",
+        "rows, or those of the evaluated rows of the run that made the serving model, where the same encoder "
+        "made both: else the gate is skipped",
     )
 
     @model_validator(mode="after")

@@ -133,8 +133,13 @@ class VectorShift(_Part):
     """How far mean and covariance moved: squared Fréchet distance over the reference's total variance."""
 
     training: Number
-    serving: Number = Field(description="From the evaluated rows of the run that made the serving model.")
+    serving: Number = Field(
+        description="From the evaluated rows of the run that made the serving model; null of another encoder."
+    )
     chance: Number = Field(description="Of one half of training's items from the other: what chance does.")
+    means: dict[Literal["training", "serving"], float] = Field(
+        description="What the mean's move makes of each; the rest is the covariance's."
+    )
 
 
 class NearItem(_Part):
@@ -171,6 +176,7 @@ class VectorFeature(_Part):
     """What was found of a feature's vectors."""
 
     kind: Literal["vision", "text", "precomputed", "vector"]
+    encoder_name: str | None = Field(description="As the recipe calls it.")
     encoder: str = Field(description="Digest of the encoder with its preprocessing; empty without one.")
     dimension: int
     table: VectorTable | None

@@ -43,7 +43,11 @@ def vector_rows(
     return [
         {
             "name": name,
-            "head": f"{of['kind']}, {count_text(of['dimension'])} numbers",
+            "head": ", ".join(
+                [of["kind"]]
+                + ([f"encoder {of['encoder_name']}"] if of["encoder_name"] else [])
+                + [f"{count_text(of['dimension'])} numbers"]
+            ),
             "sentences": _sentences(of, serving),
             "columns": [("shown", "Evaluated rows"), ("training", "Training")]
             + ([("serving", serving[0].upper() + serving[1:])] if of["serving"] else []),
@@ -61,16 +65,15 @@ def _sentences(of: Mapping[str, Any], serving: str) -> list[str]:
     if shift["training"] is None:
         found.append(f"Shift from training's vectors has no value: {of['notes']['training']}.")
     else:
+        parts = _parts(shift, "training")
         by_chance = (
             ""
             if shift["chance"] is None
             else f"; two random halves of training's items are {metric_text(shift['chance'])} apart"
         )
-        found.append(f"Shift from training's vectors: {metric_text(shift['training'])}{by_chance}.")
+        found.append(f"Shift from training's vectors: {metric_text(shift['training'])}{parts}{by_chance}.")
     if shift["serving"] is not None:
-        same = of["encoder"] == of["serving_encoder"]
-        made = f"; {'the same' if same else 'another'} encoder made those" if of["encoder"] else ""
-        found.append(f"Shift from {serving}'s vectors: {metric_text(shift['serving'])}{made}.")
+        found.append(f"Shift from {serving}'s vectors: {metric_text(shift['serving'])}{_parts(shift, 'serving')}.")
     else:
         found.append(f"Shift from the serving model's vectors is not known: {of['notes']['serving']}.")
     if shown["absent"]:
@@ -84,6 +87,11 @@ def _sentences(of: Mapping[str, Any], serving: str) -> list[str]:
             f"none: {why}."
         )
     return found
+
+
+def _parts(shift: Mapping[str, Any], where: str) -> str:
+    mean = shift["means"][where]
+    return f", of which the mean {metric_text(mean)} and the covariance {metric_text(shift[where] - mean)}"
 
 
 def _table(of: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:

@@ -55,33 +55,35 @@ def not_watched(recipe: Recipe) -> list[Verdict]:
 
 def _shift(gate: VectorGate, of: Mapping[str, Any], serving: str | None) -> tuple[Status, str]:
     theirs = "training's vectors" if gate.against == "training" else f"version {serving}'s vectors"
-    head, why = f"{gate.vectors}: shift from {theirs}", of["notes"].get(gate.against)
+    head, why = f"{_named(gate, of)}: shift from {theirs}", of["notes"].get(gate.against)
     value = of["shift"][gate.against]
     if value is not None:
         status, said = bound_sentence(head, value, gate.upper, "upper")
-        return status, f"{said} ({_rows(of)}{_encoders(gate, of)})"
-    if gate.against == "serving" and of["serving"] is None and not of["fault"]:
-        return "skipped", f"{gate.vectors}: shift from the serving model's vectors is not judged: {why}"
-    return "failed", f"{head} could not be measured, so its gate cannot pass: {why}{_encoders(gate, of)}"
+        mean = of["shift"]["means"][gate.against]
+        lengths = [f"{of[where]['norm']['median']:,.4g}" for where in ("shown", gate.against)]
+        moved = f"the mean's move is {mean:,.3f} of it, the covariance's {value - mean:,.3f}"
+        return status, f"{said} ({moved}; median length {lengths[0]}, there {lengths[1]}; {_rows(of)})"
+    there = of["serving"] is not None or of["fault"]
+    other = there and not of["fault"] and any(of[f"serving_{n}"] != of[n] for n in ("encoder", "dimension"))
+    if gate.against == "serving" and (other or not there):
+        return "skipped", f"{_named(gate, of)}: shift from the serving model's vectors is not judged: {why}"
+    return "failed", f"{head} could not be measured, so its gate cannot pass: {why}"
 
 
-def _encoders(gate: VectorGate, of: Mapping[str, Any]) -> str:
-    """Whether the same encoder made both, where that is a question."""
-    if gate.against == "training" or not (of["encoder"] or of["serving_encoder"]):
-        return ""
-    return "; the same encoder" if of["encoder"] == of["serving_encoder"] else "; another encoder made those"
+def _named(gate: VectorGate, of: Mapping[str, Any]) -> str:
+    return f"{gate.vectors} (encoder {of['encoder_name']})" if of["encoder_name"] else gate.vectors
 
 
 def _absent(gate: VectorGate, of: Mapping[str, Any], serving: str | None) -> tuple[Status, str]:
     shown = of["shown"]
-    head = f"{gate.vectors}: share of rows without a vector"
+    head = f"{_named(gate, of)}: share of rows without a vector"
     status, said = bound_sentence(head, shown["absent"] / max(shown["rows"], 1), gate.upper, "upper")
     reasons = ", ".join(f"{rows:,} × {reason}" for reason, rows in list(shown["reasons"].items())[:3])
     return status, f"{said} ({shown['rows']:,} rows{f': {reasons}' if reasons else ''})"
 
 
 def _dead(gate: VectorGate, of: Mapping[str, Any], serving: str | None) -> tuple[Status, str]:
-    head, dead = f"{gate.vectors}: share of dead numbers", of["shown"]["dead"]
+    head, dead = f"{_named(gate, of)}: share of dead numbers", of["shown"]["dead"]
     if dead is None:
         return "failed", f"{head} could not be measured, so its gate cannot pass: no row has a vector"
     status, said = bound_sentence(head, dead / of["dimension"], gate.upper, "upper")

@@ -39,7 +39,7 @@ def write_kept(folder: Path, features: dict[str, Kept]) -> None:
         if spread.ndim == 2:
             spread = spread[np.triu_indices(len(spread))]
         arrays[f"{name}/facts"] = np.array(json.dumps(kept.facts))
-        arrays[f"{name}/weight"] = np.array(kept.moments.weight)
+        arrays[f"{name}/weight"] = np.array([kept.moments.weight, kept.moments.squares])
         arrays[f"{name}/mean"] = kept.moments.mean
         arrays[f"{name}/covariance"] = spread.astype(np.float32)
     np.savez(folder / KEPT, **arrays)
@@ -63,10 +63,10 @@ def read_kept(version: Path) -> dict[str, Kept]:
 
 
 def _kept(name: str, found: Any) -> Kept:
-    mean, weight = found[f"{name}/mean"], float(found[f"{name}/weight"])
+    mean, (weight, squares) = found[f"{name}/mean"], found[f"{name}/weight"].tolist()
     spread = found[f"{name}/covariance"].astype(np.float64)
     if len(mean) <= WHOLE:
         whole = np.zeros((len(mean), len(mean)))
         whole[np.triu_indices(len(mean))] = spread
         spread = whole + np.triu(whole, 1).T
-    return Kept(json.loads(str(found[f"{name}/facts"])), Moments(weight, mean, spread * weight))
+    return Kept(json.loads(str(found[f"{name}/facts"])), Moments(weight, mean, spread * weight, squares))

@@ -11,6 +11,7 @@ from pipeline.watch.rows import batches
 
 ASKED, NEAR = 6, 5  # items whose neighbours are told, and how many of them
 MAPPED = 200  # items on the map
+AMONG = 100_000  # of more items, neighbours are looked for among so many, drawn at random
 
 
 def neighbours(vectors: np.ndarray, chosen: np.ndarray, among: np.ndarray) -> list[list[tuple[int, float]]]:
@@ -78,8 +79,8 @@ def likeness(
       trained, shown: rows of the log that each was in, in training and among those evaluated: `[n]`.
       draw: chooses items.
     """
-    among = np.flatnonzero(trained + shown)
-    asked = choose(np.flatnonzero(shown), ASKED, draw)
+    among = choose(np.flatnonzero(trained + shown), AMONG, draw)
+    asked = choose(np.intersect1d(np.flatnonzero(shown), among), ASKED, draw)
     mapped = choose(among, MAPPED, draw)
     places, variance = flat_map(vectors[mapped]) if len(mapped) else (np.empty((0, 2)), 0.0)
     return {

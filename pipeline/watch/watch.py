@@ -83,6 +83,7 @@ def watch(
         compared = _compared(feature, before.get(name), baseline, fault)
         told[name] = {
             "kind": recipe.features[name].kind,
+            "encoder_name": getattr(recipe.features[name], "encoder", None),
             "encoder": feature.encoder,
             "dimension": feature.dimension,
             "table": feature.table,
@@ -104,29 +105,30 @@ def _compared(
     feature: _Feature, before: Kept | None, baseline: str | None, fault: str | None
 ) -> dict[str, Any]:
     of, trained = feature.shown.moments, feature.trained.moments
-    training, chance = shift(of, trained), shift(*feature.trained.halves)
+    shifts, chance = {"training": shift(of, trained), "serving": None}, shift(*feature.trained.halves)
     undefined = "there are no vectors, or the others are all the same"
-    notes = {} if training is not None else {"training": undefined}
-    serving = None
+    notes = {} if shifts["training"] else {"training": undefined}
+    version = f"version {Path(baseline).name}" if baseline else ""
     if before is None:
-        version = f"version {Path(baseline).name}, which serves," if baseline else ""
         why = fault or "kept nothing of such a feature's vectors"
-        notes["serving"] = f"{version} {why}" if version else "there is no serving model yet"
+        notes["serving"] = f"{version}, which serves, {why}" if version else "there is no serving model yet"
     elif before.facts["dimension"] != feature.dimension:
-        notes["serving"] = (
-            f"version {Path(baseline).name} has vectors of {before.facts['dimension']} numbers, and these have "
-            f"{feature.dimension}"
-        )
+        long = before.facts["dimension"]
+        notes["serving"] = f"{version} has vectors of {long} numbers, and these have {feature.dimension}"
+    elif before.facts["encoder"] != feature.encoder:
+        notes["serving"] = f"another encoder made {version}'s, and vectors of two encoders say nothing of each other"
     else:
-        serving = shift(of, before.moments)
-        if serving is None:
+        shifts["serving"] = shift(of, before.moments)
+        if shifts["serving"] is None:
             notes["serving"] = undefined
     return {
         "serving": before and before.facts["shown"],
         "serving_encoder": before and before.facts["encoder"],
         "serving_dimension": before and before.facts["dimension"],
         "fault": before is None and fault is not None,
-        "shift": {"training": training, "serving": serving, "chance": chance},
+        "shift": {where: found and found.total for where, found in shifts.items()}
+        | {"chance": chance and chance.total}
+        | {"means": {where: found.mean for where, found in shifts.items() if found}},
         "notes": notes,
     }
 

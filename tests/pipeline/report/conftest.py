@@ -80,7 +80,8 @@ def _vectors():
     ]
     picture = {
         "kind": "vision",
-        "encoder": "one",
+        "encoder_name": "pixels",
+        "encoder": "two",
         "dimension": 16,
         "table": {"keys": 8, "absent": 2, "reasons": {"no content": 2}},
         "training": shown(700, 7, 0),
@@ -89,13 +90,14 @@ def _vectors():
         "serving_encoder": "two",
         "serving_dimension": 16,
         "fault": False,
-        "shift": {"training": 0.0125, "serving": 0.75, "chance": 0.02},
+        "shift": {"training": 0.0125, "serving": 0.75, "chance": 0.02, "means": {"training": 0.01, "serving": 0.5}},
         "notes": {},
         "neighbours": [{"key": "i5", "text": HOSTILE, "near": near}],
         "map": {"variance": 0.8, "items": items},
     }
     own = {
         "kind": "vector",
+        "encoder_name": None,
         "encoder": "",
         "dimension": 3,
         "table": None,
@@ -106,7 +108,7 @@ def _vectors():
         "serving_encoder": None,
         "serving_dimension": None,
         "fault": False,
-        "shift": {"training": None, "serving": None, "chance": None},
+        "shift": {"training": None, "serving": None, "chance": None, "means": {}},
         "notes": {"training": "there are no vectors", "serving": "version 3 kept nothing"},
         "neighbours": [],
         "map": {"variance": 0.0, "items": []},

@@ -18,7 +18,8 @@ from pipeline.vectors import Table, write_vectors
 from pipeline.watch import rows
 from pipeline.watch.gates import VectorGate, judge_vectors
 from pipeline.watch.kept import read_kept
-from pipeline.watch.watch import NO_KEY, UNKNOWN, read_pictures, watch
+from pipeline.watch.moments import Moments, shift
+from pipeline.watch.watch import FACTS, NO_KEY, PICTURES, UNKNOWN, read_pictures, watch
 from serving.versions import KEPT
 
 RECIPE = """
@@ -61,11 +62,11 @@ def write_rows(folder, split, items, own):
             )
 
 
-def hold(folder, vectors, encoder="one"):
+def hold(folder, vectors, encoder="one", keys=ITEMS):
     """The vectors of both features, as the model holds them."""
     given = [None if item == ITEMS[1] else v for item, v in zip(ITEMS, vectors.tolist(), strict=True)]
     why = ["no content" if v is None else None for v in given]
-    table = pa.table({"key": ITEMS, "vector": pa.array(given, pa.list_(pa.float32())), "reason": why})
+    table = pa.table({"key": keys, "vector": pa.array(given, pa.list_(pa.float32())), "reason": why})
     pq.write_table(table, folder.with_suffix(".parquet"))
     of = Table([str(folder.with_suffix(".parquet"))], "digest", reason="reason", encoder=encoder)
     write_vectors({"picture": of, "title": of}, folder)
@@ -113,13 +114,12 @@ def serving(first, tmp_path_factory):
     return version
 
 
-def frechet(one, two):
-    """Over rows, by scipy, as FID is usually computed."""
-    import scipy.linalg
-
-    first, second = np.cov(one.T, ddof=0), np.cov(two.T, ddof=0)
-    spread = np.trace(first + second - 2 * scipy.linalg.sqrtm(first @ second).real)
-    return (np.square(one.mean(0) - two.mean(0)).sum() + spread) / np.trace(second)
+def by_items(items):
+    """Moments of the items that have vectors, each as heavy as its rows."""
+    counts = np.array([items.count(item) for item in ITEMS], float)
+    found, there = Moments.none(4), (counts > 0) & (np.arange(40) != 1)
+    found.add(VECTORS[there], counts[there])
+    return found
 
 
 def test_rows_count_as_often_as_they_are(first):
@@ -136,7 +136,10 @@ def test_rows_count_as_often_as_they_are(first):
     assert of["shown"]["norm"]["min"] == pytest.approx(norms.min())
     assert of["shown"]["norm"]["median"] == pytest.approx(np.sort(norms)[48])
     assert of["shown"]["dead"] == of["training"]["dead"] == 1
-    assert of["shift"]["training"] == pytest.approx(frechet(test[:, :3], train[:, :3]), rel=1e-4)
+    expected = shift(by_items(TEST), by_items(TRAIN))
+    assert of["shift"]["training"] == pytest.approx(expected.total, rel=1e-4)
+    assert of["shift"]["means"] == {"training": pytest.approx(expected.mean, rel=1e-4)}
+    np.testing.assert_allclose(by_items(TRAIN).mean, train.mean(0), rtol=1e-6)
     assert 0 < of["shift"]["chance"] < 2
     assert (of["shift"]["serving"], of["notes"]["serving"]) == (None, "there is no serving model yet")
 
@@ -210,14 +213,14 @@ def test_the_first_run_is_not_compared(look):
     [shift, absent, dead] = judged(look, *GATES, version=None)
     assert shift == (
         "skipped",
-        "picture: shift from the serving model's vectors is not judged: there is no serving model yet",
+        "picture (encoder any): shift from the serving model's vectors is not judged: there is no serving model yet",
     )
     assert absent[0] == "failed" and absent[1].startswith(
-        "picture: share of rows without a vector 0.030 is above the bound 0.020 by 0.010 (100 rows: 1 × "
+        "picture (encoder any): share of rows without a vector 0.030 is above the bound 0.020 by 0.010 (100 rows: 1 × "
     )
     assert dead == (
         "passed",
-        "picture: share of dead numbers 0.250 is below the upper bound 0.500 by 0.250 (1 of 4; 97 rows with a "
+        "picture (encoder any): share of dead numbers 0.250 is below the upper bound 0.500 by 0.250 (1 of 4; 97 rows with a "
         "vector)",
     )
 
@@ -225,36 +228,63 @@ def test_the_first_run_is_not_compared(look):
 def test_the_same_encoder_and_rows_pass(look, serving):
     [(status, sentence)] = judged(look, SHIFT, baseline=serving)
     assert status == "passed"
+    there = [VECTORS[ITEMS.index(i)] for i in TEST[:97]]
+    median = f"{np.sort(np.linalg.norm(there, axis=1))[48]:.4g}"
     assert sentence == (
-        "picture: shift from version 7's vectors 0.000 is below the upper bound 0.050 by 0.050 (97 rows with a "
-        "vector; the same encoder)"
+        "picture (encoder any): shift from version 7's vectors 0.000 is below the upper bound 0.050 by 0.050 (the "
+        f"mean's move is 0.000 of it, the covariance's 0.000; median length {median}, there {median}; 97 rows with "
+        "a vector)"
     )
     assert read_kept(serving)["picture"].facts["encoder"] == "one"
 
 
-def test_another_encoder_is_caught(look, place, serving):
-    hold(place / "turned", VECTORS[:, [1, 0, 2, 3]], encoder="two")
+def test_vectors_that_moved_fail_and_the_sentence_says_what_moved(look, place, serving):
+    hold(place / "moved", VECTORS + np.float32([1, 0, 0, 0]))
     against_training = VectorGate("picture", "shift", 1.0, "training")
-    found = judged(look, SHIFT, against_training, held="turned", baseline=serving)
-    assert found[0][0] == "failed"
-    assert found[0][1].startswith("picture: shift from version 7's vectors 0.")
-    assert "is above the bound 0.050 by" in found[0][1]
-    assert found[0][1].endswith("(97 rows with a vector; another encoder made those)")
-    assert found[1][0] == "passed", "training's rows have the new encoder's vectors too"
+    [(status, sentence), training] = judged(look, SHIFT, against_training, held="moved", baseline=serving)
+    assert status == "failed"
+    assert sentence.startswith("picture (encoder any): shift from version 7's vectors 0.")
+    assert "is above the bound 0.050 by 0." in sentence
+    moved = 1 / by_items(TEST).variances.sum()
+    assert f"(the mean's move is {moved:.3f} of it, the covariance's 0.000; median length" in sentence
+    assert training[0] == "passed", "training's rows have the moved vectors too"
+
+
+def test_another_encoder_and_another_dimension_are_not_compared(look, place, serving):
+    hold(place / "turned", VECTORS[:, [1, 0, 2, 3]], encoder="two")
     hold(place / "longer", np.c_[VECTORS, VECTORS], encoder="two")
-    assert judged(look, SHIFT, held="longer", baseline=serving) == [
+    said = "picture (encoder any): shift from the serving model's vectors is not judged: "
+    assert judged(look, SHIFT, held="turned", baseline=serving) == [
         (
-            "failed",
-            "picture: shift from version 7's vectors could not be measured, so its gate cannot pass: version 7 "
-            "has vectors of 4 numbers, and these have 8; another encoder made those",
+            "skipped",
+            said + "another encoder made version 7's, and vectors of two encoders say nothing of each other",
         )
     ]
+    assert judged(look, SHIFT, held="longer", baseline=serving) == [
+        ("skipped", said + "version 7 has vectors of 4 numbers, and these have 8")
+    ]
+
+
+def test_rows_without_any_vector_have_no_shift_and_do_not_pass(look, place, serving):
+    hold(place / "others", VECTORS, keys=[f"other {n}" for n in range(40)])
+    against_training = VectorGate("picture", "shift", 1.0, "training")
+    found = judged(look, SHIFT, against_training, *GATES[1:], held="others", baseline=serving)
+    assert [status for status, _ in found] == ["failed"] * 4
+    assert "could not be measured, so its gate cannot pass: there are no vectors" in found[0][1]
+    assert look("others")[0]["picture"]["map"]["items"] == look("others")[0]["picture"]["neighbours"] == []
+
+
+def test_the_same_run_writes_the_same_bytes(look, serving):
+    one, two = (look(baseline=serving)[1] for _ in range(2))
+    names = sorted(path.name for path in one.iterdir())
+    assert names == sorted([FACTS, PICTURES, KEPT])
+    assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names)
 
 
 def test_a_version_that_kept_nothing_and_one_whose_file_is_damaged(look, serving, tmp_path):
     assert judged(look, SHIFT, baseline=tmp_path / "7")[0] == (
         "skipped",
-        "picture: shift from the serving model's vectors is not judged: version 7, which serves, kept nothing "
+        "picture (encoder any): shift from the serving model's vectors is not judged: version 7, which serves, kept nothing "
         "of such a feature's vectors",
     )
     shutil.copytree(serving, tmp_path / "7")
