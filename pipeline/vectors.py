@@ -2,8 +2,8 @@
 
 `<feature>.keys.txt` has one key a line, `<feature>.npy` one row more, float32 `[1 + keys, dimension]`: row 0
 is for keys that are not there, and line n's vector is row n. Keys without a vector are left out of both.
-`vectors.json` says of each feature what was read (see `Held`), `<feature>.absent.parquet` which keys have none,
-and why.
+`vectors.json` says of each feature what was read (see `Held`), `<feature>.absent.parquet` which keys have
+none, and why.
 """
 
 import json
@@ -138,8 +138,8 @@ def _write(name: str, table: Table, folder: Path) -> Held:
                 dimension = dimension or lengths[0]
                 if lengths != [dimension]:
                     raise DataError(
-                        f"{what}: {file} has a vector of {next(n for n in lengths if n != dimension)} numbers; "
-                        f"others have {dimension}"
+                        f"{what}: {file} has a vector of {next(n for n in lengths if n != dimension)} "
+                        f"numbers; others have {dimension}"
                     )
                 values = vector.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
                 values = values.reshape(-1, dimension)

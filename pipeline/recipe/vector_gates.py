@@ -23,9 +23,9 @@ class VectorGate(Part):
     upper: float = Field(ge=0, description="largest value allowed")
     against: Literal["training", "serving"] | None = Field(
         None,
-        description="of `shift`: what the vectors of the evaluated rows are compared with, those of training's "
-        "rows, or those of the evaluated rows of the run that made the serving model, where the same encoder "
-        "made both: else the gate is skipped",
+        description="of `shift`: what the vectors of the evaluated rows are compared with, those of "
+        "training's rows, or those of the evaluated rows of the run that made the serving model, where the "
+        "same encoder made both: else the gate is skipped",
     )
 
     @model_validator(mode="after")

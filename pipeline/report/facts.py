@@ -95,7 +95,7 @@ class RunFacts:
       memory: step -> the most that the process held while it ran, in bytes.
       reliability: rows of the curves (see `pipeline.evaluation.reliability.SCHEMA`).
       vectors: feature -> what was found of its vectors; see `pipeline.watch.watch`.
-      pictures: feature -> key -> a small picture as a `data:` URI, of items that `vectors` names; for the page.
+      pictures: feature -> key -> a small picture as a `data:` URI, of items that `vectors` names.
       cached: steps whose outputs came from an earlier run.
       versions: package -> version.
       failure: set where status is "failed".

@@ -100,8 +100,8 @@ class Run:
     @cached_property
     def vectors(self) -> pd.DataFrame:
         """One row a feature that is a vector and where its vectors were seen ("training", "shown" in the
-        evaluated rows, "serving": shown to the model that serves): rows, items, absent, dead, norm/<quantile>,
-        shift (of "shown" from that), encoder, dimension."""
+        evaluated rows, "serving": shown to the model that serves): rows, items, absent, dead,
+        norm/<quantile>, shift (of "shown" from that), encoder, dimension."""
         rows = []
         for name, of in self.content.get("vectors", {}).items():
             for where in ("training", "shown", "serving"):

@@ -73,7 +73,8 @@ def _sentences(of: Mapping[str, Any], serving: str) -> list[str]:
         )
         found.append(f"Shift from training's vectors: {metric_text(shift['training'])}{parts}{by_chance}.")
     if shift["serving"] is not None:
-        found.append(f"Shift from {serving}'s vectors: {metric_text(shift['serving'])}{_parts(shift, 'serving')}.")
+        parts = _parts(shift, "serving")
+        found.append(f"Shift from {serving}'s vectors: {metric_text(shift['serving'])}{parts}.")
     else:
         found.append(f"Shift from the serving model's vectors is not known: {of['notes']['serving']}.")
     if shown["absent"]:
@@ -83,8 +84,8 @@ def _sentences(of: Mapping[str, Any], serving: str) -> list[str]:
     if table and table["absent"]:
         why = ", ".join(f"{count_text(n)} × {reason}" for reason, n in table["reasons"].items())
         found.append(
-            f"Of {count_text(table['keys'] + table['absent'])} items in all, {count_text(table['absent'])} have "
-            f"none: {why}."
+            f"Of {count_text(table['keys'] + table['absent'])} items in all, {count_text(table['absent'])} "
+            f"have none: {why}."
         )
     return found
 
@@ -145,8 +146,8 @@ def _map(of: Mapping[str, Any], pictures: Mapping[str, str]) -> ItemMap | None:
     new = sum(not item["trained"] for item in items)
     return ItemMap(
         dots + drawn,
-        f"{len(items)} items, {new} of them not in training, by the first two principal components, which have "
-        f"{share_text(of['variance'], 1)} of the variance.",
+        f"{len(items)} items, {new} of them not in training, by the first two principal components, which "
+        f"have {share_text(of['variance'], 1)} of the variance.",
     )
 
 

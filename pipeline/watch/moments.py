@@ -102,9 +102,9 @@ def shift(of: Moments, reference: Moments) -> Shift | None:
     mean that moved by the reference's whole spread. Both need the same dimension.
 
     Few vectors of many numbers span few directions, and covariances of two such sets of the same kind look
-    far apart. So each is moved towards a sphere first, (1 − ρ) Σ + ρ (tr Σ / D) I, by the oracle approximating
-    shrinkage (Chen, Wiesel, Eldar & Hero 2010), whose ρ goes to 0 with more vectors. Variances alone, of
-    vectors longer than `WHOLE`, are taken as they are.
+    far apart. So each is moved towards a sphere first, (1 − ρ) Σ + ρ (tr Σ / D) I, by the oracle
+    approximating shrinkage (Chen, Wiesel, Eldar & Hero 2010), whose ρ goes to 0 with more vectors.
+    Variances alone, of vectors longer than `WHOLE`, are taken as they are.
 
     Returns:
       Both terms, each over tr Σ₂. None where it has no value: one has no vectors, or the reference's are all

@@ -116,7 +116,9 @@ def _compared(
         long = before.facts["dimension"]
         notes["serving"] = f"{version} has vectors of {long} numbers, and these have {feature.dimension}"
     elif before.facts["encoder"] != feature.encoder:
-        notes["serving"] = f"another encoder made {version}'s, and vectors of two encoders say nothing of each other"
+        notes["serving"] = (
+            f"another encoder made {version}'s, and vectors of two encoders say nothing of each other"
+        )
     else:
         shifts["serving"] = shift(of, before.moments)
         if shifts["serving"] is None:

@@ -115,7 +115,8 @@ def test_a_vector_on_the_request_counts_for_an_item_that_is_unknown(ask):
 
 
 def test_vectors_are_watched_and_the_first_run_has_nothing_to_compare_with(outcome):
-    assert [gate["status"] for gate in outcome.metrics["gates"]][-4:] == ["skipped", "skipped", "passed", "passed"]
+    gates = [gate["status"] for gate in outcome.metrics["gates"]]
+    assert gates[-4:] == ["skipped", "skipped", "passed", "passed"]
     run = Run.load(outcome.folder)
     shown = run.vectors.set_index(["feature", "where"])
     assert {*shown.index.get_level_values("feature")} == {"picture", "title", "own"}
@@ -132,7 +133,7 @@ def test_the_same_content_is_not_a_reason_to_run_again(place, go, outcome):
     assert again.metrics["status"] == "unchanged"
 
 
-def test_pictures_that_changed_are_refused_by_their_gate_and_another_encoder_is_not_compared(place, go, outcome):
+def test_changed_pictures_are_refused_by_their_gate_and_another_encoder_is_not_compared(place, go, outcome):
     for path in (place / "data/pictures").glob("*.png"):
         if path.stem != DAMAGED:
             ImageOps.invert(Image.open(path).convert("RGB")).save(path)

@@ -76,7 +76,8 @@ def _vectors():
 
     near = [{"key": f"i{n}", "text": HOSTILE, "cosine": 1 - n / 10} for n in range(5)]
     items = [
-        {"key": f"i{n}", "text": None, "x": n / 3, "y": -(n % 2), "trained": n % 3, "shown": n} for n in range(9)
+        {"key": f"i{n}", "text": None, "x": n / 3, "y": -(n % 2), "trained": n % 3, "shown": n}
+        for n in range(9)
     ]
     picture = {
         "kind": "vision",
@@ -90,7 +91,8 @@ def _vectors():
         "serving_encoder": "two",
         "serving_dimension": 16,
         "fault": False,
-        "shift": {"training": 0.0125, "serving": 0.75, "chance": 0.02, "means": {"training": 0.01, "serving": 0.5}},
+        "shift": {"training": 0.0125, "serving": 0.75, "chance": 0.02}
+        | {"means": {"training": 0.01, "serving": 0.5}},
         "notes": {},
         "neighbours": [{"key": "i5", "text": HOSTILE, "near": near}],
         "map": {"variance": 0.8, "items": items},

@@ -24,8 +24,10 @@ def test_a_written_run_comes_back_as_frames(facts, tmp_path):
     assert run.steps.set_index("step").loc["train"].tolist() == [10.0, 1_400_000_000, False]
     assert run.dead_letters.rows.tolist() == [10, 1]
     vectors = run.vectors.set_index(["feature", "where"])
-    assert vectors["shift"].dropna().to_dict() == {("picture", "training"): 0.0125, ("picture", "serving"): 0.75}
-    assert vectors.loc[("picture", "serving"), ["encoder", "norm/median", "rows"]].tolist() == ["two", 1.25, 140]
+    shift = vectors["shift"].dropna().to_dict()
+    assert shift == {("picture", "training"): 0.0125, ("picture", "serving"): 0.75}
+    of = vectors.loc[("picture", "serving")]
+    assert of[["encoder", "norm/median", "rows"]].tolist() == ["two", 1.25, 140]
     assert vectors.loc[("own", "shown"), "absent"] == 150 and ("own", "serving") not in vectors.index
     assert run.history.loc[3, "gate_use/click/expert_1"] == 0.75
 

@@ -153,7 +153,8 @@ def test_vectors_of_rows_themselves(first):
 
 def test_a_sample_of_items_is_the_same_in_any_order(monkeypatch):
     monkeypatch.setattr(rows, "SAMPLE", 5)
-    keys, hashes = pa.array([k.encode() for k in ITEMS], pa.large_binary()), np.arange(7, 47).astype(np.uint64)
+    keys = pa.array([k.encode() for k in ITEMS], pa.large_binary())
+    hashes = np.arange(7, 47).astype(np.uint64)
     found = []
     for order in (np.arange(40), DRAW.permutation(40)):
         sample = rows.Sample()
@@ -201,6 +202,7 @@ def test_what_is_private_or_not_there_is_not_shown(look, place, monkeypatch):
     assert "i5" in seen and not {"i3", "i4"} & {*seen}
 
 
+NOT_JUDGED = "picture (encoder any): shift from the serving model's vectors is not judged"
 SHIFT = VectorGate("picture", "shift", 0.05, "serving")
 GATES = (SHIFT, VectorGate("picture", "absent", 0.02), VectorGate("picture", "dead", 0.5))
 
@@ -211,17 +213,14 @@ def judged(look, *gates, version="7", **others):
 
 def test_the_first_run_is_not_compared(look):
     [shift, absent, dead] = judged(look, *GATES, version=None)
-    assert shift == (
-        "skipped",
-        "picture (encoder any): shift from the serving model's vectors is not judged: there is no serving model yet",
-    )
+    assert shift == ("skipped", f"{NOT_JUDGED}: there is no serving model yet")
     assert absent[0] == "failed" and absent[1].startswith(
-        "picture (encoder any): share of rows without a vector 0.030 is above the bound 0.020 by 0.010 (100 rows: 1 × "
+        "picture (encoder any): share of rows without a vector 0.030 is above the bound 0.020 by 0.010 (100 "
     )
     assert dead == (
         "passed",
-        "picture (encoder any): share of dead numbers 0.250 is below the upper bound 0.500 by 0.250 (1 of 4; 97 rows with a "
-        "vector)",
+        "picture (encoder any): share of dead numbers 0.250 is below the upper bound 0.500 by 0.250 (1 of 4; "
+        "97 rows with a vector)",
     )
 
 
@@ -231,9 +230,9 @@ def test_the_same_encoder_and_rows_pass(look, serving):
     there = [VECTORS[ITEMS.index(i)] for i in TEST[:97]]
     median = f"{np.sort(np.linalg.norm(there, axis=1))[48]:.4g}"
     assert sentence == (
-        "picture (encoder any): shift from version 7's vectors 0.000 is below the upper bound 0.050 by 0.050 (the "
-        f"mean's move is 0.000 of it, the covariance's 0.000; median length {median}, there {median}; 97 rows with "
-        "a vector)"
+        "picture (encoder any): shift from version 7's vectors 0.000 is below the upper bound 0.050 by 0.050 "
+        "(the mean's move is 0.000 of it, the covariance's 0.000; median length "
+        f"{median}, there {median}; 97 rows with a vector)"
     )
     assert read_kept(serving)["picture"].facts["encoder"] == "one"
 
@@ -253,15 +252,15 @@ def test_vectors_that_moved_fail_and_the_sentence_says_what_moved(look, place, s
 def test_another_encoder_and_another_dimension_are_not_compared(look, place, serving):
     hold(place / "turned", VECTORS[:, [1, 0, 2, 3]], encoder="two")
     hold(place / "longer", np.c_[VECTORS, VECTORS], encoder="two")
-    said = "picture (encoder any): shift from the serving model's vectors is not judged: "
     assert judged(look, SHIFT, held="turned", baseline=serving) == [
         (
             "skipped",
-            said + "another encoder made version 7's, and vectors of two encoders say nothing of each other",
+            f"{NOT_JUDGED}: another encoder made version 7's, and vectors of two encoders say nothing of "
+            "each other",
         )
     ]
     assert judged(look, SHIFT, held="longer", baseline=serving) == [
-        ("skipped", said + "version 7 has vectors of 4 numbers, and these have 8")
+        ("skipped", f"{NOT_JUDGED}: version 7 has vectors of 4 numbers, and these have 8")
     ]
 
 
@@ -284,12 +283,12 @@ def test_the_same_run_writes_the_same_bytes(look, serving):
 def test_a_version_that_kept_nothing_and_one_whose_file_is_damaged(look, serving, tmp_path):
     assert judged(look, SHIFT, baseline=tmp_path / "7")[0] == (
         "skipped",
-        "picture (encoder any): shift from the serving model's vectors is not judged: version 7, which serves, kept nothing "
-        "of such a feature's vectors",
+        f"{NOT_JUDGED}: version 7, which serves, kept nothing of such a feature's vectors",
     )
     shutil.copytree(serving, tmp_path / "7")
     whole = (serving / "assets.extra" / KEPT).read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], whole[:400] + b"\0" * 200 + whole[600:]):
         (tmp_path / "7/assets.extra" / KEPT).write_bytes(damaged)
         status, sentence = judged(look, SHIFT, baseline=tmp_path / "7")[0]
-        assert status == "failed" and "which serves, kept an assets.extra/vectors.npz that cannot be read" in sentence
+        assert status == "failed"
+        assert "which serves, kept an assets.extra/vectors.npz that cannot be read" in sentence
