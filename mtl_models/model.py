@@ -375,7 +375,7 @@ class MultiTaskModel(keras.Model):
         return [v for v in self.trainable_variables if v is not self.feature_inputs.table]
 
     def _unpack(self, data):
-        """Packed inputs, and labels and weights as lists in the tasks' order."""
+        """Packed inputs, and labels and weights as lists in the tasks' order, as `forward` takes them."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         names = [task.name for task in self.tasks]
         for what, given in (("labels", y), ("sample weights", sample_weight)):
@@ -392,16 +392,8 @@ class MultiTaskModel(keras.Model):
                 f"labels must be a dict with every task; missing: {', '.join(missing)} "
                 "(a task without labels has any label, and weight 0)"
             )
-        labels = [ops.reshape(ops.cast(y[task.name], "float32"), (-1,)) for task in self.tasks]
-        given = sample_weight or {}
-        weights = [
-            ops.reshape(ops.cast(given[task.name], "float32"), (-1,))
-            if task.name in given
-            else ops.ones_like(label)
-            for task, label in zip(self.tasks, labels)
-        ]
-        # 0 × NaN is NaN, and an unknown label is often written so
-        labels = [ops.where(w != 0, label, ops.zeros_like(label)) for label, w in zip(labels, weights)]
+        labels = [y[task.name] for task in self.tasks]
+        weights = [(sample_weight or {}).get(task.name) for task in self.tasks]
         return self.layout.pack(x), labels, weights
 
     def get_config(self) -> dict:

@@ -13,18 +13,18 @@ class RowGradients(NamedTuple):
     """Summed gradients of the table rows that a batch names.
 
     Attributes:
-        rows: integers [N] or [U]; each of the U distinct rows is among them.
-        sums: [N or U, dim], the sum of each distinct row's gradients once, and zeros elsewhere, so that
+        rows: integers [N] or [U]; each of the U distinct rows is among them. None: every row of the table.
+        sums: [N or U or R, dim], the sum of each distinct row's gradients once, and zeros elsewhere, so that
             norms and inner products over it are those of the distinct rows.
         owner: [N], where in `sums` each entry of `rows` has its sum; None: at its own place.
-        any: boolean scalar, whether the batch names a row; where not, `rows` names another's. None: `rows`
-            are the batch's alone.
+        named: booleans, which of `rows` the batch names: [R] of every row of the table; else a scalar,
+            whether it names a row at all, since where not `rows` names another's. None: all of them.
     """
 
-    rows: tf.Tensor
+    rows: tf.Tensor | None
     sums: tf.Tensor
     owner: tf.Tensor | None
-    any: tf.Tensor | None
+    named: tf.Tensor | None
 
     def of_each_row(self, sums: tf.Tensor) -> tf.Tensor:
         """`sums` [N or U, dim], of this shape, at every entry of `rows`."""
@@ -68,6 +68,23 @@ def sum_row_gradients_in_place(ids, gradients, scratch: tf.Variable) -> RowGradi
     scratch.scatter_update(tf.IndexedSlices(tf.range(count, dtype=scratch.dtype), rows))
     owner = tf.gather(scratch, rows)
     return RowGradients(rows, tf.math.unsorted_segment_sum(gradients, owner, count), owner, any_known)
+
+
+def sum_gradients_of_every_row(ids, gradients, table_rows: int) -> RowGradients:
+    """`sum_row_gradients` for XLA and a table with fewer rows than a batch has ids: one sum for each row.
+
+    Then no id is written one by one but in this sum, and a step updates the table as a whole.
+
+    Args:
+        ids: int64, any shape; negative ids are left out.
+        gradients: [..., dim].
+        table_rows: R, how many the table has.
+    """
+    ids = tf.reshape(ids, [-1])
+    gradients = tf.reshape(gradients, [tf.size(ids), gradients.shape[-1]])
+    counted = tf.concat([gradients, tf.ones_like(gradients[:, :1])], axis=1)
+    sums = tf.math.unsorted_segment_sum(counted, ids, table_rows)
+    return RowGradients(None, sums[:, :-1], None, sums[:, -1] > 0)
 
 
 def _flat_rows(ids):

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli_predict import predict
 from pipeline.cli_runs import runs
 from pipeline.cli_schedule import schedule
 
@@ -30,6 +31,7 @@ def mtl() -> None:
     """Multi-task recommenders from logs to TensorFlow Serving: one recipe, one run, one verdict."""
 
 
+mtl.add_command(predict)
 mtl.add_command(runs)
 mtl.add_command(schedule)
 
@@ -54,17 +56,40 @@ mtl.add_command(schedule)
     metavar="KEY=VALUE",
     help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
 )
+@click.option(
+    "--span",
+    metavar="SPAN",
+    help="Run one day or hour: ingest it, train on those before, test on it. 2022-05-02, 2022-05-02T13, or "
+    "last: the newest that is over.",
+)
+@click.option("--from", "first", metavar="SPAN", help="With --to: run all these spans, one after another.")
+@click.option("--to", "last", metavar="SPAN")
 def run(
-    recipe: Path, input_dir: Path | None, output: Path, no_cache: bool, settings: tuple[str, ...]
+    recipe: Path,
+    input_dir: Path | None,
+    output: Path,
+    no_cache: bool,
+    settings: tuple[str, ...],
+    span: str | None,
+    first: str | None,
+    last: str | None,
 ) -> None:
     """Run RECIPE: ingest, check, train, evaluate, judge, push, report."""
+    if (first is None) != (last is None) or (span is not None and first is not None):
+        raise click.UsageError("give --span, or --from and --to, or none of them")
     if input_dir is not None and not input_dir.is_dir():
         raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
     from pipeline import run as runner
     from pipeline.only_one import Busy
+    from pipeline.spans.calendar import BadSpan
 
+    given = (recipe, input_dir or recipe.parent, output, settings, not no_cache)
     try:
-        sys.exit(runner.run(recipe, input_dir or recipe.parent, output, settings, cache=not no_cache))
+        if first is not None:
+            sys.exit(runner.run_spans(*given, first, last))
+        sys.exit(runner.run(*given, span or ""))
+    except BadSpan as error:
+        raise click.BadParameter(str(error), param_hint="--from, --to" if first else "--span") from None
     except (Busy, runner.NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except runner.BadOutput as error:
@@ -561,51 +586,6 @@ def _write_index(folder: Path) -> None:
             f"{of.name}: {len(of.runs)} run(s), {len(of.evaluations)} evaluation(s); {newest.name}: {said}"
         )
     click.echo(f"index:   {write_index(folder, found)}")
-
-
-@mtl.command()
-@click.option(
-    "--model",
-    required=True,
-    help="A SavedModel, or a folder of versions such as output/demo/serving; with --server, a name.",
-)
-@click.option("--server", metavar="URL", help="Of a server: http://HOST:PORT, or HOST:PORT for gRPC.")
-@click.option("--input", "source", type=_FILE, required=True, help="Rows to score: .jsonl, .csv or .parquet.")
-@click.option(
-    "--output", "target", default="-", show_default=True, help="Where predictions go, by ending; - prints."
-)
-@click.option(
-    "--private", is_flag=True, help="Hash private inputs, which the file has as they are, by MTL_PRIVATE_KEY."
-)
-def predict(model: str, server: str | None, source: Path, target: str, private: bool) -> None:
-    """Score the rows of a file with a pushed model, from its files or by a server."""
-    import os
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from pipeline.terminal import quiet
-    from serving.client.errors import ServerError
-    from serving.predict import PredictError, predict_on
-    from serving.predict import predict as score
-
-    if server is not None and private:
-        raise click.UsageError(
-            "--private needs the model's files, whose card says which inputs are private; a server's client "
-            "hashes them by serving.private"
-        )
-    if server is None and not Path(model).is_dir():
-        raise click.BadParameter(f"there is no folder {model}", param_hint="--model")
-    try:
-        with quiet():
-            if server:
-                rows = predict_on(server, model, source, target)
-            else:
-                rows = score(Path(model), source, target, private)
-    except ServerError as error:
-        raise click.ClickException(f"{server}: {error}") from None
-    except (PredictError, ValueError, OSError) as error:
-        raise click.UsageError(str(error)) from None
-    if target != "-":
-        click.echo(f"{target}: {rows:,} rows")
 
 
 @mtl.command()

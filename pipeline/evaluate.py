@@ -16,7 +16,7 @@ from pipeline import memory, terminal
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
-from serving.versions import current
+from serving.versions import saved_model
 
 PASSED, REFUSED = 0, 3
 EVALUATIONS = "evaluations"
@@ -80,15 +80,10 @@ def evaluate(
 
 
 def _saved_model(model: Path) -> Path:
-    if (model / "saved_model.pb").is_file():
-        return model.resolve()
     try:
-        serving = current(model)
+        return saved_model(model).resolve()
     except ValueError as error:
         raise CannotEvaluate(f"--model: {error}") from None
-    if serving is None:
-        raise CannotEvaluate(f"--model: {model} is neither a SavedModel nor a folder with a pushed version")
-    return serving.resolve()
 
 
 def _check_examples(input_dir: Path) -> None:
@@ -146,7 +141,9 @@ def _evaluate(
         done("Ingest", begin)
     begin = time.perf_counter()
     try:
-        evaluated = evaluate_model(recipe, str(examples), str(model), None, folder, recipe.gated_slices)
+        evaluated = evaluate_model(
+            recipe, str(examples), str(model), None, folder, recipe.gated_slices, recipe.beam.arguments()
+        )
     except UnusableExamples as error:
         raise CannotEvaluate(f"--input: {error}") from None
     done("Evaluate", begin)
@@ -195,15 +192,11 @@ def _check_outputs(recipe: Recipe, model: Path) -> None:
 
 
 def _ingest(recipe: Recipe, input_dir: Path, examples: Path) -> Any:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-
     from pipeline.ingest.explain import DEAD_LETTERS
     from pipeline.ingest.run import ingest
+    from pipeline.local_beam import local_pipeline
     from pipeline.report.counted import row_counts
 
     examples.mkdir()
-    workers = [f"--direct_running_mode={recipe.beam.mode}", f"--direct_num_workers={recipe.beam.workers}"]
-    options = PipelineOptions(["--runner=DirectRunner", *workers])
-    counts = ingest(recipe, input_dir, examples, beam.Pipeline(options=options), dead_dir=examples.parent)
+    counts = ingest(recipe, input_dir, examples, local_pipeline(recipe), dead_dir=examples.parent)
     return row_counts(counts, examples.parent / DEAD_LETTERS)

@@ -32,10 +32,11 @@ DIRECTIONS = {
 COMPARED = tuple(metric for metric in DIRECTIONS if metric not in OF_RANKINGS)
 DIRECTED = tuple(metric for metric in COMPARED if DIRECTIONS[metric])
 
-_OF_PROBABILITIES = ("logloss", "normalized_entropy", "ece")
-_OF_CLASSES = ("accuracy", "macro_f1", *_OF_PROBABILITIES)
+# Of predictions that are no probabilities these say nothing.
+OF_PROBABILITIES = ("logloss", "normalized_entropy", "ece")
+_OF_CLASSES = ("accuracy", "macro_f1", *OF_PROBABILITIES)
 METRICS = {
-    "binary": ("auc", "pr_auc", *GROUPED, *WITHIN_REQUESTS, *_OF_PROBABILITIES, "calibration", *OF_RANKINGS),
+    "binary": ("auc", "pr_auc", *GROUPED, *WITHIN_REQUESTS, *OF_PROBABILITIES, "calibration", *OF_RANKINGS),
     "regression": ("mae", "rmse", "r2", "spearman", "quantile_loss", "calibration", *OF_RANKINGS),
     "multiclass": _OF_CLASSES,
     "ordinal": ("quadratic_kappa", "mae", *_OF_CLASSES, *OF_RANKINGS),

@@ -19,6 +19,7 @@ from pipeline.recipe.dump import resolved
 from pipeline.report.counted import row_counts
 from pipeline.report.facts import Failure, RowCounts, RunFacts
 from pipeline.runners.local import Step
+from pipeline.span_run import shown
 from pipeline.trainer import HISTORY
 from pipeline.watch.watch import read_pictures, read_watched
 
@@ -30,11 +31,13 @@ def facts_of(
     failure: tuple[str, BaseException] | None,
     total: float,
     versions: dict[str, str],
+    only: str,
 ) -> RunFacts:
-    """Reads what each finished step left; steps that did not finish leave their part out."""
+    """Reads what each finished step left; steps that did not finish leave their part out. `only` says why a run
+    of a span was to end once it was ingested."""
     verdicts = []
-    for name in ("DataGate", "Gate"):
-        if name in done:
+    for name in done:
+        if name.partition(".")[0] in ("DataGate", "Gate"):
             verdicts += read_verdicts(done[name].uri("verdict"))
     pushed = done["Push"].outputs["pushed"][0] if "Push" in done else None
     path = pushed.get_string_custom_property("pushed_destination") if pushed else ""
@@ -45,6 +48,8 @@ def facts_of(
         step, error = failure
         failed = Failure(step, _message(error, plan.home))
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
+    elif only:
+        status, reason = "ingested", f"{plan.span.name} is ingested; no model was trained: {only}"
     elif blessed and pushed.get_int_custom_property("moved"):
         blessed, status = False, "refused"
         compared = f"version {plan.baseline.name}" if plan.baseline else "nothing"
@@ -78,7 +83,7 @@ def facts_of(
         pushed=path or None,
         kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
         serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
-        rows=_rows(done, failure, plan.run_dir / DEAD_LETTERS),
+        rows=_rows(plan, done, failure),
         verdicts=verdicts,
         training=_training(done),
         tuning=tuned.facts(Path(done["Tuner"].uri("tuner_results")), plan.recipe.tune.trials)
@@ -99,17 +104,27 @@ def facts_of(
         failure=failed,
         not_reached=[n for n in names if n not in left_out],
         recipe_text=resolved(plan.recipe),
+        span=shown(plan) if plan.span else None,
     )
 
 
-def _rows(
-    done: dict[str, Step], failure: tuple[str, BaseException] | None, letters: Path
-) -> RowCounts | None:
-    if "Ingest" in done:
-        counts = Counts.load(Path(done["Ingest"].uri("examples"), "counts.json"))
+def read_step(plan: Plan) -> str:
+    """The step whose `examples` are those that a run reads: its window's, or all there is."""
+    return "Window" if plan.span else "Ingest"
+
+
+def letters_step(plan: Plan) -> str:
+    """The step that read what is new."""
+    return f"Ingest.{plan.span.name}" if plan.span else "Ingest"
+
+
+def _rows(plan: Plan, done: dict[str, Step], failure: tuple[str, BaseException] | None) -> RowCounts | None:
+    step = next((done[name] for name in (read_step(plan), letters_step(plan)) if name in done), None)
+    if step is not None:
+        counts = Counts.load(Path(step.uri("examples"), "counts.json"))
     else:
         counts = getattr(data_error(failure[1]), "counts", None) if failure else None
-    return counts and row_counts(counts, letters)
+    return counts and row_counts(counts, plan.run_dir / DEAD_LETTERS)
 
 
 def _training(done: dict[str, Step]) -> dict[str, Any] | None:

@@ -5,13 +5,18 @@ Nothing here imports `tfx.v1`: it imports google.cloud.aiplatform, a third of th
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from google.protobuf import text_format
 from tfx.components import ExampleValidator, Trainer, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
+from tfx.types.channel_utils import union
+from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
 from pipeline import digests
 from pipeline.components.data_gate import DataGate
@@ -25,33 +30,24 @@ from pipeline.components.transform import Transform
 from pipeline.components.vectors import HoldVectors
 from pipeline.components.vocabularies import BuildVocabularies
 from pipeline.components.watch import WatchVectors
+from pipeline.components.window import Window
+from pipeline.ingest.part import ingested_part
 from pipeline.ingest.schema import schema_proto
 from pipeline.plan import Plan
+from pipeline.recipe import Recipe
 from pipeline.recipe.dump import resolved
-from pipeline.recipe.parts import Evaluation, Serving
+from pipeline.recipe.parts import Serving
+from pipeline.span_run import waiting
+from pipeline.spans.resolve import Ingestion
+from pipeline.spans.store import SpanStore
 
 
 def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     """The steps of a run, each with the part of the recipe and the digest of the code it depends on."""
     recipe, code = plan.recipe, digests.code_digest
 
-    ingest = Ingest(
-        recipe=recipe.part("dead")
-        .model_copy(update={"evaluation": Evaluation(references=recipe.evaluation.references)})
-        .model_dump_json(),
-        input_dir=str(plan.input_dir),
-        content=plan.content,
-        code=code("pipeline.components.ingestion"),
-        dead_dir=str(plan.home / "dead"),
-    )
-    examples = ingest.outputs["examples"]
-
-    statistics = StatisticsGen(
-        examples=examples, columns=schema_proto(recipe), code=code("pipeline.components.statistics")
-    )
-    schema = ImportSchemaGen(schema_file=_schema_file(plan))
-    anomalies = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
-    data_gate = DataGate(anomalies=anomalies.outputs["anomalies"], code=code("pipeline.components.data_gate"))
+    read = _window(plan) if plan.span else _whole(plan)
+    examples, schema = read["examples"], read["schema"]
 
     vectors = None
     if plan.tables:
@@ -63,14 +59,14 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     columns = recipe.part("features", "derived").model_dump_json()
     vocabularies = BuildVocabularies(
         examples=examples,
-        gate=data_gate.outputs["verdict"],
+        **({"gate": read["gate"]} if "gate" in read else {}),
         recipe=columns,
         code=code("pipeline.components.vocabularies"),
         **held,
     )
     transform = Transform(
         examples=examples,
-        schema=schema.outputs["schema"],
+        schema=schema,
         vocabularies=vocabularies.outputs["vocabularies"],
         splits=SPLITS[:2],
         preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
@@ -130,6 +126,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.metric_gates]),
         vector_gates=json.dumps([g.model_dump() for g in recipe.vector_gates]),
         serving=plan.baseline.name if plan.baseline else "",
+        waiting=json.dumps(waiting(plan) if plan.span else {}),
         code=code("pipeline.components.gate"),
         **watched,
     )
@@ -142,18 +139,14 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         **watched,
         note=json.dumps(
             {"fingerprint": plan.fingerprint(), "recipe": digests.text_digest(resolved(plan.recipe))}
+            | ({"span": plan.span.name} if plan.span else {})
         ),
     )
 
-    return Pipeline(
-        pipeline_name=recipe.name,
-        pipeline_root=str(plan.home / "artifacts"),
-        components=[
-            ingest,
-            statistics,
-            schema,
-            anomalies,
-            data_gate,
+    return _pipeline(
+        plan,
+        [
+            *read["steps"],
             *([vectors] if vectors else []),
             vocabularies,
             transform,
@@ -165,9 +158,91 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             gate,
             push,
         ],
+        enable_cache,
+    )
+
+
+def create_ingestion(plan: Plan, span: Ingestion, enable_cache: bool = True) -> Pipeline:
+    """The steps that make a version of one span: it is read, counted, and held against the schema. Their
+    names end in the span's."""
+    steps = _read(
+        plan,
+        span.recipe,
+        span.content,
+        {"number": span.number, "version": span.version, "rows": span.rows.as_json()},
+        span.name,
+    )["steps"]
+    for step in steps:
+        step.with_id(f"{step.id}.{span.name}")
+    return _pipeline(plan, steps, enable_cache)
+
+
+def _whole(plan: Plan) -> dict[str, Any]:
+    return _read(plan, ingested_part(plan.recipe), plan.content, {}, "")
+
+
+def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: str) -> dict[str, Any]:
+    """From the sources to examples that keep to the schema: `steps`, and the channels `examples`, `schema` and
+    `gate`."""
+    code = digests.code_digest
+    ingest = Ingest(
+        recipe=part.model_dump_json(),
+        input_dir=str(plan.input_dir),
+        content=content,
+        code=code("pipeline.components.ingestion"),
+        dead_dir=str(plan.home / "dead"),
+        span=json.dumps(span) if span else "",
+    )
+    examples = ingest.outputs["examples"]
+    statistics = StatisticsGen(
+        examples=examples, columns=schema_proto(plan.recipe), code=code("pipeline.components.statistics")
+    )
+    schema = ImportSchemaGen(schema_file=_schema_file(plan))
+    anomalies = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    gate = DataGate(
+        anomalies=anomalies.outputs["anomalies"], code=code("pipeline.components.data_gate"), span=name
+    )
+    return {
+        "steps": [ingest, statistics, schema, anomalies, gate],
+        "examples": examples,
+        "schema": schema.outputs["schema"],
+        "gate": gate.outputs["verdict"],
+    }
+
+
+def _window(plan: Plan) -> dict[str, Any]:
+    """The spans that are trained on and the one that is evaluated, which have kept to the schema by themselves.
+    Which these are is known before the pipeline is made, so that any orchestrator can run it."""
+    store, spans, found = SpanStore(plan.home), [], {"examples": [], "statistics": []}
+    for name in (*plan.span.window, plan.span.name):
+        version = store.newest(name)
+        for kind, of in (("examples", Examples), ("statistics", ExampleStatistics)):
+            uri = str(plan.home / getattr(version, kind))
+            spans.append(Importer(source_uri=uri, artifact_type=of).with_id(f"{kind.title()}.{name}"))
+            found[kind].append(spans[-1].outputs["result"])
+    schema = ImportSchemaGen(schema_file=_schema_file(plan))
+    window = Window(
+        spans=union(found["examples"]),
+        span_statistics=union(found["statistics"]),
+        evaluated=plan.span.number,
+        code=digests.code_digest("pipeline.components.window"),
+    )
+    return {
+        "steps": [*spans, window, schema],
+        "examples": window.outputs["examples"],
+        "schema": schema.outputs["schema"],
+    }
+
+
+def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline:
+    return Pipeline(
+        pipeline_name=plan.recipe.name,
+        pipeline_root=str(plan.home / "artifacts"),
+        components=steps,
         metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
         enable_cache=enable_cache,
-        beam_pipeline_args=beam_arguments(plan),
+        # workers run from this installation; without the latter TFX packs itself up for them, 2 s a step
+        beam_pipeline_args=[*plan.recipe.beam.arguments(), "--sdk_container_image=none"],
     )
 
 
@@ -185,18 +260,6 @@ def _tuner(plan: Plan, transform: Transform) -> Tuner:
             "folder": str(plan.home / "tune"),
         },
     )
-
-
-def beam_arguments(plan: Plan) -> list[str]:
-    """Options of Beam's runner on this machine."""
-    beam = plan.recipe.beam
-    return [
-        "--runner=DirectRunner",
-        f"--direct_running_mode={beam.mode}",
-        f"--direct_num_workers={beam.workers}",
-        # workers run from this installation; without this TFX packs itself up for them, 2 s a step
-        "--sdk_container_image=none",
-    ]
 
 
 def _schema_file(plan: Plan) -> str:

@@ -17,6 +17,7 @@ from pipeline.recipe import Recipe, constructors
 from pipeline.recipe.parts import Range
 from pipeline.recipe.schema_file import schema_path
 from pipeline.recipe.space import with_values
+from pipeline.spans.resolve import SpanRun, resolve
 from pipeline.vector_tables import vector_tables
 from pipeline.vectors import Table
 from serving import versions
@@ -35,6 +36,7 @@ class Plan:
     baseline: Path | None  # the version that serves
     started: str  # ISO 8601, UTC
     tables: dict[str, Table] = field(default_factory=dict)  # of the vectors that the model holds
+    span: SpanRun | None = None  # that this run is of; without, it is of all there is
 
     @property
     def run_dir(self) -> Path:
@@ -103,29 +105,38 @@ def make_plan(
     input_dir: Path,
     output: Path,
     run: str,
+    span: str = "",
     progress: Callable[[str, float | None], None] | None = None,
 ) -> Plan:
     """Looks at the inputs and at what serves, and encodes content that has no vector yet, telling `progress`.
+    `span` is the name of the one to run, if it is one.
 
     Raises:
+      BadSpan: `span` is no name.
       RecipeError: there is no key for its private columns.
       DataError: an input is not there, or too much content fails.
       ValueError: the serving folder's pointer is broken.
     """
     home = output.resolve() / recipe.name
-    content = source_digest(recipe, input_dir)
     key = key_id(recipe, recipe_file)  # with another key, everything is made anew
-    if key:
-        content["private key"] = key
+    of_span = resolve(recipe, key, input_dir.resolve(), home, span) if span else None
+    if of_span is None:
+        digest = source_digest(recipe, input_dir)
+        if key:
+            digest["private key"] = key
+        content = digests.text_digest(json.dumps(digest, sort_keys=True))
+    else:
+        content = of_span.content
     schema_file = schema_path(recipe_file)
     return Plan(
         recipe=recipe,
         input_dir=input_dir.resolve(),
         home=home,
         run=run,
-        content=digests.text_digest(json.dumps(content, sort_keys=True)),
+        content=content,
         schema=schema_file.read_text() if schema_file.is_file() else "",
         baseline=versions.current(home / "serving"),
         tables=vector_tables(recipe, input_dir.resolve(), home, progress),
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        span=of_span,
     )

@@ -24,12 +24,16 @@ from pipeline.recipe.dump import resolved
 from pipeline.recipe.features import ENCODED
 from pipeline.recipe.schema_file import check_schema
 from pipeline.report.versions import package_versions
+from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
+from pipeline.spans.calendar import span_name, span_range
+from pipeline.spans.store import SpanStore
 from serving.versions import record
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
 # (step, its output) -> its name in the run's folder
 MADE = {
     ("Ingest", "examples"): "examples",
+    ("Window", "examples"): "examples",
     ("Transform", "transformed_examples"): "transformed_examples",
     ("Transform", "transform_graph"): "transform_graph",
     ("Trainer", "model_run"): "model_run",
@@ -46,11 +50,17 @@ class NoRoom(Exception):
 
 
 def run(
-    recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str] = (), cache: bool = True
+    recipe_file: Path,
+    input_dir: Path,
+    output: Path,
+    settings: Sequence[str] = (),
+    cache: bool = True,
+    span: str = "",
 ) -> int:
-    """Runs a recipe and returns the exit code; the report is written whatever happens.
+    """Runs a recipe, or one span of it, and returns the exit code; the report is written whatever happens.
 
     Raises:
+      BadSpan: `span` is no span's name, or the recipe has no `spans`; nothing was started.
       RecipeError: the recipe is wrong, or there is no key for its private columns; nothing was started.
       BadOutput: nothing can be made there.
       NoRoom: nothing can be written there.
@@ -59,6 +69,7 @@ def run(
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
     key_id(recipe, recipe_file)
+    span = span and span_name(recipe, span)
     home = output.resolve() / recipe.name
     try:
         (home / "runs").mkdir(parents=True, exist_ok=True)
@@ -75,12 +86,16 @@ def run(
             raise NoRoom(disk.full(error, home) or f"{home} cannot be written: {error.strerror}") from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
-                plan, encoded = _planned(console, recipe, recipe_file, input_dir, output, name)
-                console.print(f"{recipe.name}: run {name} in {terminal.shown(run_dir)}", markup=False)
+                plan, encoded = _planned(console, recipe, recipe_file, input_dir, output, name, span)
+                of = f", span {span}," if span else ""
+                console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
+                if plan.span and plan.span.left_out:
+                    console.print(f"spans:   {_left_out(plan)}", markup=False)
                 for said in before:
                     console.print(f"before:  {said}", markup=False)
-                if cache and plan.is_unchanged():
-                    return _unchanged(console, plan, encoded)
+                nothing = _nothing_to_do(plan) if cache else ""
+                if nothing:
+                    return _unchanged(console, plan, nothing, encoded)
                 return _run(console, plan, cache, encoded)
             except (
                 Exception,
@@ -88,6 +103,45 @@ def run(
             ) as error:  # what a step raises is caught where steps are run
                 traceback.print_exception(error)
                 return _failed_outside(console, recipe, run_dir, error)
+
+
+def run_spans(
+    recipe_file: Path,
+    input_dir: Path,
+    output: Path,
+    settings: Sequence[str],
+    cache: bool,
+    first: str,
+    last: str,
+) -> int:
+    """Runs the spans from one to another, each as `run` does, and goes on where a model was refused.
+
+    Returns:
+      The exit code of the last one; of the first that broke, where the rest were left.
+
+    Raises:
+      BadSpan: one is no span's name, or `last` is before `first`.
+    """
+    code = BLESSED
+    for span in span_range(load(recipe_file, settings), first, last):
+        code = run(recipe_file, input_dir, output, settings, cache, span)
+        if code not in (BLESSED, REFUSED):
+            break
+    return code
+
+
+def _nothing_to_do(plan: Plan) -> str:
+    if plan.is_unchanged():
+        return (
+            f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this "
+            "recipe, data and code (--no-cache runs it all the same)"
+        )
+    return settled(plan) if plan.span else ""
+
+
+def _left_out(plan: Plan) -> str:
+    names = ", ".join(plan.span.left_out)
+    return f"not trained on, as they were never ingested (`mtl run --from ... --to ...` does): {names}"
 
 
 def _planned(console: Console, recipe: Recipe, *given: Any) -> tuple[Plan, dict[str, float]]:
@@ -119,7 +173,7 @@ def _run(console: Console, plan: Plan, cache: bool, encoded: Mapping[str, float]
 
 def _steps(
     console: Console,
-    shown: terminal.Steps,
+    steps: terminal.Steps,
     plan: Plan,
     cache: bool,
     begin: float,
@@ -131,17 +185,27 @@ def _steps(
 
     done: dict[str, Step] = {name: Step(name, seconds) for name, seconds in encoded.items()}
     done |= {"start": Step("start", time.perf_counter() - begin, memory.peak())}
-    shown.end("TensorFlow and TFX", done["start"].seconds, "")
+    steps.end("TensorFlow and TFX", done["start"].seconds, "")
 
     def end(step: Step) -> None:
         done[step.name] = step
-        shown.end(step.name, step.seconds, "cached" if step.cached else "")
+        steps.end(step.name, step.seconds, "cached" if step.cached else "")
 
-    pipeline = create_pipeline(plan, cache)
+    names: list[str] = []
     stop = _stop_on_interrupt()
+    only = ""  # why a run of a span ends once it is ingested
+
+    def go(pipeline: Any) -> None:
+        names.extend(c.id for c in pipeline.components)
+        run_steps(pipeline, plan.run, steps.start, end, stop)
+
     failure: tuple[str, BaseException] | None
     try:
-        run_steps(pipeline, plan.run, shown.start, end, stop)
+        if plan.span:
+            ingest_spans(plan, cache, go, done)
+            only = why_only_ingested(plan)
+        if not only:
+            go(create_pipeline(plan, cache))
         failure = None
     except StepFailed as error:
         failure = (error.step, error.__cause__)
@@ -149,9 +213,8 @@ def _steps(
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    names = [c.id for c in pipeline.components]
     total = time.perf_counter() - begin + sum(encoded.values())
-    return _report(console, plan, done, names, failure, total)
+    return _report(console, plan, done, names, failure, total, only)
 
 
 def _stop_on_interrupt() -> threading.Event:
@@ -169,9 +232,9 @@ def _stop_on_interrupt() -> threading.Event:
 
 
 def _report(
-    console: Console, plan: Plan, done: dict, names: list[str], failure: tuple | None, total: float
+    console: Console, plan: Plan, done: dict, names: list[str], failure: tuple | None, total: float, only: str
 ) -> int:
-    from pipeline.outcome import data_error, facts_of
+    from pipeline.outcome import data_error, facts_of, letters_step
     from pipeline.report.write import write_report
     from pipeline.tuned import patch
 
@@ -180,9 +243,9 @@ def _report(
             shutil.copy(
                 Path(done["ServingCheck"].uri("verdict"), "requests.jsonl"), plan.run_dir / "requests.jsonl"
             )
-    _keep_dead_letters(plan, done)
-    _publish_history(plan, done)
-    facts = facts_of(plan, done, names, failure, total, package_versions())
+    _keep_dead_letters(plan, done, letters_step(plan))
+    _publish_history(plan, done, letters_step(plan))
+    facts = facts_of(plan, done, names, failure, total, package_versions(), only)
     metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
@@ -196,23 +259,27 @@ def _report(
     _notify(console, plan.recipe, metrics, plan.run_dir)
     if failure is not None:
         return BAD_DATA if data_error(failure[1]) else OTHER
-    return BLESSED if metrics["blessed"] else REFUSED
+    if plan.span:
+        SpanStore(plan.home).add_run(
+            plan.span.name, plan.run, plan.fingerprint(), metrics["status"], metrics["reason"]
+        )
+    return BLESSED if metrics["blessed"] or only else REFUSED
 
 
-def _keep_dead_letters(plan: Plan, done: dict) -> None:
+def _keep_dead_letters(plan: Plan, done: dict, step: str) -> None:
     """A copy with the run: the next run's letters replace those of a failed ingestion."""
-    folder = Path(done["Ingest"].uri("examples")) if "Ingest" in done else plan.home / "dead"
+    folder = Path(done[step].uri("examples")) if step in done else plan.home / "dead"
     with contextlib.suppress(FileNotFoundError):
         shutil.copy(folder / "dead_letters.jsonl", plan.run_dir)
 
 
-def _publish_history(plan: Plan, done: dict) -> None:
+def _publish_history(plan: Plan, done: dict, step: str) -> None:
     """The newest values of history features, for whoever fills an online store: each file whole, or as it
     was. They are of the data and not of the model: a refused model does not hold them back."""
-    if "DataGate" not in done:  # the data broke the schema
+    if step.replace("Ingest", "DataGate") not in done:  # the data broke the schema, or were there before
         return
     online = plan.home / "online"
-    made = Path(done["Ingest"].uri("examples"), "online")
+    made = Path(done[step].uri("examples"), "online")
     new = sorted(made.iterdir()) if made.is_dir() else []
     for file in new:
         online.mkdir(exist_ok=True)
@@ -234,15 +301,10 @@ def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
     console.print(f"log:     {terminal.shown(plan.run_dir / 'log.txt')}", markup=False)
 
 
-def _unchanged(console: Console, plan: Plan, encoded: Mapping[str, float]) -> int:
+def _unchanged(console: Console, plan: Plan, reason: str, encoded: Mapping[str, float]) -> int:
     from pipeline.report.facts import RunFacts
     from pipeline.report.write import write_report
 
-    reason = (
-        f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this "
-        f"recipe, data and "
-        "code (--no-cache runs it all the same)"
-    )
     metrics = write_report(
         RunFacts(
             plan.recipe.name,
@@ -252,15 +314,17 @@ def _unchanged(console: Console, plan: Plan, encoded: Mapping[str, float]) -> in
             blessed=True,
             started=plan.started,
             recipe_text=resolved(plan.recipe),
-            serving_model=f"version {plan.baseline.name}",
+            serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
             kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
             seconds=encoded,
             versions=package_versions(),
+            span=shown(plan) if plan.span else None,
         ),
         plan.run_dir / "report",
     )
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copy(plan.home / "runs" / record(plan.baseline)["run"] / "requests.jsonl", plan.run_dir)
+    if plan.baseline:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy(plan.home / "runs" / record(plan.baseline)["run"] / "requests.jsonl", plan.run_dir)
     _latest(plan.run_dir)
     console.print(reason, markup=False)
     _notify(console, plan.recipe, metrics, plan.run_dir)

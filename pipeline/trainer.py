@@ -40,6 +40,7 @@ def run_fn(fn_args: Any) -> None:
     import tensorflow_transform as tft
 
     from pipeline import vocabulary
+    from pipeline.held_catalogs import read_catalogs
     from serving.export import export
 
     recipe = Recipe.model_validate_json(fn_args.custom_config["recipe"])
@@ -52,7 +53,13 @@ def run_fn(fn_args: Any) -> None:
     validation = read_arrays(fn_args.eval_files, layout, recipe)
     held = held_vectors(fn_args.transform_graph_path, layout)
     model, history = fit(recipe, layout, train, validation, Path(fn_args.model_run_dir), vectors=held)
-    export(model, tft_output.transform_features_layer(), recipe, fn_args.serving_model_dir)
+    export(
+        model,
+        tft_output.transform_features_layer(),
+        recipe,
+        fn_args.serving_model_dir,
+        read_catalogs(fn_args.transform_graph_path, recipe),
+    )
     Path(fn_args.model_run_dir).mkdir(parents=True, exist_ok=True)
     Path(fn_args.model_run_dir, HISTORY).write_text(json.dumps(history, indent=1))
     model.save(Path(fn_args.model_run_dir, "model.keras"))

@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import pyarrow as pa
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -13,6 +17,7 @@ from pipeline.recipe.parts import Column
 from pipeline.recipe.tasks import CLASS_KINDS
 from serving import inputs as raw
 from serving import ranking, warmup
+from serving.catalogs import HeldCatalog, hold
 from serving.private import Hasher
 
 CARD = "model_card.json"
@@ -21,25 +26,28 @@ _UNITS = {"time": "milliseconds since 1970-01-01 UTC", "date": "days since 1970-
 
 
 class Servable(tf.Module):
-    """Holds what the signatures use, so that variables and vocabularies are saved with them.
+    """Holds what the signatures use, so that variables, vocabularies and catalogs are saved with them.
 
     Signatures (each returns one output a task, float32 `[rows]`, or `[rows, classes]` of probabilities in the
     order of the recipe's `classes`, `score` where a task has a single number for it, and `absent`, int32
     `[rows]`: how many of a row's inputs have no value, sent or not, and how many of its ids are unknown):
-      serving_default: the recipe's input columns by name, as a web client sends them.
+      serving_default: the recipe's request columns by name, as a web client sends them.
       rank: the same columns, one row of the user and context and many of items; see `serving.ranking`. It is
         there where the recipe has a role `item` that the model reads, or reads something of.
       serve_examples: `examples`, serialized tf.Examples of the same columns.
       transform_features: `examples` to the packed inputs of the model.
     """
 
-    def __init__(self, model: Any, transform_layer: Any, recipe: Recipe):
+    def __init__(
+        self, model: Any, transform_layer: Any, recipe: Recipe, catalogs: Mapping[str, HeldCatalog]
+    ):
         super().__init__()
         # Keras exports a second handle for each of its variables, and saves and restores that one alone:
         # TensorFlow Serving would find those of the functions without a value. So these are kept instead.
         self._call_model = lambda packed: model(packed, training=False)
         self.weights = [variable.value for variable in model.variables]
         self.transform = transform_layer
+        self.catalogs = dict(catalogs)
         self._recipe, self._layout = recipe, model.layout
         self.serving_default = tf.function(self._serving_default, [raw.signature(recipe)])
         examples = tf.TensorSpec([None], tf.string, name="examples")
@@ -52,16 +60,35 @@ class Servable(tf.Module):
         }
         if ranking.item_columns(recipe):
             self.inputs["rank"] = ranking.signature(recipe)
-            self.rank = tf.function(self._serving_default, [self.inputs["rank"]])
+            answer = self._rank if ranking.shared_lists(recipe) else self._serving_default
+            self.rank = tf.function(answer, [self.inputs["rank"]])
+
+    def _with_catalogs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What was sent, and what the model's own catalogs have for its keys."""
+        found = {n: x for c in self.catalogs.values() for n, x in c(inputs[c.key]).items()}
+        inputs = inputs | found
+        return {name: inputs[name] for name in self._recipe.input_columns}
 
     def _packed(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         columns = {name: raw.as_sparse(x) for name, x in inputs.items()}
         return {n: x for n, x in self.transform(columns).items() if "/" not in n}
 
     def _answer(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        inputs = self._with_catalogs(inputs)
         packed = self._packed(inputs)
         answer = self._predictions(packed)
         return {**answer, ABSENT: raw.missing_values(inputs) + self._unknown_ids(packed)}
+
+    def _rank(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        sent = ranking.item_columns(self._recipe)
+        items = raw.one_batch({n: x for n, x in inputs.items() if n in sent})
+        inputs = self._with_catalogs(inputs | items)
+        packed = ranking.packed(self._packed, self._layout, self._recipe, inputs)
+        answer = self._predictions(packed)
+        of_items = ranking.of_items(self._recipe)
+        missing = raw.missing_values({n: x for n, x in inputs.items() if n in of_items})
+        missing += raw.missing_values({n: x for n, x in inputs.items() if n not in of_items})
+        return {**answer, ABSENT: missing + self._unknown_ids(packed)}
 
     def _unknown_ids(self, packed: dict[str, tf.Tensor]) -> tf.Tensor:
         """`[rows]`: ids that the vocabulary does not have; of a list each of them."""
@@ -86,7 +113,7 @@ class Servable(tf.Module):
         return self._answer(raw.parse_examples(examples, self._recipe))
 
     def _transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._packed(raw.parse_examples(examples, self._recipe))
+        return self._packed(self._with_catalogs(raw.parse_examples(examples, self._recipe)))
 
 
 def _score(predictions: dict[str, tf.Tensor], recipe: Recipe) -> tf.Tensor:
@@ -106,18 +133,37 @@ def _number(prediction: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(prediction * tf.range(prediction.shape[1], dtype=prediction.dtype), axis=1)
 
 
-def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path) -> None:
-    """Saves the servable to `folder`, with defaults for inputs left out and a model card."""
+def export(
+    model: Any,
+    transform_layer: Any,
+    recipe: Recipe,
+    folder: str | Path,
+    catalogs: Mapping[str, pa.Table] = MappingProxyType({}),
+) -> None:
+    """Saves the servable to `folder`, with defaults for inputs left out and a model card.
+
+    Args:
+      model: a `MultiTaskModel`.
+      transform_layer: TensorFlow Transform's, of the recipe's preprocessing.
+      recipe: the trainer's.
+      folder: of the SavedModel.
+      catalogs: those that the model holds (see `Recipe.held_columns`), in the types of ingestion.
+    """
     # without what training kept: a table's optimizer state is as large as the table
     bare = type(model).from_config(model.get_config())
     bare.set_weights(model.get_weights())
-    servable = Servable(bare, transform_layer, recipe)
-    signatures = {name: getattr(servable, name) for name in servable.inputs}
-    tf.saved_model.save(servable, str(folder), signatures=signatures)
+    with tempfile.TemporaryDirectory(prefix="catalogs-") as keys:
+        held = hold(catalogs, recipe, Path(keys))
+        servable = Servable(bare, transform_layer, recipe, held)
+        signatures = {name: getattr(servable, name) for name in servable.inputs}
+        tf.saved_model.save(servable, str(folder), signatures=signatures)
     _write_defaults(Path(folder), recipe)
     card = {
         "recipe": recipe.name,
         "recipe_sha256": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
+        "recipe_sha256_of": "the recipe as JSON with every default, as the trainer has it: description, "
+        "encoders, content, dead, gates, evaluation, fuse, tune, beam, notify and the serving check are the "
+        "defaults, as their edits alone train nothing anew; the digest of all is `recipe` in push.json",
         "signatures": {
             name: {
                 "inputs": {n: _form(spec) for n, spec in specs.items()},
@@ -130,7 +176,10 @@ def export(model: Any, transform_layer: Any, recipe: Recipe, folder: str | Path)
         },
         "tasks": {n: t.kind for n, t in recipe.tasks.items()},
         "classes": {n: t.classes for n, t in recipe.tasks.items() if t.kind in CLASS_KINDS},
-        "inputs": {n: _input(c) for n, c in recipe.input_columns.items()},
+        "inputs": {n: _input(c) for n, c in recipe.request_columns.items()},
+        "catalogs": {
+            n: {"key": c.key, "columns": recipe.held_columns[n], "rows": c.rows} for n, c in held.items()
+        },
         **_private_key(recipe),
         "keras": type(model).__name__,
         "calibration": {n: {"method": c.method, **c.parameters} for n, c in model.calibrators.items()},
@@ -152,7 +201,7 @@ def _input(column: Column) -> dict[str, Any]:
 
 def _private_key(recipe: Recipe) -> dict[str, str]:
     """Which key the ids in the vocabularies were hashed with."""
-    if not any(column.private for column in recipe.input_columns.values()):
+    if not any(column.private for column in recipe.request_columns.values()):
         return {}
     return {"private_key_id": Hasher.from_environment().key_id}
 
@@ -167,7 +216,7 @@ def _write_defaults(folder: Path, recipe: Recipe) -> None:
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     signatures = saved.meta_graphs[0].signature_def
     for signature in {"serving_default", "rank"} & set(signatures):
-        for name, column in recipe.input_columns.items():
+        for name, column in recipe.request_columns.items():
             value = tf.make_tensor_proto(raw.default(column))
             signatures[signature].defaults[name].CopyFrom(value)
     path.write_bytes(saved.SerializeToString(deterministic=True))

@@ -35,7 +35,7 @@ def signature(recipe: Recipe) -> dict[str, tf.TensorSpec]:
     """The raw inputs: `[rows]`, or `[rows, length]` for lists and vectors."""
     return {
         name: tf.TensorSpec([None, None] if is_list(column) else [None], dtype(column), name=name)
-        for name, column in recipe.input_columns.items()
+        for name, column in recipe.request_columns.items()
     }
 
 
@@ -47,11 +47,11 @@ def default(column: Column) -> tf.Tensor:
 def parse_examples(serialized: tf.Tensor, recipe: Recipe) -> dict[str, tf.Tensor]:
     """Serialized tf.Examples `[rows]` to raw inputs."""
     spec: dict[str, Any] = {}
-    for name, column in recipe.input_columns.items():
+    for name, column in recipe.request_columns.items():
         kind, missing = dtype(column), MISSING[dtype(column)]
         spec[name] = tf.io.FixedLenSequenceFeature([], kind, allow_missing=True, default_value=missing)
     found = tf.io.parse_example(serialized, spec)
-    for name, column in recipe.input_columns.items():
+    for name, column in recipe.request_columns.items():
         if not is_list(column):  # not FixedLenFeature: that refuses a feature that is there and empty
             one = tf.pad(found[name], [[0, 0], [0, 1]], constant_values=MISSING[dtype(column)])
             found[name] = one[:, 0]

@@ -11,7 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from serving.private import VARIABLE, Hasher, NoKey
-from serving.versions import current
+from serving.versions import saved_model
 
 BATCH_ROWS = 8192
 REQUEST_ROWS, REQUEST_SECONDS = 1000, 60.0
@@ -40,9 +40,10 @@ def predict(model: Path, source: Path, target: str, private: bool = False) -> in
       PredictError: nothing there is a model, the file's columns do not fit it, or there is no key, or another
         than the model's, to hash with.
     """
-    folder = model if (model / "saved_model.pb").is_file() else current(model)
-    if folder is None:
-        raise PredictError(f"{model} is neither a SavedModel nor a folder with a pushed version")
+    try:
+        folder = saved_model(model)
+    except ValueError as error:
+        raise PredictError(str(error)) from None
     if target != "-" and not target.endswith(_ENDINGS):
         raise PredictError(f"{target}: the ending must be .jsonl, .csv or .parquet, or - for standard output")
     import tensorflow as tf

@@ -50,6 +50,18 @@ def current(folder: str | Path) -> Path | None:
     return version
 
 
+def saved_model(path: str | Path) -> Path:
+    """The SavedModel that a path means: itself, or of a folder of versions the one that serves.
+
+    Raises:
+      ValueError: it is neither, or the pointer names a version that is not there.
+    """
+    found = Path(path) if Path(path, "saved_model.pb").is_file() else current(path)
+    if found is None:
+        raise ValueError(f"{path} is neither a SavedModel nor a folder with a pushed version")
+    return found
+
+
 def incomplete(version: Path) -> str:
     """What a version lacks to be a SavedModel, in words; empty where it lacks nothing. Reads no file."""
     if not version.is_dir():

@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from pipeline.recipe import Recipe
-from serving.inputs import MISSING
+from serving.inputs import signature
 
 FILE = "tf_serving_warmup_requests"
+_RAW = ("serving_default", "rank")  # signatures of the recipe's columns; others take serialized examples
+_VALUES = {tf.string: b"warm-up", tf.int64: 1, tf.float32: 1.0}
 SIZES = (1, 128)  # rows: one, and a list of candidates; what depends on the shape is then done for both
 
 
 def write(extra: Path, recipe: Recipe, signatures: dict[str, dict[str, tf.TensorSpec]]) -> None:
-    """Writes PredictionLogs as TFRecords: each signature with each of `SIZES`, every value missing.
+    """Writes PredictionLogs as TFRecords: each signature with each of `SIZES`, every input with a value, so
+    that nothing of the graph waits for a real request. Ids are unknown ones.
 
     Args:
       extra: the folder `assets.extra` of a SavedModel.
@@ -27,11 +31,21 @@ def write(extra: Path, recipe: Recipe, signatures: dict[str, dict[str, tf.Tensor
                 request = log.predict_log.request
                 request.model_spec.name, request.model_spec.signature_name = recipe.name, name
                 for key, spec in specs.items():
-                    request.inputs[key].CopyFrom(tf.make_tensor_proto(_missing(spec, rows)))
+                    filled = _values(spec, rows) if name in _RAW else _examples(recipe, rows)
+                    request.inputs[key].CopyFrom(tf.make_tensor_proto(filled))
                 file.write(log.SerializeToString(deterministic=True))
 
 
-def _missing(spec: tf.TensorSpec, rows: int) -> tf.Tensor:
-    # a serialized tf.Example without features is the empty text as well
+def _values(spec: tf.TensorSpec, rows: int) -> np.ndarray:
     shape = [spec.shape[0] or rows, *([1] if spec.shape.rank == 2 else [])]
-    return tf.fill(shape, tf.constant(MISSING[spec.dtype], spec.dtype))
+    kind = object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype
+    return np.full(shape, _VALUES[spec.dtype], kind)
+
+
+def _examples(recipe: Recipe, rows: int) -> list[bytes]:
+    example = tf.train.Example()
+    for name, spec in signature(recipe).items():
+        feature, value = example.features.feature[name], _VALUES[spec.dtype]
+        kind = {tf.string: feature.bytes_list, tf.int64: feature.int64_list, tf.float32: feature.float_list}
+        kind[spec.dtype].value.append(value)
+    return [example.SerializeToString(deterministic=True)] * rows

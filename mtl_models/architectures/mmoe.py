@@ -5,6 +5,7 @@ from mtl_models.architectures._base import Architecture
 from mtl_models.bounds import check_bounds
 from mtl_models.layers.experts import Experts
 from mtl_models.layers.gates import Gates
+from mtl_models.layers.joint_products import joint_products
 from mtl_models.seeds import derive_seed
 
 
@@ -66,7 +67,8 @@ class MMoE(Architecture):
         self.built = True
 
     def share(self, x, training=None):
-        return self.expert_stack(x, training=training), self.gates(x)
+        of_experts, of_gates = joint_products(x, [self.expert_stack, self.gates])
+        return self.expert_stack(x, of_experts, training=training), self.gates(x, of_gates)
 
     def separate(self, z, rest, training=None):
         return ops.einsum("bte,beu->btu", rest, z), {

@@ -5,6 +5,7 @@ from mtl_models.architectures._base import Architecture
 from mtl_models.bounds import check_bounds
 from mtl_models.layers.experts import Experts
 from mtl_models.layers.gates import Gates
+from mtl_models.layers.joint_products import joint_products
 from mtl_models.seeds import derive_seed
 
 
@@ -118,14 +119,22 @@ class PLE(Architecture):
         if not self.shared_experts:
             return x, None
         per_task, common, uses = x, x, {}
+        # at the first level all read the same
+        first = [*self.own_stacks[:1], self.shared_stacks[0], self.gates[0], *self.shared_gates[:1]]
+        known = dict(zip(map(id, first), joint_products(x, first)))
         for level in range(self.levels):
-            own = self.own_stacks[level](per_task, training=training) if self.task_experts else None
-            shared = self.shared_stacks[level](common, training=training)
-            weights = self.gates[level](per_task)
+            own = None
+            if self.task_experts:
+                stack = self.own_stacks[level]
+                own = stack(per_task, known.get(id(stack)), training=training)
+            stack, gates = self.shared_stacks[level], self.gates[level]
+            shared = stack(common, known.get(id(stack)), training=training)
+            weights = gates(per_task, known.get(id(gates)))
             uses |= self._by_name(level, weights)
             if level < self.levels - 1:
                 every = shared if own is None else ops.concatenate([own, shared], axis=1)
-                common_weights = self.shared_gates[level](common)
+                gate = self.shared_gates[level]
+                common_weights = gate(common, known.get(id(gate)))
                 uses[f"level_{level + 1}/{self._shared_name()}"] = common_weights[:, 0]
                 per_task = self._mix(weights, own, shared)
                 common = ops.einsum("bge,beu->bgu", common_weights, every)[:, 0]

@@ -62,12 +62,19 @@ class Experts(keras.layers.Layer):
             width = units
         self.built = True
 
-    def call(self, x, training=None):
+    @property
+    def first_kernel(self):
+        """[E, D, units[0]]; None without units. See `joint_products`."""
+        return self.kernels[0] if self.units else None
+
+    def call(self, x, product=None, training=None):
+        """The experts' outputs; `product` [B, E, units[0]]: of `x` and the first kernel, where it is known."""
         if not self.units:
             x = ops.expand_dims(x, 1) if len(x.shape) == 2 else x
             return ops.repeat(x, self.experts // x.shape[1], axis=1)
         for kernel, bias, dropout in zip(self.kernels, self.biases, self.dropouts):
-            x = dropout(ops.relu(self._product(x, kernel) + bias), training=training)
+            product = self._product(x, kernel) if product is None else product
+            x, product = dropout(ops.relu(product + bias), training=training), None
         return x
 
     def _product(self, x, kernel):

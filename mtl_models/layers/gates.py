@@ -46,9 +46,16 @@ class Gates(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, x):
-        form = "bd,gde->bge" if len(x.shape) == 2 else "bgd,gde->bge"
-        return ops.softmax(ops.einsum(form, x, self.kernel), axis=-1)
+    @property
+    def first_kernel(self):
+        """[G, D, E]. See `joint_products`."""
+        return self.kernel
+
+    def call(self, x, product=None):
+        """The gates' weights; `product` [B, G, E] is that of `x` and the kernel, where known."""
+        if product is None:
+            product = ops.einsum("bd,gde->bge" if len(x.shape) == 2 else "bgd,gde->bge", x, self.kernel)
+        return ops.softmax(product, axis=-1)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.gates, self.experts)

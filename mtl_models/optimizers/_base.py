@@ -44,12 +44,15 @@ class RowOptimizer(keras.optimizers.Optimizer):
 
         Args:
             rows: integers [N], rows of the table that `build` was given. A row may be named more than once,
-                each time with the same gradient: it takes one step.
+                each time with the same gradient: it takes one step. None: every row, in the table's order.
             gradients: [N, dim], the summed gradient of each.
-            wanted: boolean scalar; where it is False nothing changes. None: True.
+            wanted: booleans, [N] or a scalar for all; where it is False nothing changes. None: True.
         """
         variables = [self._trainable_variables[0].value, self.slots.value]
-        before = [tf.gather(variable, rows) for variable in variables]
+        before = [
+            tf.convert_to_tensor(variable) if rows is None else tf.gather(variable, rows)
+            for variable in variables
+        ]
         values, *slots = self.update_rows(
             before[0],
             *tf.unstack(before[1], axis=1),
@@ -58,9 +61,13 @@ class RowOptimizer(keras.optimizers.Optimizer):
         )
         for variable, old, new in zip(variables, before, (values, tf.stack(slots, axis=1))):
             if wanted is not None:
-                new = tf.where(wanted, new, old)
-            variable.scatter_update(tf.IndexedSlices(new, rows))
-        self.iterations.assign_add(1 if wanted is None else tf.cast(wanted, self.iterations.dtype))
+                new = tf.where(tf.reshape(wanted, [-1] + [1] * (len(new.shape) - 1)), new, old)
+            if rows is None:
+                variable.assign(new)
+            else:
+                variable.scatter_update(tf.IndexedSlices(new, rows))
+        stepped = 1 if wanted is None else tf.cast(tf.reduce_any(wanted), self.iterations.dtype)
+        self.iterations.assign_add(stepped)
 
     def update_rows(self, values, *slots_and_gradients, learning_rate) -> tuple:
         """The rows' new values and slots: each [N, dim], in the order given.

@@ -59,7 +59,14 @@ def array_batches(
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
     for _ in range(skip_iterators):
         next(iter(numbers))
-    return numbers.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+    batches = numbers.flat_map(epoch).apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+    # a batch is a few small gathers: one thread makes them in time, and leaves the others to the step
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    return batches.with_options(options)
 
 
 def _rows_ordered(rows: int, batch_size: int):

@@ -43,7 +43,17 @@ def outputs_of(model, rows, packed: dict, training=None) -> tuple:
 
 
 def forward(model, rows, packed: dict, labels: list, weights: list, training: bool) -> Forward:
-    """The losses of a batch: rows as `FeatureInputs.lookup` gives them; labels and weights T times [B]."""
+    """The losses of a batch.
+
+    Args:
+        model: a `MultiTaskModel`.
+        rows: as `FeatureInputs.lookup` gives them.
+        packed: the packed inputs.
+        labels: T times [B], numbers of any type.
+        weights: T times [B], or None for 1 each; where one is 0 the label may be anything.
+        training: whether dropout is on.
+    """
+    labels, weights = _known(labels, weights)
     outputs, features, towers, z = outputs_of(model, rows, packed, training)
     losses = [
         weighted_mean(row_losses(task, label, output, weight, packed), weight)
@@ -59,3 +69,15 @@ def forward(model, rows, packed: dict, labels: list, weights: list, training: bo
         None if isinstance(extra, float) and extra == 0.0 else extra,
         z,
     )
+
+
+def _known(labels: list, weights: list) -> tuple[list, list]:
+    """Labels and weights as float32 [B], a label without weight 0."""
+    labels = [ops.reshape(ops.cast(label, "float32"), (-1,)) for label in labels]
+    weights = [
+        ops.ones_like(label) if weight is None else ops.reshape(ops.cast(weight, "float32"), (-1,))
+        for label, weight in zip(labels, weights)
+    ]
+    # 0 × NaN is NaN, and an unknown label is often written so
+    labels = [ops.where(w != 0, label, ops.zeros_like(label)) for label, w in zip(labels, weights)]
+    return labels, weights

@@ -9,8 +9,16 @@ gradients of what the tasks share; towers, and all else behind that, get the pla
 import keras
 import tensorflow as tf
 
-from mtl_models.rows import RowGradients, sum_row_gradients, sum_row_gradients_in_place
+from mtl_models.rows import (
+    RowGradients,
+    sum_gradients_of_every_row,
+    sum_row_gradients,
+    sum_row_gradients_in_place,
+)
 from mtl_models.training.forward import forward
+
+SMALL_BATCH = 512
+"""Rows of a batch from which on one is taken to name more ids than a small table has rows."""
 
 
 class TrainStep:
@@ -38,10 +46,12 @@ class TrainStep:
         self.only_shared = model.weighting.only_shared
         shared = {id(v) for v in model.shared_variables()}
         self.is_shared = [id(self.variables[i]) in shared for i in self.of_model]
-        self.scratch = None
+        self.scratch, self.small_table = None, False
         if jit_compile:
             self._update = tf.function(self._update, jit_compile=True, autograph=False)
-            if model.layout.categorical:
+            # of a batch's size nothing is known while the step is traced
+            self.small_table = model.layout.table_rows <= SMALL_BATCH * model.layout.id_slots
+            if model.layout.categorical and not self.small_table:
                 # an int32 variable would not be kept on a GPU
                 index = tf.int64 if tf.config.list_logical_devices("GPU") else tf.int32
                 self.scratch = tf.Variable(tf.zeros([model.layout.table_rows], index), trainable=False)
@@ -196,10 +206,12 @@ class TrainStep:
         return [merged[i] for i in range(len(self.variables))]
 
     def _sum_rows(self, ids, by_task: list) -> RowGradients:
-        """Of T gradients [..., dim] of the rows at `ids` [...]; the sums are [N, T, dim]."""
+        """Of T gradients [..., dim] of the rows at `ids` [...]; the sums are [N or U or R, T, dim]."""
         dim = by_task[0].shape[-1]
         gradients = tf.concat(by_task, axis=-1)
-        if self.scratch is None:
+        if self.small_table:
+            summed = sum_gradients_of_every_row(ids, gradients, self.model.layout.table_rows)
+        elif self.scratch is None:
             summed = sum_row_gradients(ids, gradients)
         else:
             summed = sum_row_gradients_in_place(ids, gradients, self.scratch)
@@ -220,7 +232,7 @@ class TrainStep:
             bound = self.clip_norm * scale if scaled else self.clip_norm
             clipped, _ = tf.clip_by_global_norm([row_gradients, *dense_gradients], bound)
             row_gradients, dense_gradients = clipped[0], clipped[1:]
-        wanted = None if rows is None else rows.any
+        wanted = None if rows is None else rows.named
         if scaled:
             # where any gradient overflowed, no optimizer takes the step, and the dense one lowers the scale
             finite = tf.math.is_finite(tf.linalg.global_norm([row_gradients, *dense_gradients]))

@@ -16,20 +16,26 @@ from pipeline.ingest.errors import DataError
 def DataGate(
     anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     code: Parameter[str],
+    span: Parameter[str],
     verdict: OutputArtifact[VerdictArtifact],
 ) -> None:
-    """Raises DataError, naming every column that broke the schema and how, in every split."""
+    """Raises DataError, naming every column that broke the schema and how, in every split; of a span, by
+    its name."""
     found: list[str] = []
+    of = f"{span}, " if span else ""
     for split in artifact_utils.decode_split_names(anomalies.split_names):
         uri = artifact_utils.get_split_uri([anomalies], split)
         proto = anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(f"{uri}/SchemaDiff.pb"))
         if proto.HasField("dataset_anomaly_info"):
-            found.append(f"{split}: {proto.dataset_anomaly_info.description}")
+            found.append(f"{of}{split}: {proto.dataset_anomaly_info.description}")
         for column, info in sorted(proto.anomaly_info.items()):
-            found.append(f"{split}: {column}: {info.description or info.short_description}")
+            found.append(f"{of}{split}: {column}: {info.description or info.short_description}")
     if found:
         raise DataError(
             "the data breaks the schema (schema.pbtxt beside the recipe says what is allowed):\n  "
             + "\n  ".join(found)
         )
-    write_verdicts(verdict.uri, [Verdict("passed", "schema: every split keeps to it", gate="schema")])
+    write_verdicts(
+        verdict.uri,
+        [Verdict("passed", f"schema: every split keeps to it{f' ({span})' if span else ''}", gate="schema")],
+    )

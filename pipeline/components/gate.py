@@ -13,7 +13,7 @@ from pipeline.components.verdicts import passed, read_verdicts, write_verdicts
 from pipeline.evaluation.files import METRICS
 from pipeline.evaluation.gates import Gate as MetricGate
 from pipeline.evaluation.gates import Verdict, judge_all
-from pipeline.evaluation.table import MetricsTable
+from pipeline.evaluation.table import OVERALL, MetricsTable
 from pipeline.watch.gates import VectorGate, judge_vectors
 from pipeline.watch.watch import read_watched
 
@@ -25,22 +25,36 @@ def Gate(
     gates: Parameter[str],
     vector_gates: Parameter[str],
     serving: Parameter[str],
+    waiting: Parameter[str],
     code: Parameter[str],
     verdict: OutputArtifact[VerdictArtifact],
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     watched: InputArtifact[Watched] = None,
 ) -> None:
     """Judges every gate of the recipe and the serving check; blesses only where none failed. `serving` is the
-    number of the version that serves, or empty."""
-    table = MetricsTable.read(Path(evaluation.uri, METRICS))
+    number of the version that serves, or empty; `waiting` is JSON of the tasks that the test rows cannot have a
+    label of yet: task → why, and these are not judged."""
+    table, unknown = MetricsTable.read(Path(evaluation.uri, METRICS)), json.loads(waiting)
+    asked = [] if gates == "none" else [MetricGate(**g) for g in json.loads(gates)]
     verdicts = (
-        judge_all([MetricGate(**g) for g in json.loads(gates)], table)
+        judge_all([gate for gate in asked if gate.task not in unknown], table)
+        + [
+            Verdict(
+                "skipped",
+                f"{gate.task}: {gate.metric} is not judged: {unknown[gate.task]}",
+                gate.task,
+                gate.metric,
+                gate.slice or OVERALL,
+            )
+            for gate in asked
+            if gate.task in unknown
+        ]
         if gates != "none"
         else [Verdict("skipped", "the recipe says `gates: none`: nothing was asked of the metrics")]
     )
     if watched is not None:
-        asked = [VectorGate(**g) for g in json.loads(vector_gates)]
-        verdicts += judge_vectors(asked, read_watched(watched.uri), serving or None)
+        of_vectors = [VectorGate(**g) for g in json.loads(vector_gates)]
+        verdicts += judge_vectors(of_vectors, read_watched(watched.uri), serving or None)
     verdicts = [*verdicts, *read_verdicts(check.uri)]
     write_verdicts(verdict.uri, verdicts)
     blessed = passed(verdicts)

@@ -17,6 +17,7 @@ from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import TransformSpec
 
 from pipeline.components.artifacts import Vocabularies
+from pipeline.held_catalogs import link_catalogs
 from pipeline.shards.columns import SUFFIX
 from pipeline.shards.replaced import replaced
 from pipeline.shards.tfxio import POSITION, ShardedExamples
@@ -73,6 +74,7 @@ class _Executor(executor.Executor):
         with replaced(executor, "TransformProcessor", _Processor):
             super().Do(others, output_dict, exec_properties | {"custom_config": json.dumps(config)})
         link_vectors(vocabularies, output_dict["transform_graph"][0].uri)
+        link_catalogs(vocabularies, output_dict["transform_graph"][0].uri)
         shutil.copy(
             Path(vocabularies, "layout.json"), Path(output_dict["transform_graph"][0].uri, "layout.json")
         )

@@ -7,6 +7,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from pipeline.components.artifacts import Vectors, Verdict, Vocabularies
+from pipeline.held_catalogs import link_catalogs
 from pipeline.recipe import Recipe
 from pipeline.vectors import link_vectors
 from pipeline.vocabulary import write_vocabularies
@@ -15,15 +16,17 @@ from pipeline.vocabulary import write_vocabularies
 @component
 def BuildVocabularies(
     examples: InputArtifact[standard_artifacts.Examples],
-    gate: InputArtifact[Verdict],
     recipe: Parameter[str],
     code: Parameter[str],
     vocabularies: OutputArtifact[Vocabularies],
+    gate: InputArtifact[Verdict] = None,
     vectors: InputArtifact[Vectors] = None,
 ) -> None:
-    """Counts the values of each feature; `gate` is there so that this waits for the data gate. The vectors
-    that the model holds are linked beside the vocabularies, as the layout names both."""
+    """Counts the values of each feature; `gate` is there so that this waits for the data gate; spans have
+    passed theirs before. The vectors that the model holds are linked beside the vocabularies, as the layout
+    names both, and so are catalogs."""
     Path(vocabularies.uri).mkdir(parents=True, exist_ok=True)
     if vectors is not None:
         link_vectors(vectors.uri, vocabularies.uri)
+    link_catalogs(examples.uri, vocabularies.uri)
     write_vocabularies(Recipe.model_validate_json(recipe), examples.uri, vocabularies.uri)

@@ -27,7 +27,7 @@ from pipeline.content_encoders.fetch import content_digest, fetch
 from pipeline.content_encoders.images import image_array
 from pipeline.content_encoders.located import Located
 from pipeline.content_encoders.models import Inputs, Model, load_model
-from pipeline.content_encoders.moves import Moves
+from pipeline.moves import Moves
 from pipeline.content_encoders.references import holds_paths, open_shard
 from pipeline.content_encoders.tokens import Texts
 from pipeline.ingest.errors import DataError

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.content_encoders.cache import DIGEST
 from pipeline.content_encoders.errors import BadContent
 from pipeline.content_encoders.fetch import content_digest, fetch
-from pipeline.content_encoders.moves import Moves
+from pipeline.moves import Moves
 from pipeline.content_encoders.references import holds_paths, open_shard
 
 THREADS = 8  # most of the time a thread waits for a disk or a network

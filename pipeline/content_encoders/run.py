@@ -16,16 +16,16 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.content_encoders.cache import VectorCache
 from pipeline.content_encoders.infer import ERROR, Work, add_encoding
 from pipeline.content_encoders.located import Located, locate
 from pipeline.content_encoders.look import Look, looked_path
-from pipeline.content_encoders.moves import Tell, watch
 from pipeline.content_encoders.references import open_shard, write_references
 from pipeline.content_encoders.tables import COUNTS, NO_CONTENT, Looked, drop_old, write_table
 from pipeline.ingest.errors import DataError
+from pipeline.local_beam import local_pipeline
+from pipeline.moves import Tell, watch
 from pipeline.recipe.model import Recipe
 
 CONTENT = "content"
@@ -133,11 +133,6 @@ def _remove_if_left(work_dir: Path) -> None:
         shutil.rmtree(work_dir, ignore_errors=True)
 
 
-def _pipeline(recipe: Recipe) -> beam.Pipeline:
-    workers = [f"--direct_running_mode={recipe.beam.mode}", f"--direct_num_workers={recipe.beam.workers}"]
-    return beam.Pipeline(options=PipelineOptions(["--runner=DirectRunner", *workers]))
-
-
 def _look(
     recipe: Recipe, shards: dict[str, list[Path]], input_dir: Path, work_dir: Path, progress: Tell | None
 ) -> None:
@@ -147,7 +142,7 @@ def _look(
     if not everything:
         return
     total = sum(open_shard(Path(shard)).num_rows for shard in everything)
-    pipeline = _pipeline(recipe)
+    pipeline = local_pipeline(recipe)
     (
         pipeline
         | "Shards" >> beam.Create(everything)
@@ -172,7 +167,7 @@ def _encode_new(
     if not total:
         return 0
     moves = work_dir / f"moves-{encoder.name}"
-    pipeline = _pipeline(recipe)
+    pipeline = local_pipeline(recipe)
     add_encoding(pipeline, work, encoder, input_dir, cache, work_dir, moves)
     with watch(moves, f"{encoder.name}: encoding", total, progress):
         try:

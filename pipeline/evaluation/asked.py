@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ class AskedModel:
                 raise ValueError(f"it has no signature {' or '.join(missing)}")
             self._answer = signatures["serve_examples"]
             shapes = {name: spec.shape[1:] for name, spec in self._answer.structured_outputs.items()}
-            self.outputs = {name: tuple(shape.as_list()) for name, shape in shapes.items()}
+            self.outputs = {name: _width(tuple(shape.as_list())) for name, shape in shapes.items()}
             self.inputs = dict(signatures["serving_default"].structured_input_signature[1])
             card = Path(folder, "assets.extra", CARD)
             self.card = json.loads(card.read_text()) if card.is_file() else {}
@@ -61,6 +62,32 @@ class AskedModel:
         }
 
 
+    def scores(self, examples: tf.Tensor, outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        """Of those of `outputs` that it has the predictions as float64, `(rows,)` or `(rows, classes)`; NaN
+        once there is a fault, such as an answer that is of another form."""
+        answer = self.predict(examples)
+        if self.fault is None:
+            try:
+                return {n: _numbers(n, answer[n], len(examples)) for n in outputs if n in answer}
+            except ValueError as error:
+                self.fault = f"gave what is no prediction a row: {error}"
+                answer = self.predict(examples)
+        return {n: answer[n].astype(np.float64) for n in outputs if n in answer}
+
+
+def _width(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One number a row may stand in a column of its own."""
+    return () if shape == (1,) else shape
+
+
+def _numbers(name: str, values: np.ndarray, rows: int) -> np.ndarray:
+    if values.dtype.kind in "OSU":
+        raise ValueError(f"its output {name} is text")
+    if values.ndim not in (1, 2) or len(values) != rows:
+        raise ValueError(f"of {rows:,} rows its output {name} has shape {list(values.shape)}")
+    return values.astype(np.float64).reshape(rows, *_width(values.shape[1:]))
+
+
 def no_baseline(recipe: Recipe, candidate: AskedModel, serving: AskedModel | None) -> dict[str, NoBaseline]:
     """Tasks that cannot be compared with the serving model, and why.
 
@@ -69,7 +96,7 @@ def no_baseline(recipe: Recipe, candidate: AskedModel, serving: AskedModel | Non
     """
     if serving is None:
         return dict.fromkeys(recipe.tasks, NoBaseline("there is no serving model yet"))
-    fault = serving.fault or _unfit_inputs(recipe, serving)
+    fault = serving.fault or unfit_inputs(recipe, serving.inputs)
     if fault:
         return dict.fromkeys(recipe.tasks, NoBaseline(f"the serving model {fault}", fault=True))
     found = {}
@@ -81,7 +108,7 @@ def no_baseline(recipe: Recipe, candidate: AskedModel, serving: AskedModel | Non
             found[task] = NoBaseline(f"the serving model has no task {task}; it has {have}")
         elif kind != spec.kind:
             found[task] = NoBaseline(f"the serving model's {task} is {kind}, and here it is {spec.kind}")
-        elif candidate.outputs and (
+        elif task in candidate.outputs and (
             candidate.outputs[task] != serving.outputs[task]
             or (classes is not None and classes != candidate.card.get("classes", {}).get(task))
         ):
@@ -89,13 +116,18 @@ def no_baseline(recipe: Recipe, candidate: AskedModel, serving: AskedModel | Non
     return found
 
 
-def _unfit_inputs(recipe: Recipe, serving: AskedModel) -> str | None:
-    """Where a column that a model reads is not in the examples, or is of another type there."""
+def unfit_inputs(recipe: Recipe, inputs: Mapping[str, tf.TensorSpec]) -> str | None:
+    """Where a column that a model reads is not in the examples, or is of another type there.
+
+    Args:
+      recipe: of the examples.
+      inputs: column that `serving_default` takes -> its tensor, rows first.
+    """
     columns = recipe.example_columns
-    lacking = [name for name in serving.inputs if name not in columns]
+    lacking = [name for name in inputs if name not in columns]
     if lacking:
         return f"reads {', '.join(lacking)}, which the examples do not have"
-    for name, spec in serving.inputs.items():
+    for name, spec in inputs.items():
         ours = (dtype(columns[name]), is_list(columns[name]))
         theirs = (spec.dtype, spec.shape.rank == 2)
         if ours != theirs:

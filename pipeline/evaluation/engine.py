@@ -7,6 +7,7 @@ again by score and by role for what needs all rows of a range (`ranks`, `spearma
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,16 +24,20 @@ from pipeline.evaluation.groups import (
     request_entries,
     sorted_groups,
 )
-from pipeline.evaluation.partitions import Partitions, SortedParts, hash_parts, parts_for, range_bounds
+from pipeline.evaluation.group_parts import GroupParts, LargeGroup
+from pipeline.evaluation.partitions import ROWS_A_PART, SortedParts, parts_for, range_bounds
 from pipeline.evaluation.ranks import RankSums
 from pipeline.evaluation.records import ScoreFiles, TaskRecords, read_records, slice_columns
 from pipeline.evaluation.replicates import Draws
 from pipeline.evaluation.row_sums import RowTerms, ratio
+from pipeline.evaluation.shared_groups import add_shared_groups, of_several_units
 from pipeline.evaluation.slicing import Slices
 from pipeline.evaluation.spearman import spearman
 from pipeline.evaluation.terms import terms_of
 from pipeline.recipe.tasks import CLASS_KINDS
 
+# A probability may be beyond 0 and 1 by this much.
+_ROUNDING = 1e-6
 # Roles whose values are groups of rows that a model puts in order.
 GROUP_ROLES = ("user", "item", "request", "position", "scenario")
 
@@ -61,6 +66,7 @@ class Measured:
       terms: score -> what the additive metrics were made of.
       sums: score -> (slices, terms, 1 + replicates) those sums.
       faults: score or "label" -> why nothing could be computed of it.
+      no_probabilities: score -> why it has metrics of order alone, where it should be probabilities.
     """
 
     metrics: dict[str, dict[str, np.ndarray]]
@@ -68,6 +74,7 @@ class Measured:
     terms: dict[str, RowTerms]
     sums: dict[str, np.ndarray]
     faults: dict[str, str]
+    no_probabilities: dict[str, str]
 
 
 class _Score:
@@ -108,11 +115,21 @@ class _Score:
         gauc = self.gauc[role]
         score, slices = block["scores"][:, self.index], block["slices"][:, : self.memberships]
         for groups in sorted_groups(block[f"role/{role}"], score, slices):
-            rows, cells, values = gauc_entries(groups, positive, weights)
+            shared = of_several_units(groups, draws)
+            rows, cells, values = gauc_entries(groups.only(~shared), positive, weights)
             gauc += draws.sums(cells, rows, values, len(gauc))
+            by_term = gauc.reshape(self.slices, GAUC_TERMS, -1)
+            add_shared_groups(by_term, groups.only(shared), positive, weights, draws)
             if role == "request":
                 rows, cells, values = request_entries(groups, positive, weights, k)
                 self.requests += draws.sums(cells, rows, values, len(self.requests))
+
+    def add_large_group(self, ranks: RankSums, role: str) -> None:
+        """A group that was walked alone."""
+        auc, weight = ranks.auc, ranks.weight
+        used = ~np.isnan(auc)
+        terms = (np.where(used, weight * auc, 0.0), np.where(used, weight, 0.0), used * 1.0)
+        self.gauc[role] += np.stack(terms, axis=1).reshape(self.gauc[role].shape)
 
     def sums(self) -> np.ndarray:
         return self.rows.reshape(self.slices, self.terms.size, -1)
@@ -147,7 +164,7 @@ class _Task:
         faults, sample = self._faults(), self.records.sample
         metrics, sums, terms = {}, {}, {}
         if "label" in faults or "prediction" in faults:
-            return Measured(metrics, self.records.examples, terms, sums, faults)
+            return Measured(metrics, self.records.examples, terms, sums, faults, {})
         roles = [role for role in self.roles if role in GROUP_ROLES] if self.kind == "binary" else []
         scores = {}
         for index, name in enumerate(self.records.scores):
@@ -168,9 +185,9 @@ class _Task:
             )
         self._walk(scores, roles, k)
         for name, score in scores.items():
-            metrics[name] = score.metrics() | self._ordered(name, score)
+            metrics[name] = score.metrics() | self._ordered(score)
             sums[name] = score.sums()
-        return Measured(metrics, self.records.examples, terms, sums, faults)
+        return Measured(metrics, self.records.examples, terms, sums, faults, self._no_probabilities())
 
     def _faults(self) -> dict[str, str]:
         theirs = "predictions of the serving model"
@@ -195,61 +212,91 @@ class _Task:
             return {"label": f"{found}, and the model's classes are 0 to {shape[2] - 1}"}
         return {}
 
+    def _no_probabilities(self) -> dict[str, str]:
+        found = {} if self.kind == "regression" else self.records.ranges
+        return {
+            name: f"predictions are from {least:g} to {greatest:g}, and probabilities from 0 to 1"
+            for name, (least, greatest) in found.items()
+            if least < -_ROUNDING or greatest > 1 + _ROUNDING
+        }
+
     def _walk(self, scores: dict[str, _Score], roles: Sequence[str], k: int) -> None:
         """Sums over rows and groups."""
         by_role = {
-            role: Partitions(self.folder / f"by_{role}", self.records.sample.dtype)
+            role: GroupParts(
+                self.folder / f"by_{role}", self.records.sample.dtype, f"role/{role}", self.rows
+            )
             for role in roles
             if role != "user"
         }
-        parts = parts_for(self.rows)
         for block in self.records.partitions:
             for score, draws in _drawn(scores.values(), block["unit"]):
                 score.add(block, draws)
                 if "user" in score.gauc:
                     score.add_groups(block, "user", draws, k)
-            for role, partitions in by_role.items():
-                grouped = block[block[f"role/{role}"] > 0]
-                partitions.add(grouped, hash_parts(grouped[f"role/{role}"], parts))
-        for role, partitions in by_role.items():
-            for block in partitions:
-                for score, draws in _drawn([s for s in scores.values() if role in s.gauc], block["unit"]):
-                    score.add_groups(block, role, draws, k)
+            for role, parts in by_role.items():
+                parts.add(block[block[f"role/{role}"] > 0])
+        for role, parts in by_role.items():
+            grouped = [score for score in scores.values() if role in score.gauc]
+            for group in parts:
+                if isinstance(group, LargeGroup) and role != "request":
+                    for score in grouped:
+                        score.add_large_group(self._walk_down_group(score, group), role)
+                else:  # NDCG and the like want a request whole
+                    block = np.concatenate(list(group.blocks())) if isinstance(group, LargeGroup) else group
+                    for score, draws in _drawn(grouped, block["unit"]):
+                        score.add_groups(block, role, draws, k)
 
-    def _ordered(self, name: str, score: _Score) -> dict[str, np.ndarray]:
+    def _ordered(self, score: _Score) -> dict[str, np.ndarray]:
         """What needs all rows in order."""
         sample, parts = self.records.sample, parts_for(self.rows)
-        folder = self.folder / "sorted" / name
         if self.kind not in ("binary", "regression"):
             return {}
         bounds = range_bounds(sample["scores"][:, score.index], parts)
         if self.kind == "regression":
             labels = range_bounds(sample["label"], parts)
-            blocks = self._columns(score, [("label", "f8")])
+            blocks = _columns(self.records.partitions, score, "label", "f8")
             settings = (score.slices, score.bootstrap.replicates, score.bootstrap.seed)
-            return {"spearman": spearman(blocks, (bounds, labels), folder, *settings)}
-        ranks = RankSums(score.slices, score.bootstrap.replicates)
-        sorted_parts = None
-        for block in self._columns(score, [("positive", "?")]):
-            sorted_parts = sorted_parts or SortedParts(folder, block.dtype, "score", bounds)
-            sorted_parts.add(block)
-        for part in reversed(list(sorted_parts or ())):
-            ranks.add(part, score.bootstrap.replicates, score.bootstrap.seed)
+            with self._sorting() as folder:
+                return {"spearman": spearman(blocks, (bounds, labels), folder, *settings)}
+        ranks = self._walk_down(score, self.records.partitions, bounds)
         return {"auc": ranks.auc, "pr_auc": ranks.average_precision}
 
-    def _columns(self, score: _Score, fields: list[tuple[str, str]]) -> Iterator[np.ndarray]:
-        dtype = np.dtype(
-            [("unit", "u8"), ("score", "f8"), ("weight", "f8"), *fields]
-            + [("slices", "i4", (score.memberships,))]
-        )
-        for block in self.records.partitions:
-            columns = np.empty(len(block), dtype)
-            columns["unit"], columns["weight"] = block["unit"], block["weight"]
-            columns["score"] = block["scores"][:, score.index]
-            columns["slices"] = block["slices"][:, : score.memberships]
-            for field, _ in fields:
-                columns[field] = block["label"] > 0.5 if field == "positive" else block["label"]
-            yield columns
+    def _walk_down_group(self, score: _Score, group: LargeGroup) -> RankSums:
+        step = -(-group.rows // ROWS_A_PART)
+        sample = np.concatenate([block["scores"][::step, score.index] for block in group.blocks()])
+        return self._walk_down(score, group.blocks(), range_bounds(sample, parts_for(group.rows)))
+
+    def _walk_down(self, score: _Score, blocks: Iterable[np.ndarray], bounds: np.ndarray) -> RankSums:
+        """Sorts rows on disk and goes down them."""
+        ranks, parts = RankSums(score.slices, score.bootstrap.replicates), None
+        with self._sorting() as folder:
+            for block in _columns(blocks, score, "positive", "?"):
+                parts = parts or SortedParts(folder, block.dtype, "score", bounds)
+                parts.add(block)
+            for part in reversed(list(parts or ())):
+                ranks.add(part, score.bootstrap.replicates, score.bootstrap.seed)
+        return ranks
+
+    @contextlib.contextmanager
+    def _sorting(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix="sorting-") as name:
+            yield Path(name)
+
+
+def _columns(blocks: Iterable[np.ndarray], score: _Score, field: str, kind: str) -> Iterator[np.ndarray]:
+    """What sorting needs of records: `field` is "label", or "positive" for whether it is."""
+    dtype = np.dtype(
+        [("unit", "u8"), ("score", "f8"), ("weight", "f8"), (field, kind)]
+        + [("slices", "i4", (score.memberships,))]
+    )
+    for block in blocks:
+        columns = np.empty(len(block), dtype)
+        columns["unit"], columns["weight"] = block["unit"], block["weight"]
+        columns["score"] = block["scores"][:, score.index]
+        columns["slices"] = block["slices"][:, : score.memberships]
+        columns[field] = block["label"] > 0.5 if field == "positive" else block["label"]
+        yield columns
 
 
 def _drawn(scores: Iterable[_Score], units: np.ndarray) -> Iterator[tuple[_Score, Draws]]:

@@ -20,6 +20,7 @@ from pipeline.evaluation.slicing import Slices
 from pipeline.evaluation.table import OVERALL, MetricRow, MetricsTable, NoBaseline
 from pipeline.evaluation.terms import metric_names
 from pipeline.evaluation.tfma_analysis import COLUMNS, read_analysis, write_analysis
+from pipeline.metric_names import OF_PROBABILITIES
 
 _CANDIDATE, _BASELINE = COLUMNS.values()
 # Counts of rows and of groups: what they would be in other samples is no question.
@@ -76,7 +77,7 @@ def _rows(
     # Metrics of order first, as people read them.
     names = [*(m for m in ours if m not in measured.terms[_CANDIDATE].metrics)]
     names += [m for m in ours if m not in names]
-    found = {}
+    found, none = {}, (np.nan, np.nan)
     for metric in names:
         values, ends = ours[metric], _intervals(ours[metric][:, 1:], metric)
         baseline = theirs.get(metric, np.full_like(values, np.nan))
@@ -89,7 +90,12 @@ def _rows(
             if metric in measured.terms[_CANDIDATE].metrics:
                 values = analysis.get(("candidate", task, name, metric), values)
                 baseline = analysis.get(("baseline", task, name, metric), baseline)
-            note = None if np.isfinite(values) else _note(metric, examples)
+            why = measured.no_probabilities if metric in OF_PROBABILITIES else {}
+            if _BASELINE in why:
+                baseline, diff_ends = np.nan, none
+            if _CANDIDATE in why:
+                values, ends, diff_ends = np.nan, none, none
+            note = None if np.isfinite(values) else why.get(_CANDIDATE) or _note(metric, examples)
             yield MetricRow(
                 task, name, metric, values, baseline, *ends, *diff_ends, examples=examples, note=note
             )
@@ -168,8 +174,9 @@ def evaluate_scores(
     and calibration; multiclass tasks accuracy, macro_f1, logloss, normalized_entropy and ece; ordinal ones
     also quadratic_kappa and mae. With a request role, tasks that have an order get rank_correlation and
     top_k_overlap with the serving model (see `rankings`). All metrics and their differences to the serving
-    model carry intervals by a bootstrap of users (of rows without a user role). A metric that cannot be
-    computed has value None and a note that says why. Sums over rows go through TensorFlow Model Analysis.
+    model carry intervals by a bootstrap of users (without a user role of
+    requests, else of rows). A metric that cannot be computed has value None and a note that says why. Sums
+    over rows go through TensorFlow Model Analysis.
 
     Args:
       paths: a Parquet file of scores, a folder of them or a list of either (see `records`).
@@ -225,9 +232,9 @@ def evaluate_scores(
         files, kinds, roles, found, terms, Bootstrap(replicates, seed), k
     ).items():
         rows += _ranking_rows(task, rankings, found)
-    return Evaluated(
-        MetricsTable(rows, _unfit_baselines(measured) | files.faults.no_baseline), reliability_rows(measured)
-    )
+    missing = _unfit_baselines(measured) | files.faults.no_baseline
+    kinds_of_slices = [" & ".join(features) for features in found.kinds]
+    return Evaluated(MetricsTable(rows, missing, kinds_of_slices), reliability_rows(measured))
 
 
 def _rankings(

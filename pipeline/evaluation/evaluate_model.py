@@ -22,7 +22,7 @@ def evaluate_model(
     baseline: str | None,
     folder: Path,
     named_slices: Sequence[str],
-    pipeline_args: Sequence[str] = ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
+    pipeline_args: Sequence[str],
 ) -> Evaluated:
     """Scores the test split once with both models, then measures as the recipe says.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipeline.evaluation.gate_sentences import (
     Interval,
@@ -181,10 +181,9 @@ def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Stat
     names = dict.fromkeys(r.slice for r in table if r.task == gate.task and r.metric not in OF_RANKINGS)
     if name not in names:
         feature = " & ".join(features_of(name))
-        features = dict.fromkeys(" & ".join(features_of(n)) for n in names if n != OVERALL)
-        if feature in features:
+        if feature in table.sliced_by:
             return "skipped", f"{head} is not judged: no example in this slice (slice {name}, 0 examples)"
-        have = ", ".join(features) or "none"
+        have = ", ".join(table.sliced_by) or "none"
         return "failed", f"{head} was not computed: {feature} is not a feature that was sliced by ({have})"
     metrics = dict.fromkeys(r.metric for r in table if r.task == gate.task and r.reference is None)
     return "failed", f"{head} was not computed (slice {name}): the metrics there are {', '.join(metrics)}"
@@ -195,11 +194,28 @@ def judge_all(gates: Iterable[Gate], table: MetricsTable) -> list[Verdict]:
     return [verdict for gate in gates for verdict in judge(gate, table)]
 
 
+class Counted(NamedTuple):
+    """How many gates said what."""
+
+    passed: int
+    failed: int
+    skipped: int
+
+
+def counted(statuses: Iterable[Status]) -> Counted:
+    """Counts verdicts of all gates, the schema's and the serving check's too: for terminal and report."""
+    found = list(statuses)
+    return Counted(*(found.count(status) for status in Counted._fields))
+
+
 def agreement(verdicts: Iterable[Verdict]) -> str:
-    """What the recipe's gates said together, none of which failed; those that were skipped did not pass."""
-    statuses = [verdict.status for verdict in verdicts if verdict.gate in ("metrics", "vectors")]
-    passed, skipped = statuses.count("passed"), statuses.count("skipped")
-    return f"no gate failed ({passed} passed, {skipped} skipped)" if skipped else "every gate passed"
+    """What gates said together, none of which failed; those that were skipped did not pass."""
+    found = counted(verdict.status for verdict in verdicts)
+    return (
+        f"no gate failed ({found.passed} passed, {found.skipped} skipped)"
+        if found.skipped
+        else "every gate passed"
+    )
 
 
 def task_result(task: str, verdicts: Iterable[Verdict]) -> Literal["pass", "fail", "none"]:

@@ -6,9 +6,10 @@ All are means over groups of what each group's order is worth:
 
 over groups of both classes, W_g the sum of the group's weights; and NDCG@k, MRR and recall@k over requests
 with a positive row, a request's weight being its rows' mean weight. Rows of one score have no order: NDCG,
-reciprocal rank and recall are the means over all their orders (McSherry & Najork 2008). A group's worth and
-weight belong to the users of its rows, in shares: that makes the metrics sums over users. It leaves a
-group's own order as it is in replicates, which is exact where each group is of one user.
+reciprocal rank and recall are the means over all their orders (McSherry & Najork 2008). A request's worth and
+weight belong to the users of its rows, in shares, and so do a group's where all its rows are one user's: that
+makes the metrics sums over users. The AUC of a group of several users (an item, a position) is another one in
+each replicate; `shared_groups` has those.
 """
 
 from __future__ import annotations
@@ -52,6 +53,15 @@ class Groups:
     def tie_sizes(self) -> np.ndarray:
         """(t,) rows of each run."""
         return np.diff(np.r_[self.ties, len(self.rows)])
+
+    def only(self, which: np.ndarray) -> Groups:
+        """Those groups of which (g,) bool `which` says so."""
+        rows = np.repeat(which, self.sizes())
+        place = np.cumsum(rows) - rows
+        ties = self.ties[rows[self.ties]]
+        first = place[self.first[which]]
+        ties = place[ties]
+        return Groups(self.rows[rows], self.slices[rows], first, ties, np.searchsorted(ties, first))
 
     def before(self, of_ties: np.ndarray) -> np.ndarray:
         """(t,) the sum of (t,) numbers over the runs that come before in the same group."""

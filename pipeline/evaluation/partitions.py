@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline import memory
+
 # Rows of a part, about: large enough that the work is NumPy's, small enough to hold a few in memory, each
 # with hundreds of replicates a user.
 ROWS_A_PART = 1 << 15
@@ -53,9 +55,24 @@ class Partitions:
         return map(self.read, self.written)
 
     def read(self, part: int, rows: int = -1, start: int = 0) -> np.ndarray:
-        """Up to `rows` records of a part (all of them at -1), from its record `start` on."""
+        """Up to `rows` records of a part (all of them at -1), from its record `start` on.
+
+        What the part before needed goes back to the system first.
+        """
+        memory.give_back()
         offset = start * self._dtype.itemsize
         return np.fromfile(self._folder / str(part), self._dtype, rows, offset=offset)
+
+    def rows(self, part: int) -> int:
+        """How many records a part has."""
+        return (self._folder / str(part)).stat().st_size // self._dtype.itemsize
+
+    def blocks(self, part: int) -> Iterator[np.ndarray]:
+        """A part's records, at most ROWS_A_PART at a time."""
+        start = 0
+        while len(records := self.read(part, ROWS_A_PART, start)):
+            yield records
+            start += len(records)
 
 
 def hash_parts(hashes: np.ndarray, count: int) -> np.ndarray:
@@ -115,13 +132,7 @@ class SortedParts:
         following = np.nextafter(self._bounds, np.inf)
         for part in self._partitions.written:
             alone = 0 < part < len(self._bounds) and self._bounds[part] == following[part - 1]
-            yield SortedPart(bool(alone), partial(self._tied if alone else self._sorted, part))
-
-    def _tied(self, part: int) -> Iterator[np.ndarray]:
-        start = 0
-        while len(records := self._partitions.read(part, ROWS_A_PART, start)):
-            yield records
-            start += len(records)
+            yield SortedPart(bool(alone), partial(self._partitions.blocks if alone else self._sorted, part))
 
     def _sorted(self, part: int) -> Iterator[np.ndarray]:
         records = self._partitions.read(part)

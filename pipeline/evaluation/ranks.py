@@ -18,7 +18,30 @@ from pipeline.evaluation.replicates import Draws
 from pipeline.evaluation.row_sums import ratio
 
 # Distinct positive scores at a time: what is held of them for each replicate stays in the cache.
-_STEPS = 256
+STEPS = 256
+
+
+def steps_down(
+    new_group: np.ndarray, new_score: np.ndarray, positive: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts rows, of a group together from its highest score, into what a walk down takes at once.
+
+    A step ends with a score that some positive has, or with the group: negatives on the way are above no
+    other positive, so their sum will do.
+
+    Args:
+      new_group, new_score: (n,) bool, whether a group, or a run of one score in it, begins with the row.
+      positive: (n,) bool.
+
+    Returns:
+      (n,) int, the step of each row, ascending from 0; (n,) bool, which rows are negatives that tie with
+      positives, those at the end of their step.
+    """
+    score = np.cumsum(new_score) - 1
+    has_positive = np.zeros(score[-1] + 1, bool)
+    has_positive[score[positive]] = True
+    starts = new_group[new_score] | np.r_[False, has_positive[:-1]]
+    return (np.cumsum(starts) - 1)[score], ~positive & has_positive[score]
 
 
 class RankSums:
@@ -37,6 +60,11 @@ class RankSums:
     def auc(self) -> np.ndarray:
         """(slices, 1 + replicates), NaN where a class has no weight."""
         return ratio(self._beaten, self._positive * self._negative)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(slices, 1 + replicates) of both classes."""
+        return self._positive + self._negative
 
     @property
     def average_precision(self) -> np.ndarray:
@@ -76,15 +104,9 @@ class RankSums:
         weights = block["weight"][rows]
         new_slice = np.r_[True, slices[1:] != slices[:-1]]
         new_score = new_slice | np.r_[True, scores[1:] != scores[:-1]]
-        score = np.cumsum(new_score) - 1
-        has_positive = np.zeros(score[-1] + 1, bool)
-        has_positive[score[positive]] = True
-        # A step ends with a score that some positive has, or with the slice: negatives on the way are
-        # above no other positive, so their sum will do.
-        starts = new_slice[new_score] | np.r_[False, has_positive[:-1]]
-        step = (np.cumsum(starts) - 1)[score]
+        step, tied = steps_down(new_slice, new_score, positive)
         steps = step[-1] + 1
-        negative, tied = ~positive, ~positive & has_positive[score]
+        negative = ~positive
         weight = {
             name: draws.matrix(step[kind], rows[kind], weights[kind], steps)
             for name, kind in (("positive", positive), ("negative", negative), ("tied", tied))
@@ -92,13 +114,11 @@ class RankSums:
         first = np.flatnonzero(new_slice)
         bounds = np.r_[step[first], steps]
         for slice_id, start, end in zip(slices[first], bounds[:-1], bounds[1:], strict=True):
-            for at in range(start, end, _STEPS):
-                here = slice(at, min(at + _STEPS, end))
+            for at in range(start, end, STEPS):
+                here = slice(at, min(at + STEPS, end))
                 sums = {name: of[here] for name, of in weight.items()}
-                ties = sums["tied"] @ draws.counts if sums["tied"].nnz else None
-                self._descend(
-                    slice_id, sums["positive"] @ draws.counts, sums["negative"] @ draws.counts, ties
-                )
+                ties = draws.times(sums["tied"]) if sums["tied"].nnz else None
+                self._descend(slice_id, draws.times(sums["positive"]), draws.times(sums["negative"]), ties)
 
     def _descend(
         self, slice_id: int, positive: np.ndarray, negative: np.ndarray, tied: np.ndarray | None

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from pipeline import memory
 from pipeline.evaluation.partitions import Partitions, hash_parts, parts_for
 from pipeline.evaluation.replicates import splitmix64
 from pipeline.evaluation.slicing import Coded, Slices, coded
@@ -139,12 +140,13 @@ class TaskRecords:
 
     Attributes:
       scores: whose predictions there are: "prediction", perhaps "baseline", "reference/<name>"s.
-      partitions: records cut by user, with fields `unit` (uint64 hash of the user, of the row where there
-        is none), `weight`, `label`, `slices` (ids, see `Slices`), `role/<role>` (uint64, 0 for none) and
+      partitions: records cut by unit, with fields `unit` (uint64 hash of the user, else of the request, else
+        of the row), `weight`, `label`, `slices` (ids, see `Slices`), `role/<role>` (uint64, 0 for none) and
         `scores` (scores,) or (scores, classes).
       sample: (up to 32,768,) records drawn by a hash of the row.
       examples: (slices,) rows.
       not_finite: of "label" and each of `scores`, how many rows are not finite numbers.
+      ranges: of each of `scores` the least and the greatest.
       labels: the least and the greatest.
       whole: whether all labels are whole numbers.
     """
@@ -154,6 +156,7 @@ class TaskRecords:
     sample: np.ndarray
     examples: np.ndarray
     not_finite: dict[str, int] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     labels: tuple[float, float] = (np.inf, -np.inf)
     whole: bool = True
     _least: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
@@ -164,6 +167,9 @@ class TaskRecords:
         columns |= {name: records["scores"][:, i] for i, name in enumerate(self.scores)}
         for name, values in columns.items():
             self.not_finite[name] = self.not_finite.get(name, 0) + int((~_finite(values)).sum())
+        for i, name in enumerate(self.scores):
+            values, (least, greatest) = records["scores"][:, i], self.ranges.get(name, (np.inf, -np.inf))
+            self.ranges[name] = (values.min(initial=least), values.max(initial=greatest))
         label = records["label"]
         self.labels = (label.min(initial=self.labels[0]), label.max(initial=self.labels[1]))
         self.whole &= bool((label == np.floor(label)).all())
@@ -221,7 +227,9 @@ def read_records(
         numbers = {n: floats(batch[n]) for n in columns if not n.startswith(("role/", "slice/"))}
         hashes = {role: key_hashes(batch[f"role/{role}"]) for role in roles}
         rows = _row_hashes(np.zeros(batch.num_rows, np.uint64), [*numbers.values(), *hashes.values()])
-        unit = np.where(hashes["user"] > 0, hashes["user"], rows) if "user" in roles else rows
+        unit = rows
+        for role in ("request", "user"):
+            unit = np.where(hashes[role] > 0, hashes[role], unit) if role in roles else unit
         ids = slices.ids(slice_columns(batch, slices.features), batch.num_rows)
         for task in tasks:
             mask = numbers[f"{task}/mask"] > 0
@@ -245,4 +253,5 @@ def read_records(
                 examples = np.zeros(len(slices.names), np.int64)
                 found[task] = TaskRecords(scores[task], partitions, np.empty(0, dtype), examples)
             found[task].add(records, parts)
+        memory.give_back()
     return found

@@ -26,6 +26,8 @@ def reliability_rows(measured: Mapping[str, Measured]) -> pa.Table:
         for score, terms in of.terms.items():
             if isinstance(terms, RegressionTerms) or score.startswith("reference/"):
                 continue
+            if score in of.no_probabilities:
+                continue
             weight, label, prediction = terms.bins.of(of.sums[score][0].T)
             means, ends = ratio(label, weight), percentile_intervals(ratio(label, weight)[1:].T)
             for at in weight[0].nonzero()[0].tolist():

@@ -20,6 +20,8 @@ from scipy import sparse
 _BITS = 1 << 16
 # Hashed at a time: they stay in the cache.
 _UNITS = 256
+# Counts that are numbers of 8 bytes at a time.
+_CELLS = 1 << 20
 # A count is above k where its 16 bits are at or above the k-th threshold.
 _THRESHOLDS = [
     threshold
@@ -65,17 +67,18 @@ class Draws:
 
     Attributes:
       codes: (n,) the place of each row's unit among the distinct units.
-      counts: (u, 1 + replicates) float64; column 0 is 1: the sample itself, beside its replicates.
+      counts: (u, 1 + replicates) uint8; column 0 is 1: the sample itself, beside its replicates. No wider,
+        because the more data there are, the more units are in a part of them, up to one a row.
     """
 
     def __init__(self, units: np.ndarray, replicates: int, seed: int = 0):
         """Takes (n,) uint64, the hash of each row's unit."""
         distinct, self.codes = np.unique(units, return_inverse=True)
-        self.counts = np.ones((len(distinct), 1 + replicates))
+        self.counts = np.ones((len(distinct), 1 + replicates), np.uint8)
         self.counts[:, 1:] = poisson_counts(distinct, replicates, seed)
 
     def matrix(self, cells: np.ndarray, rows: np.ndarray, values: np.ndarray, size: int) -> sparse.csr_matrix:
-        """(size, u): the values of some rows summed by cell and unit. Times `counts`, it is `sums`.
+        """(size, u): the values of some rows summed by cell and unit. `times` makes `sums` of it.
 
         Args:
           cells: (m,) int below `size`, to which cell each value is added.
@@ -86,7 +89,18 @@ class Draws:
 
     def sums(self, cells: np.ndarray, rows: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
         """(size, 1 + replicates): each cell's sum, in the sample and in every replicate; see `matrix`."""
-        return self.matrix(cells, rows, values, size) @ self.counts
+        return self.times(self.matrix(cells, rows, values, size))
+
+    def times(self, matrix: sparse.csr_matrix) -> np.ndarray:
+        """(size, 1 + replicates): a matrix as of `matrix`, or some of its rows, times `counts`."""
+        counts, (size, units) = self.counts, matrix.shape
+        if matrix.nnz < units:
+            used, places = np.unique(matrix.indices, return_inverse=True)
+            units, counts = len(used), counts[used]
+            matrix = sparse.csr_matrix((matrix.data, places, matrix.indptr), shape=(size, units))
+        width = max(1, _CELLS // max(units, 1))  # as numbers that can be multiplied, some columns at a time
+        columns = (counts[:, at : at + width] for at in range(0, counts.shape[1], width))
+        return np.concatenate([matrix @ of.astype(np.float64) for of in columns], axis=1)
 
 
 def percentile_intervals(replicates: np.ndarray, level: float = 0.95) -> np.ndarray:

@@ -67,9 +67,9 @@ def write_scores(
             if role in seen
         }
         table |= {n: arrays[n] for n in columns if "/" in n}
-        predictions = candidate.predict(batch)
-        before = serving.predict(batch) if compared else {}
-        table |= {"score": predictions["score"]} if "score" in predictions else {}
+        predictions = candidate.scores(batch, [*recipe.tasks, "score"])
+        before = serving.scores(batch, compared) if compared else {}
+        table |= {n: prediction_column(p) for n, p in predictions.items() if n == "score"}
         for task in recipe.tasks:
             nothing = np.full(len(batch), np.nan)  # of a candidate that could not be loaded
             table[f"{task}/prediction"] = prediction_column(predictions.get(task, nothing))

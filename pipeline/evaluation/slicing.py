@@ -33,6 +33,11 @@ def _joined(codes: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
     return joined
 
 
+def _reads_as(name: str, features: tuple[str, ...], kinds: Sequence[tuple[str, ...]]) -> bool:
+    read = features_of(name)
+    return read == features or read not in kinds
+
+
 @dataclass(frozen=True)
 class Slices:
     """The slices of an evaluation. A slice's id is its place in `names`; 0 is everything.
@@ -75,7 +80,9 @@ class Slices:
         wanted = {conditions_of(name) for name in named}
         chosen = []
         for features, counter in zip(kinds, counts, strict=True):
-            values = sorted(counter, key=lambda value: (-counter[value], value))
+            # of a value that holds ` & tab=1` the name would be that of a cross, where there is one
+            told = (v for v in counter if _reads_as(slice_name(tuple(zip(features, v))), features, kinds))
+            values = sorted(told, key=lambda value: (-counter[value], value))
             rare = (v for v in values[max_values:] if tuple(zip(features, v, strict=True)) in wanted)
             chosen.append((*values[:max_values], *rare))
         return cls(kinds, tuple(chosen))

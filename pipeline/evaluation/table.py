@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class MetricRow:
 
 
 _FLOATS = ("value", "baseline", "low", "high", "diff_low", "diff_high")
-_NO_BASELINE = b"no_baseline"
+_NO_BASELINE, _SLICED_BY = b"no_baseline", b"sliced_by"
 _SCHEMA = pa.schema(
     [(n, pa.string()) for n in ("task", "slice", "metric")]
     + [(n, pa.float64()) for n in _FLOATS]
@@ -75,13 +75,20 @@ class NoBaseline:
 class MetricsTable:
     """Rows of metrics, found by task, slice, metric and reference."""
 
-    def __init__(self, rows: Iterable[MetricRow], no_baseline: Mapping[str, NoBaseline] | None = None):
-        """Takes the rows, and of tasks that are not compared the reason where it is known.
+    def __init__(
+        self,
+        rows: Iterable[MetricRow],
+        no_baseline: Mapping[str, NoBaseline] | None = None,
+        sliced_by: Sequence[str] = (),
+    ):
+        """Takes the rows, of tasks that are not compared the reason where it is known, and what was sliced
+        by, `feature` or `feature & feature`, whether or not a row has a value of it.
 
         Raises:
           ValueError: if two rows have the same task, slice, metric and reference.
         """
         self._no_baseline = dict(no_baseline or {})
+        self.sliced_by = tuple(sliced_by)
         self._rows: dict[tuple[str, str, str, str | None], MetricRow] = {}
         for row in rows:
             key = (row.task, row.slice, row.metric, row.reference)
@@ -124,18 +131,20 @@ class MetricsTable:
         return list(dict.fromkeys(row.slice for row in self if row.task == task))
 
     def to_arrow(self) -> pa.Table:
-        """One row a metric, columns as the attributes of MetricRow; `no_baseline` is metadata."""
+        """One row a metric, columns as the attributes of MetricRow; the rest is metadata."""
         reasons = json.dumps({task: asdict(why) for task, why in self._no_baseline.items()})
-        schema = _SCHEMA.with_metadata({_NO_BASELINE: reasons})
+        schema = _SCHEMA.with_metadata({_NO_BASELINE: reasons, _SLICED_BY: json.dumps(self.sliced_by)})
         return pa.Table.from_pylist([asdict(row) for row in self], schema=schema)
 
     @classmethod
     def from_arrow(cls, table: pa.Table) -> MetricsTable:
         """The reverse of `to_arrow`."""
-        reasons = json.loads((table.schema.metadata or {}).get(_NO_BASELINE, "{}"))
+        metadata = table.schema.metadata or {}
+        reasons = json.loads(metadata.get(_NO_BASELINE, "{}"))
         return cls(
             (MetricRow(**row) for row in table.to_pylist()),
             {task: NoBaseline(**why) for task, why in reasons.items()},
+            json.loads(metadata.get(_SLICED_BY, "[]")),
         )
 
     def write(self, path: str | Path) -> None:

@@ -77,11 +77,17 @@ class Batch:
             for i, problem in self.problems.items()
         ]
         if self.problems:
-            keep = np.setdiff1d(np.arange(len(self.positions)), np.fromiter(self.problems, np.int64))
-            indices = pa.array(keep)
-            self.columns = {n: c.take(indices) for n, c in self.columns.items()}
-            self.positions = self.positions[keep]
-            raw = self.raw
-            self.raw = lambda i: raw(int(keep[i]))
+            self.keep(np.setdiff1d(np.arange(len(self.positions)), np.fromiter(self.problems, np.int64)))
         self.problems, self.unreadable = {}, []
         return sorted(letters, key=lambda letter: letter.position)
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Leaves these rows (by index, rising) alone in the batch, with their problems."""
+        if len(rows) == len(self.positions):
+            return
+        indices = pa.array(rows)
+        self.columns = {n: c.take(indices) for n, c in self.columns.items()}
+        self.positions = self.positions[rows]
+        raw, new = self.raw, {int(old): place for place, old in enumerate(rows)}
+        self.raw = lambda i: raw(int(rows[i]))
+        self.problems = {new[old]: problem for old, problem in self.problems.items() if old in new}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from pipeline.ingest.event_labels import SOURCE
 from pipeline.ingest.finish import Finish
 from pipeline.ingest.labels import event_column
 from pipeline.ingest.late import as_batch, drop_dead
+from pipeline.ingest.moments import moment
 from pipeline.ingest.online_store import write_part
 from pipeline.ingest.places import FILE, POSITION
 from pipeline.ingest.plan import LOG, ROW_ID, Piece, Plan
@@ -164,7 +164,7 @@ class KeyedStage:
             rows,
             events,
             plan.roles.time,
-            summary.newest.get(f"events.{name}") if until is None else _milliseconds(until),
+            summary.newest.get(f"events.{name}") if until is None else moment(until),
         )
         if SOURCE in attributed:
             counts.events[name] = attributed.pop(SOURCE)
@@ -203,10 +203,3 @@ def drop_repeats(table: pa.Table, unique: list[str], counts: Counts) -> pa.Table
 
 def _stage_path(plan: Plan, number: int, partition: int) -> Path:
     return plan.work_dir / f"stage-{number}-{partition:05d}"
-
-
-def _milliseconds(moment: str) -> int:
-    """Of an ISO date or time, UTC where it has no offset."""
-    found = datetime.fromisoformat(moment)
-    found = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-    return (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

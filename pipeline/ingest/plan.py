@@ -14,6 +14,7 @@ from pipeline.ingest.history import History
 from pipeline.ingest.labels import Labels
 from pipeline.ingest.read import check_columns
 from pipeline.ingest.read_parquet import parquet_file
+from pipeline.ingest.span_rows import SpanRows
 from pipeline.ingest.splits import split_column, split_files
 from pipeline.ingest.stages import Stage, make_stages
 from pipeline.recipe.model import Recipe
@@ -62,6 +63,7 @@ class Plan:
       buckets: of a spill, a power of two.
       files: source (`log`, `catalogs.<name>` of those joined by key, `events.<name>`) → its files.
       keyed: the catalogs joined by key.
+      span: the rows to take, where one span is ingested; all where None.
     """
 
     input_dir: Path
@@ -83,6 +85,7 @@ class Plan:
     keyed: frozenset[str]
     files_of_splits: dict[str, list[int]] = field(default_factory=dict)
     buckets: int = 1
+    span: SpanRows | None = None
 
     @cached_property
     def stages(self) -> list[Stage]:
@@ -254,7 +257,9 @@ def _power_of_two(number: float) -> int:
     return found
 
 
-def make_plan(recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path) -> Plan:
+def make_plan(
+    recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path, span: SpanRows | None = None
+) -> Plan:
     """Finds the files and looks at their heads.
 
     Raises:
@@ -296,6 +301,7 @@ def make_plan(recipe: Recipe, input_dir: Path, output_dir: Path, work_dir: Path)
         keyed=keyed,
         files_of_splits=split_files(recipe.splits, files[LOG], input_dir),
         buckets=min(MAX_BUCKETS, 2 * _partitions(most_rows)),
+        span=span,
     )
 
 

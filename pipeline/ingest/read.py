@@ -14,7 +14,7 @@ from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import file_format
 from pipeline.ingest.private import without_raw_rows
 from pipeline.ingest.read_csv import header, read_csv
-from pipeline.ingest.read_jsonl import KEY_LINES, Keys, find_keys, key_counts, read_jsonl
+from pipeline.ingest.read_jsonl import KEY_LINES, Keys, find_keys, first_keys, key_counts, read_jsonl
 from pipeline.ingest.read_parquet import parquet_file, read_parquet
 from pipeline.recipe.expressions import near
 from pipeline.recipe.parts import Column, Source
@@ -75,6 +75,27 @@ def check_columns(input_dir: Path, names: list[str], source: Source, what: str) 
     for name in types:
         _check_types(name, types, source, what)
     _check_keys(input_dir, [name for name, kind in formats.items() if kind == "jsonl"], source, what)
+
+
+def written_names(input_dir: Path, names: list[str], source: Source, wanted: set[str]) -> set[str]:
+    """Which of these columns any of a source's files has, by what files call them; without a header all.
+
+    Raises:
+      DataError: a file cannot be read.
+    """
+    found: set[str] = set()
+    for name in names:
+        path = input_dir / name
+        match file_format(source, name):
+            case "csv":
+                found |= {*header(path, source)} if source.header else wanted
+            case "jsonl":
+                heads = first_keys(path)
+                found |= heads | find_keys(path, wanted - heads - found)
+            case _:
+                with parquet_file(path) as file:
+                    found |= {*file.schema_arrow.names}
+    return found & wanted
 
 
 def _check_separators(source: Source, name: str, what: str) -> None:

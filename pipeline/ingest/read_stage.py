@@ -22,6 +22,7 @@ from pipeline.ingest.hashing import row_ids
 from pipeline.ingest.places import FILE, POSITION
 from pipeline.ingest.plan import LOG, ROW_ID, Piece, Plan, source_of
 from pipeline.ingest.read import read
+from pipeline.ingest.span_rows import EARLIER
 from pipeline.ingest.spill import SpillWriter
 from pipeline.ingest.splits import Splitter
 
@@ -97,6 +98,10 @@ class ReadStage:
     def _log(self, batch: Batch, piece: Piece, result: PieceResult) -> list[DeadLetter]:
         """Joins, labels and splits a batch in place; returns its dead rows."""
         plan, counts = self._plan, result.counts
+        if plan.span is not None:
+            batch.keep(np.flatnonzero(plan.span.taken(batch.columns[plan.roles.time], piece.file)))
+            if piece.file not in plan.span.home:
+                batch.unreadable = []
         counts.read += len(batch.positions) + len(batch.unreadable)
         for name, rows in batch.cut.items():
             counts.cut[name] = counts.cut.get(name, 0) + rows
@@ -111,7 +116,10 @@ class ReadStage:
         ids = row_ids(plan.row_names[piece.file], batch.positions)
         batch.columns[ROW_ID] = pa.array(ids)
         if plan.split_at == "at_once":
-            batch.columns[SPLIT] = pa.array(self._splitter(batch, piece.file, ids))
+            splits = self._splitter(batch, piece.file, ids)
+            if plan.span is not None:
+                splits[plan.span.earlier(batch.columns[plan.roles.time])] = EARLIER
+            batch.columns[SPLIT] = pa.array(splits)
         dead = batch.drop_problems(piece.file)
         counts.saw_dead(dead)
         for rule, rows in plan.constraints["at_once"](batch.columns).items():

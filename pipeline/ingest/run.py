@@ -16,6 +16,7 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipeline.held_catalogs import FOLDER, held_catalog
 from pipeline.ingest.ahead import THREADS
 from pipeline.ingest.catalogs import load_catalog, write_table
 from pipeline.ingest.counts import Counts
@@ -28,6 +29,7 @@ from pipeline.ingest.online_store import merge_parts
 from pipeline.ingest.plan import LOG, Piece, Plan, make_plan, pieces
 from pipeline.ingest.progress import watch
 from pipeline.ingest.read_stage import PieceResult, ReadStage, catalog_path, piece_path, write_letters
+from pipeline.ingest.span_rows import SpanRows
 from pipeline.ingest.splits import SPLITS
 from pipeline.recipe.model import Recipe
 
@@ -41,6 +43,8 @@ def ingest(
     pipeline: beam.Pipeline,
     dead_dir: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    for_training: bool = True,
+    span: SpanRows | None = None,
 ) -> Counts:
     """Reads a recipe's sources and writes examples.
 
@@ -48,9 +52,9 @@ def ingest(
     tf.Examples: every column in `recipe.example_columns` (a missing value has no value), per task
     `<task>/label`, `/mask`, `/weight` and `/reference/<name>` (floats), and `row/id` (int64, see
     `hashing.row_ids`). Where the recipe has history, `online/<key>.parquet` holds its current values (see
-    `online_store`). Bytes and names depend on the recipe and the data alone. Beside them `counts.json`,
-    and `dead_letters.jsonl` in `dead_dir`; both are written too where the data are refused for what was
-    counted.
+    `online_store`); `catalogs/<name>.arrow` are the catalogs that the model will hold. Bytes and names depend
+    on the recipe and the data alone. Beside them `counts.json`, and `dead_letters.jsonl` in `dead_dir`; both
+    are written too where the data are refused for what was counted.
 
     Args:
       recipe: what to read.
@@ -59,19 +63,23 @@ def ingest(
       pipeline: a Beam pipeline without steps; it is run here. Workers must see both folders.
       dead_dir: gets the dead letters; `output_dir` where left out.
       progress: told, about once a second and from another thread, how many rows of the log have been read.
+      for_training: whether the data are refused where nothing could be learned from them.
+      span: the rows to take; then no split and no task has to have any, as those of a window of spans do.
 
     Raises:
-      DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; a split
-        has no rows; or a task has no known label in train or test.
+      DataError: the data do not fit the recipe or cannot be read; more rows are dead than it allows; and, for
+        training, a catalog or an event log meets no row, a rule is broken, a split has no rows, or a task has
+        no known label in a split.
     """
     input_dir, output_dir = Path(input_dir), Path(output_dir)
     dead_dir = output_dir if dead_dir is None else Path(dead_dir)
     work_dir = output_dir / ".ingest"
-    plan = make_plan(recipe, input_dir, output_dir, work_dir)
+    plan = make_plan(recipe, input_dir, output_dir, work_dir, span)
     shutil.rmtree(work_dir, ignore_errors=True)  # what a run that was killed left would be counted
     for split in SPLITS:
         for shard in (output_dir / f"Split-{split}").glob("*data_tfrecord-*"):
             shard.unlink()
+    shutil.rmtree(output_dir / FOLDER, ignore_errors=True)
     for folder in (work_dir, dead_dir, *(output_dir / f"Split-{split}" for split in SPLITS)):
         folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -97,7 +105,11 @@ def ingest(
         shutil.rmtree(work_dir, ignore_errors=True)
     counts.check()
     counts.write(output_dir / COUNTS)
-    _judge(recipe, counts, plan, dead_dir)
+    if not counts.read:
+        raise DataError(f"sources.log: {', '.join(plan.files[LOG][:5])}: no rows", counts)
+    _check_shares(recipe, counts, dead_dir)
+    if for_training:
+        _judge(recipe, counts, span)
     return counts
 
 
@@ -203,9 +215,16 @@ def _results(work_dir: Path) -> Iterator[Counts]:
 
 def _load_catalogs(plan: Plan, counts: Counts, letters: Any) -> None:
     for name, catalog in plan.catalogs.items():
-        if name in plan.keyed:
+        if name in plan.keyed and catalog.serving != "in_model":
             continue
         rows = load_catalog(catalog, name, plan.input_dir, plan.needed)
+        if catalog.serving == "in_model":
+            path = held_catalog(plan.output_dir, name)
+            path.parent.mkdir(exist_ok=True)
+            known = [n for n in rows.table.column_names if n == catalog.key or n in plan.example_columns]
+            write_table(rows.table.select(known), path)
+        if name in plan.keyed:
+            continue
         write_table(rows.table, catalog_path(plan.work_dir, name))
         write_letters(letters, f"catalogs.{name}", rows.dead)
         counts.catalogs[name] = {"read": rows.read, "dead": len(rows.dead)}
@@ -227,10 +246,7 @@ def _check_shares(recipe: Recipe, counts: Counts, dead_dir: Path) -> None:
             )
 
 
-def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
-    if not counts.read:
-        raise DataError(f"sources.log: {', '.join(plan.files[LOG][:5])}: no rows", counts)
-    _check_shares(recipe, counts, dead_dir)
+def _judge(recipe: Recipe, counts: Counts, span: SpanRows | None) -> None:
     for name, rows in counts.matched.items():
         if not rows and counts.unmatched[name]:
             catalog = recipe.sources.catalogs[name]
@@ -244,10 +260,15 @@ def _judge(recipe: Recipe, counts: Counts, plan: Plan, dead_dir: Path) -> None:
                 ),
                 counts,
             )
-    _judge_events(recipe, counts)
+    if span is None:  # of one span's impressions there may be no event yet
+        _judge_events(recipe, counts)
     if counts.broken:
         rules = "; ".join(f"{rule} in {rows:,} rows" for rule, rows in sorted(counts.broken.items()))
         raise DataError(f"the data break the recipe's rules: {rules}", counts)
+    if span is not None:
+        if not counts.rows_written:
+            raise DataError("no row of this span can be used", counts)
+        return
     for split, rows in counts.written.items():
         if not rows:
             seen = ""

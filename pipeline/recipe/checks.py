@@ -9,6 +9,7 @@ from pipeline.recipe.model import Recipe
 from pipeline.recipe.model_checks import model_problems, split_problems
 from pipeline.recipe.private_checks import private_problems
 from pipeline.recipe.source_checks import event_problems, role_problems, source_problems
+from pipeline.recipe.span_checks import span_problems
 from pipeline.recipe.task_checks import downsampling_problems, task_problems
 from pipeline.recipe.tune_checks import tune_problems
 
@@ -26,6 +27,7 @@ def problems(recipe: Recipe) -> list[Problem]:
             feature_problems,
             task_problems,
             split_problems,
+            span_problems,
             downsampling_problems,
             model_problems,
             input_problems,

@@ -30,6 +30,7 @@ from pipeline.recipe.parts import (
     Stopping,
     Tune,
 )
+from pipeline.recipe.spans import Spans
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
 from pipeline.recipe.vector_gates import VectorGate
 from pipeline.slice_names import NEW_ROLES, features_of
@@ -167,6 +168,7 @@ class Recipe(Part):
     features: dict[Name, Feature] = Field(description="what the model sees")
     tasks: dict[Name, Task] = Field(min_length=1, description="what it predicts")
     splits: Splits
+    spans: Spans | None = None
     downsampling: Downsampling | None = None
     dead: Dead = Dead()
     model: Model
@@ -227,7 +229,7 @@ class Recipe(Part):
 
     @cached_property
     def input_columns(self) -> dict[str, Column]:
-        """The columns that features and derived columns read: what the exported model takes."""
+        """The columns that features and derived columns read."""
         derived = self.derived_columns
         wanted = [self.column_of(n) for n, f in self.features.items() if f.kind != "custom"]
         wanted += [self.duration] if self.duration is not None else []
@@ -241,6 +243,24 @@ class Recipe(Part):
             else:
                 needed.add(name)
         return {name: column for name, column in self.columns.items() if name in needed}
+
+    @cached_property
+    def held_columns(self) -> dict[str, list[str]]:
+        """Catalog → the input columns that the exported model finds in its own copy of it, by key."""
+        found = {
+            name: [n for n in catalog.columns if n != catalog.key and n in self.input_columns]
+            for name, catalog in self.sources.catalogs.items()
+            if catalog.serving == "in_model"
+        }
+        return {name: columns for name, columns in found.items() if columns}
+
+    @cached_property
+    def request_columns(self) -> dict[str, Column]:
+        """What the exported model is sent: `input_columns`, with keys in place of what it finds by them."""
+        held = {column for columns in self.held_columns.values() for column in columns}
+        catalogs = (self.sources.catalogs[name] for name in self.held_columns)
+        wanted = (self.input_columns.keys() - held) | {c.on or c.key for c in catalogs}
+        return {name: column for name, column in self.columns.items() if name in wanted}
 
     @cached_property
     def example_columns(self) -> dict[str, Column]:
@@ -311,6 +331,7 @@ class Recipe(Part):
             "encoders": {},
             "content": Content(),
             "features": {},
+            "spans": None,
             "dead": Dead(),
             "gates": "none",
             "model": Model.model_validate({"architecture": {"name": "hard_sharing"}}),

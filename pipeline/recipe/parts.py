@@ -166,6 +166,12 @@ class Catalog(Source):
         "missing",
         description="what an impression without a row becomes: one with missing values, or a dead letter",
     )
+    serving: Literal["on_request", "in_model"] = Field(
+        "on_request",
+        description="where the served model has the columns from: a request, as all others, or a copy of the "
+        "catalog inside the model, so that a request has the key alone. The copy is that of the run, and in "
+        "the memory of every server",
+    )
     join: Literal["auto", "in_memory", "by_key"] = Field(
         "auto",
         description="in_memory holds the catalog whole in every worker; by_key sorts both sides into "
@@ -511,3 +517,11 @@ class Beam(Part):
 
     mode: Literal["in_memory", "multi_processing"] = "in_memory"
     workers: int = Field(1, ge=1)
+
+    def arguments(self) -> list[str]:
+        """Options of Beam's runner on this machine."""
+        return [
+            "--runner=DirectRunner",
+            f"--direct_running_mode={self.mode}",
+            f"--direct_num_workers={self.workers}",
+        ]

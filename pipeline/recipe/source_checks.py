@@ -68,6 +68,12 @@ def source_problems(recipe: Recipe) -> Iterator[Problem]:
                     f"{path}.time",
                     "needs roles.time, a column of the log, to know what held at each impression",
                 )
+            if catalog.serving == "in_model":
+                yield Problem(
+                    f"{path}.serving",
+                    "in_model holds one row a key, and `time` says that there are several: write on_request",
+                    value=catalog.serving,
+                )
         for column in catalog.columns:
             if column == catalog.key:
                 continue

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from pipeline.evaluation.gates import Verdict
 from pipeline.evaluation.table import MetricsTable
 
-# "evaluated": a model measured by itself (`mtl evaluate`); nothing was to be pushed
-RunStatus = Literal["pushed", "refused", "failed", "unchanged", "evaluated"]
+# "evaluated": a model measured by itself (`mtl evaluate`); "ingested": a span, with nothing to train on yet.
+# In both, nothing was to be pushed.
+RunStatus = Literal["pushed", "refused", "failed", "unchanged", "evaluated", "ingested"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class RunFacts:
       failure: set where status is "failed".
       not_reached: steps that never ran.
       recipe_text: the resolved recipe.
+      span: of a run of one span, as `pipeline.span_run.shown` gives it.
     """
 
     recipe: str
@@ -127,3 +129,4 @@ class RunFacts:
     failure: Failure | None = None
     not_reached: Sequence[str] = ()
     recipe_text: str | None = None
+    span: Mapping[str, Any] | None = None

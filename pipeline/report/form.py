@@ -210,6 +210,24 @@ class Trial(_Part):
     values: dict[str, Any] = Field(description="Path of a setting: its value.")
 
 
+class Span(_Part):
+    """A day or hour of the log, as a run used it."""
+
+    name: str
+    version: int = Field(description="Of its ingestions, from 1; the newest there was.")
+    rows: int
+    ingested: bool = Field(description="By this run.")
+    known: dict[str, int] = Field(description="Task: rows whose label is known.")
+
+
+class Spans(_Part):
+    """Of `mtl run --span`."""
+
+    name: str = Field(description="The span that the run is of, which is test.")
+    spans: list[Span] = Field(description="Those trained on, in order, and the run's own at the end.")
+    left_out: list[str] = Field(description="Spans of the window that were never ingested.")
+
+
 class Tuning(_Part):
     """What a search of settings came to."""
 
@@ -227,13 +245,14 @@ class Metrics(_Part):
     recipe: str
     run: str
     started: str | None = Field(description="ISO 8601.")
-    status: Literal["pushed", "refused", "failed", "unchanged", "evaluated"]
+    status: Literal["pushed", "refused", "failed", "unchanged", "evaluated", "ingested"]
     reason: str = Field(description="One sentence that says why it ended so.")
     blessed: bool = Field(description="Every gate and the serving check agreed.")
     pushed: str | None = Field(description="The folder that TensorFlow Serving loads.")
     serving_model: str | None = Field(description="What the model was compared with.")
     failure: Failure | None
     not_reached: list[str] = Field(description="Steps that never ran.")
+    span: Spans | None = Field(None, description="Null for a run of all there is.")
     rows: Rows | None
     tasks: dict[str, Task]
     references: dict[str, dict[str, dict[str, Number]]] = Field(

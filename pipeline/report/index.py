@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -79,7 +80,7 @@ def _view(folder: Path, of: Recommender) -> dict[str, Any]:
 def _row(folder: Path, run: PastRun) -> dict[str, Any]:
     link = quote(os.path.relpath(run.folder / "report" / "index.html", folder).replace(os.sep, "/"))
     if run.content is None:
-        unknown = {"told": [], "seconds": None, "version": None}
+        unknown = {"told": [], "seconds": None, "version": None, "span": None}
         return {"name": run.name, "link": link, "status": "unreadable", "said": run.problem, **unknown}
     content = run.content
     told = []
@@ -95,4 +96,20 @@ def _row(folder: Path, run: PastRun) -> dict[str, Any]:
         "told": told,
         "seconds": content["seconds"]["total"],
         "version": Path(content["pushed"]).name if content["pushed"] else None,
+        "span": _span(content),
+    }
+
+
+def _span(content: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The span that a run was of: its name, which others it trained on, and which of these it ingested again,
+    as their data had changed."""
+    of = content.get("span")
+    if not of:
+        return None
+    names = [span["name"] for span in of["spans"] if span["name"] != of["name"]]
+    trained = names if content["training"] else []
+    return {
+        "name": of["name"],
+        "trained": f"{trained[0]} to {trained[-1]}" if len(trained) > 1 else "".join(trained),
+        "again": ", ".join(span["name"] for span in of["spans"] if span["ingested"] and span["version"] > 1),
     }

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from pipeline.evaluation.gates import counted
+
 # What XML 1.0 has no way to write.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -36,12 +38,12 @@ def junit(metrics: Mapping[str, Any]) -> str:
     Each verdict is a case, its class the recipe and task. A case `run` says whether the run came to an end; a
     run that failed has an `error` there, so that the file always has a case and never hides a failure.
     """
-    recipe, statuses = metrics["recipe"], Counter(gate["status"] for gate in metrics["gates"])
+    recipe, found = metrics["recipe"], counted(gate["status"] for gate in metrics["gates"])
     counts = {
         "tests": str(len(metrics["gates"]) + 1),
-        "failures": str(statuses["failed"]),
+        "failures": str(found.failed),
         "errors": str(int(metrics["failure"] is not None)),
-        "skipped": str(statuses["skipped"]),
+        "skipped": str(found.skipped),
         "time": f"{metrics['seconds']['total']:.3f}",
     }
     # Jenkins' schema knows no `skipped` of all suites together

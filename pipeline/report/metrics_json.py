@@ -80,6 +80,7 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
             "serving_model": facts.serving_model,
             "failure": asdict(facts.failure) if facts.failure else None,
             "not_reached": list(facts.not_reached),
+            "span": facts.span,
             "rows": _rows(facts.rows) if facts.rows else None,
             "tasks": {name: _task(name, kind, overall[name], facts) for name, kind in facts.kinds.items()},
             "references": _references(table),

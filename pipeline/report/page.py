@@ -13,6 +13,7 @@ import jinja2
 import markupsafe
 import yaml
 
+from pipeline.evaluation.gates import counted
 from pipeline.metric_names import DIRECTIONS
 from pipeline.report import charts, numbers, sentences, vectors_view, view, words
 from pipeline.report.slices_view import slices_data
@@ -143,7 +144,7 @@ def render_page(
             contents=[(i, title) for i, title in _SECTIONS.items() if shown.get(i, True)],
             gates=gates,
             failed_gates=[gate for gate in gates if gate["status"] == "failed"],
-            counts=Counter(gate["status"] for gate in gates),
+            counts=counted(gate["status"] for gate in gates),
             references=list(dict.fromkeys(who for of in metrics["references"].values() for who in of)),
             curve_names=curve_names,
             tuning=metrics.get("tuning"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.evaluation.gates import counted
 from pipeline.metric_names import DIRECTIONS
 from pipeline.report.numbers import difference_interval_text, difference_text, interval_text, metric_text
 from pipeline.report.words import headline_of, metric_name
@@ -15,6 +16,7 @@ HEADLINES = {
     "failed": "Not pushed: the run failed",
     "unchanged": "Nothing new to push",
     "evaluated": "Evaluated",
+    "ingested": "Ingested; nothing to push",
 }
 
 
@@ -34,7 +36,7 @@ def compare(
 
 def headline(metrics: Mapping[str, Any]) -> str:
     """How the run ended, in a few words."""
-    failed_gates = sum(gate["status"] == "failed" for gate in metrics["gates"])
+    failed_gates = counted(gate["status"] for gate in metrics["gates"]).failed
     if metrics["status"] == "refused" and failed_gates > 1:
         return f"Not pushed: refused by {failed_gates} gates"
     if metrics["status"] == "evaluated" and failed_gates:

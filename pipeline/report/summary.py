@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.calibration_lines import calibration_lines
+from pipeline.evaluation.gates import counted
 from pipeline.report.sentences import aftermath
 
 _SHOWN = {
@@ -22,6 +23,7 @@ _STYLE = {
     "refused": "bold red",
     "failed": "bold red",
     "evaluated": "bold",
+    "ingested": "bold green",
 }
 
 
@@ -58,7 +60,7 @@ def _said(metrics: dict[str, Any]) -> str:
     failure = metrics["failure"]
     if failure:
         return f" at {failure['step']}: {failure['message']}"
-    failed = sum(gate["status"] == "failed" for gate in metrics["gates"])
+    failed = counted(gate["status"] for gate in metrics["gates"]).failed
     if metrics["status"] == "refused" and failed:  # their sentences stand right above
         return f" by {failed} gate{'s' if failed > 1 else ''}. {aftermath(metrics)}"
     return f": {metrics['reason']}"
@@ -81,7 +83,7 @@ def _tasks(metrics: dict[str, Any]) -> Table:
                 name,
                 metric,
                 _number(task["metrics"][metric]),
-                f"{interval[0]:.4f} – {interval[1]:.4f}" if interval else "",
+                " – ".join(map(_number, interval)) if interval else "",
                 _number(baseline),
                 *[_number(k) for k in known],
                 task["gate"] if metric == shown[0] else "",  # of the task, whatever metrics its gates read
@@ -90,4 +92,6 @@ def _tasks(metrics: dict[str, Any]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    if value is None:
+        return ""
+    return f"{value:.4f}" if abs(value) < 1e9 else f"{value:.6g}"

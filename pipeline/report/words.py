@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pipeline.metric_names import DIRECTIONS
 
-# see pipeline/evaluation/groups.py
-_NARROW = "Its interval takes each one's own order as known, and so is too narrow."
 # metric -> (name, meaning)
 METRICS = {
     "auc": (
@@ -19,13 +17,10 @@ METRICS = {
         "Chance is the share of positives.",
     ),
     "gauc": ("GAUC", "AUC within each user, averaged by rows: what one person's own ranking is worth."),
-    "gauc_item": (
-        "GAUC by item",
-        f"AUC within each item: whether it is shown to the right people. {_NARROW}",
-    ),
+    "gauc_item": ("GAUC by item", "AUC within each item: whether it is shown to the right people."),
     "gauc_request": ("GAUC by request", "AUC among the rows of one request."),
-    "gauc_position": ("GAUC by position", f"AUC among rows shown at the same position. {_NARROW}"),
-    "gauc_scenario": ("GAUC by scenario", f"AUC among rows of the same scenario. {_NARROW}"),
+    "gauc_position": ("GAUC by position", "AUC among rows shown at the same position."),
+    "gauc_scenario": ("GAUC by scenario", "AUC among rows of the same scenario."),
     "ndcg_at_k": (
         "NDCG@{k}",
         "Normalised discounted cumulative gain: how near the top of a request's first {k} the positives are. "

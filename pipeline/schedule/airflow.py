@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from pipeline.schedule.job import BAD_DATA, BAD_RECIPE, REFUSED, Job
 
+_SPAN = "\0"
+
+
+def _span(job: Job) -> str:
+    """The lines that say which span is over at the time that a run is for."""
+    spans = job.recipe.spans
+    if spans is None:
+        return ""
+    form = "YYYY-MM-DD" if spans.by == "day" else "YYYY-MM-DD[T]HH"
+    return f"""        # the newest {spans.by} that was over, {spans.utc_offset_hours:+g} h from UTC
+        moment = pendulum.instance(logical_date or pendulum.now("UTC")).in_timezone("UTC")
+        moment = moment.add(hours={spans.utc_offset_hours!r})
+        span = moment.subtract({spans.by}s=1).format({form!r})
+"""
+
 
 def files(job: Job) -> dict[str, str]:
     """Name → content, of files for Airflow's folder of DAGs."""
-    command = [job.python, "-m", "pipeline", *job.arguments()]
-    shown = "".join(f"        {part!r},\n" for part in command)
+    command = [job.python, "-m", "pipeline", *job.arguments(span=_SPAN)]
+    # the span is known when the task runs: a retry, or a run for an earlier date, has its own
+    shown = "".join(f"        {'span' if part == _SPAN else repr(part)},\n" for part in command)
     secrets = f"\n# The worker's environment must have {', '.join(job.secrets)}.\n" if job.secrets else ""
     return {
         f"mtl_{job.name}.py": f'''"""Written by `mtl schedule airflow`: runs {job.name} in its own process.
@@ -34,8 +50,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 def mtl():
     # a run that was killed goes on from what it had finished
     @task(task_id="run", retries=2, retry_delay=pendulum.duration(minutes=10))
-    def run():
-        command = [
+    def run({"logical_date=None" if job.recipe.spans else ""}):
+{_span(job)}        command = [
 {shown.replace("        ", "            ")}        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for line in process.stdout:

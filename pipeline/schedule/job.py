@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.private import private_columns
 from pipeline.recipe import Recipe
 from pipeline.schedule.times import Times
+from pipeline.spans.calendar import LAST
 from serving.private import VARIABLE
 
 REFUSED, BAD_RECIPE, BAD_DATA = 3, 2, 4  # exit codes of `mtl run`; again, these three would end alike
@@ -43,10 +44,13 @@ class Job:
         """The one that runs now, with everything installed."""
         return sys.executable
 
-    def arguments(self, file: str = "", input_dir: str = "", output: str = "") -> list[str]:
-        """Of `mtl`; with paths as they are where it runs, if they differ."""
+    def arguments(self, file: str = "", input_dir: str = "", output: str = "", span: str = LAST) -> list[str]:
+        """Of `mtl`; with paths as they are where it runs, if they differ. A recipe of spans runs one: the newest
+        that is over where left out."""
         found = ["run", file or str(self.file), "--input", input_dir or str(self.input_dir)]
         found += ["--output", output or str(self.output)]
+        if self.recipe.spans is not None:
+            found += ["--span", span]
         return found + [part for setting in self.settings for part in ("--set", setting)]
 
     @property

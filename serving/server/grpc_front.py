@@ -18,17 +18,17 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server.answers import metadata, model_status
+from serving.server.arrival import Arrival
 from serving.server.errors import RequestError, invalid
 from serving.server.predictor import Predictor
 from serving.server.servable import DEFAULT_SIGNATURE
 from serving.server.tensors import from_proto, to_proto
-from serving.server.undecodable import Undecodable
 
 SIGNATURE_DEF = "signature_def"
 _LOG = logging.getLogger(__name__)
 
 
-def grpc_server(predictor: Predictor) -> grpc.Server:
+def grpc_server(predictor: Predictor, arrival: Arrival) -> grpc.Server:
     """A server that has no port yet.
 
     Its requests are answered in the threads that take them. grpc.aio's way, over an event loop into another
@@ -38,7 +38,7 @@ def grpc_server(predictor: Predictor) -> grpc.Server:
     most = 2 * limits.concurrency  # those beyond `concurrency` are told so; of more, messages would be held
     server = grpc.server(
         ThreadPoolExecutor(most, thread_name_prefix="grpc"),
-        interceptors=[Undecodable()],
+        interceptors=[arrival],
         options=[
             ("grpc.max_receive_message_length", limits.body),
             ("grpc.max_send_message_length", -1),

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from serving.server.errors import RequestError, invalid
 from serving.server.folder import is_settled, is_whole, preferred, stamp
+from serving.server.replay import replay
 from serving.server.servable import Servable
 from serving.versions import versions
 
@@ -99,6 +100,7 @@ class Manager:
                 return None
             self._status[version] = Status("LOADING")
             servable = Servable(folder, version)
+            self._warm_up(servable, folder)
             if stamp(folder) != now:
                 servable.retire()
                 raise ValueError("its files changed while they were read")
@@ -111,6 +113,14 @@ class Manager:
         self._status[version] = Status("AVAILABLE")
         _LOG.info("version %s is loaded", version)
         return servable
+
+    @staticmethod
+    def _warm_up(servable: Servable, folder: Path) -> None:
+        try:
+            replay(servable, folder)
+        except ValueError:
+            servable.retire()
+            raise
 
     def _publish(self, loaded: dict[int, Servable]) -> None:
         serves = preferred(self._folder)

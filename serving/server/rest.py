@@ -98,6 +98,8 @@ class _Front:
                     body = await request.read()
             except TimeoutError:
                 raise RequestError("DEADLINE_EXCEEDED", "the body did not arrive in time") from None
+            except web.RequestPayloadError as error:  # it is not in the encoding that its header names
+                raise invalid(f"the body cannot be read: {error}") from None
 
             servable.hold()  # the call may outlive this block, where its time is over
 

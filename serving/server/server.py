@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import grpc
 from aiohttp import web
 
+from serving.server.arrival import Arrival
 from serving.server.grpc_front import grpc_server
 from serving.server.limits import Limits
 from serving.server.manager import Manager
@@ -46,7 +47,8 @@ class Server:
         self._predictor = Predictor(manager, limits, log)
         self._runner: web.AppRunner | None = None
         self._grpc: grpc.Server | None = None
-        self._watch: asyncio.Task | None = None
+        self._arrival = Arrival(limits.seconds)
+        self._tasks: list[asyncio.Task] = []
 
     async def start(self) -> None:
         """Loads what is there and listens.
@@ -62,14 +64,14 @@ class Server:
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.rest_port).start()
         self.rest_port = self._runner.addresses[0][1]
-        self._grpc = grpc_server(self._predictor)
+        self._grpc = grpc_server(self._predictor, self._arrival)
         host = f"[{self.host}]" if ":" in self.host else self.host
         try:
             self.grpc_port = self._grpc.add_insecure_port(f"{host}:{self.grpc_port}")
         except RuntimeError:
             raise OSError(f"gRPC cannot listen at {host}:{self.grpc_port}; is the port taken?") from None
         self._grpc.start()
-        self._watch = asyncio.create_task(self._keep_looking())
+        self._tasks = [asyncio.create_task(w) for w in (self._keep_looking(), self._keep_cutting_off())]
 
     async def _first_versions(self) -> None:
         for _ in range(5):  # a version that was pushed this second settles in the meantime
@@ -88,10 +90,15 @@ class Server:
             except Exception:  # the folder may be gone for a moment; what is loaded serves on
                 _LOG.exception("the served folder could not be read")
 
+    async def _keep_cutting_off(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            self._arrival.cut_off()
+
     async def stop(self) -> None:
         """Takes no more requests, waits for those under way, and closes."""
-        if self._watch:
-            self._watch.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self._runner:
             ending = [self._runner.cleanup()]
             if self._grpc:

@@ -33,8 +33,10 @@ def go():
     """Runs a recipe as `mtl run` does."""
     from pipeline.run import run
 
-    def _go(recipe: Path, data: Path, output: Path, *settings: str, cache: bool = True) -> Outcome:
-        code = run(recipe, data, output, (*SMALL, *settings), cache)
+    def _go(
+        recipe: Path, data: Path, output: Path, *settings: str, cache: bool = True, span: str = ""
+    ) -> Outcome:
+        code = run(recipe, data, output, (*SMALL, *settings), cache, span)
         [home] = [p for p in output.iterdir() if p.is_dir()]
         folder = max((home / "runs").iterdir(), key=lambda p: (p.stat().st_ctime_ns, p.name))
         return Outcome(code, json.loads((folder / "report" / "metrics.json").read_text()), folder)

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -251,6 +252,10 @@ def test_metrics_json_has_what_was_promised(days):
     slices = {s["slice"].split("=")[0] for s in metrics["slices"]}
     assert slices == {"surface", "device", "new_user", "new_item"}
     assert metrics["training"]["epochs"][0]["gate_use"]
+    counts = Counter(gate["status"] for gate in metrics["gates"])
+    assert f"({counts['passed']} passed, {counts['skipped']} skipped)" in metrics["reason"]
+    page = (days["first"].folder / "report" / "index.html").read_text()
+    assert f"{counts['passed']} passed, 0 failed, {counts['skipped']} skipped" in page
 
 
 def test_the_run_folder_holds_everything(days):

@@ -1,3 +1,5 @@
+import platform
+
 import pytest
 
 from pipeline import memory
@@ -13,3 +15,17 @@ def test_the_peak_is_of_the_time_since_it_was_restarted():
     del held
     memory.restart_peak()
     assert memory.peak() < before + (100 << 20)
+
+
+def test_what_was_freed_between_what_is_held_goes_back():
+    memory.restart_peak()
+    before = memory.peak()
+    if before is None or platform.libc_ver()[0] != "glibc":
+        pytest.skip("this system does not say how much memory a process held, or keeps freed memory otherwise")
+    pieces = [bytearray(b"x") * 60_000 for _ in range(4000)]
+    held = pieces[::100]
+    del pieces
+    memory.give_back()
+    memory.restart_peak()
+    assert memory.peak() < before + (60 << 20), "of 240 MB a hundredth is held"
+    assert len(held) == 40

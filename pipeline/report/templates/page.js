@@ -140,7 +140,11 @@
     const [value, low = null, high = null, baseline = null, diffLow = null, diffHigh = null] = cell;
     return { value, low, high, baseline, diffLow, diffHigh };
   };
-  // How bad a slice is, by the better end of its interval: below the value of all rows, below serving.
+  const some = (place) => names.some((name) => Object.values(data.tasks[name].cells).some((cells) =>
+    cells.some((cell) => Array.isArray(cell) && cell[place] != null)));
+  // How bad a slice is, by the better end of its interval: below the value of all rows, below serving. One too
+  // small for an interval comes after those that have one.
+  const unsure = some(1) ? 1e9 : 0;
   const off = (value, direction, best) => (direction ? (best - value) * direction : Math.abs(value - 1));
   const judge = (row) => {
     const { direction, overall, value, low, high, baseline, diffLow, diffHigh } = row;
@@ -152,12 +156,14 @@
       else if (direction < 0) best = low;
       else best = low > 1 ? low : high < 1 ? high : 1;
     }
-    const found = { ...row, below: off(best, direction, overall ?? 0) / scale, lost: -Infinity, verdict: "" };
+    const below = off(best, direction, overall ?? 0) / scale - (low === null ? unsure : 0);
+    const found = { ...row, below, lost: -Infinity, verdict: "" };
     if (baseline !== null) {
       const difference = value - baseline;
       found.difference = difference;
       if (!direction) found.lost = Math.abs(value - 1) - Math.abs(baseline - 1);
       else found.lost = -direction * (diffLow === null ? difference : direction > 0 ? diffHigh : diffLow) / scale;
+      if (diffLow === null) found.lost -= unsure;
       found.verdict = "unclear";
       if (direction && diffLow !== null) {
         if (diffLow * direction > 0 && diffHigh * direction > 0) found.verdict = "better";
@@ -188,8 +194,7 @@
     examples: ["Most rows", (a, b) => b.examples - a.examples],
     name: ["By name", (a, b) => a.column.localeCompare(b.column) || a.is.localeCompare(b.is, "en", { numeric: true })],
   };
-  const served = names.some((name) => Object.values(data.tasks[name].cells).some((cells) =>
-    cells.some((cell) => Array.isArray(cell) && cell[3] != null)));
+  const served = some(3);
   const sorts = Object.entries(SORTS).filter(([key]) => served || key !== "lost");
   options(order, sorts.map(([key, [text]]) => [key, text]));
 

@@ -4,7 +4,12 @@ import pytest
 import tensorflow as tf
 
 from mtl_models import RowAdagrad, RowAdam
-from mtl_models.rows import gather_rows, sum_row_gradients, sum_row_gradients_in_place
+from mtl_models.rows import (
+    gather_rows,
+    sum_gradients_of_every_row,
+    sum_row_gradients,
+    sum_row_gradients_in_place,
+)
 
 ROWS, DIM = 12, 3
 
@@ -29,8 +34,8 @@ def dense_adam(w, slots, g, t, o):
         (lambda: RowAdam(0.1), dense_adam, {"m": 0.0, "v": 0.0}),
     ],
 )
-@pytest.mark.parametrize("in_place", [False, True], ids=["unique", "in_place"])
-def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slots, in_place):
+@pytest.mark.parametrize("how", ["unique", "in_place", "every_row"])
+def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slots, how):
     rng = np.random.default_rng(0)
     start = rng.normal(size=(ROWS, DIM)).astype("float32")
     table = keras.Variable(start)
@@ -39,17 +44,19 @@ def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slo
     expected = start.astype("float64")
     slots = {k: np.full((ROWS, DIM), v) for k, v in slots.items()}
     touched = set()
-    scratch = tf.Variable(rng.integers(0, ROWS, ROWS)) if in_place else None
+    scratch = tf.Variable(rng.integers(0, ROWS, ROWS))
+    summing = {
+        "unique": sum_row_gradients,
+        "in_place": lambda ids, gradients: sum_row_gradients_in_place(ids, gradients, scratch),
+        "every_row": lambda ids, gradients: sum_gradients_of_every_row(ids, gradients, ROWS),
+    }
 
     def step(ids, gradients):
-        if scratch is None:
-            found = sum_row_gradients(ids, gradients)
-        else:
-            found = sum_row_gradients_in_place(ids, gradients, scratch)
-        optimizer.apply_rows(found.rows, found.of_each_row(found.sums), found.any)
+        found = summing[how](ids, gradients)
+        optimizer.apply_rows(found.rows, found.of_each_row(found.sums), found.named)
         return found.sums
 
-    step = tf.function(step, jit_compile=True) if in_place else step
+    step = step if how == "unique" else tf.function(step, jit_compile=True)
     for t in range(1, 6):
         # ids repeat, some are padding, and rows 9 to 11 never come
         ids = rng.integers(-1, 9 if t > 2 else 5, size=(4, 3))
@@ -76,17 +83,23 @@ def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slo
 
 
 @pytest.mark.parametrize("ids", [[-1, -1], []])
-def test_a_batch_without_ids_changes_no_row(ids):
+@pytest.mark.parametrize("every_row", [False, True])
+def test_a_batch_without_ids_changes_no_row(ids, every_row):
     table = keras.Variable(np.ones((3, 1), "float32"))
     optimizer = RowAdam(0.1)
     optimizer.build([table])
     optimizer.apply_rows(tf.constant([0], tf.int64), tf.ones((1, 1)))
     before = [np.array(v) for v in (table, optimizer.slots)]
     ids = tf.constant(ids, tf.int64)
-    found = sum_row_gradients_in_place(ids, tf.ones((len(ids), 1)), tf.Variable(tf.zeros([3], tf.int64)))
-    optimizer.apply_rows(found.rows, found.of_each_row(found.sums), found.any)
+    gradients = tf.ones((len(ids), 1))
+    if every_row:
+        found = sum_gradients_of_every_row(ids, gradients, 3)
+    else:
+        found = sum_row_gradients_in_place(ids, gradients, tf.Variable(tf.zeros([3], tf.int64)))
+    optimizer.apply_rows(found.rows, found.of_each_row(found.sums), found.named)
     for variable, old in zip((table, optimizer.slots), before):
         np.testing.assert_array_equal(variable, old)
+    assert int(optimizer.iterations) == 1
 
 
 def test_a_step_that_is_not_wanted_changes_nothing():

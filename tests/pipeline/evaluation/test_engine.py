@@ -12,6 +12,7 @@ from pipeline.evaluation.engine import Bootstrap, measure
 from pipeline.evaluation.records import ScoreFiles, key_hashes
 from pipeline.evaluation.replicates import poisson_counts
 
+ROLES = ("user", "item", "request", "position")
 KINDS = {"click": "binary", "watch": "regression", "stars": "ordinal"}
 SLICES = ["tab", "age", "tab & age"]
 
@@ -26,6 +27,7 @@ def columns(n=6000, users=150, seed=0):
         "role/user": np.char.add("u", user.astype(str)),
         "role/item": rng.integers(0, 40, n),
         "role/request": user * 1000 + rng.integers(0, 8, n),
+        "role/position": rng.integers(1, 4, n),
         "slice/tab": rng.integers(0, 3, n),
         "slice/age": rng.choice(["young", "old"], n),
         "click/label": (rng.random(n) < p) * 1.0,
@@ -53,7 +55,7 @@ def write(folder, table, shards=1):
     return ScoreFiles(folder)
 
 
-def run(files, kinds=KINDS, roles=("user", "item", "request"), slices=SLICES, replicates=20, **settings):
+def run(files, kinds=KINDS, roles=ROLES, slices=SLICES, replicates=20, **settings):
     defaults = {"max_slice_values": 9, "bootstrap": Bootstrap(replicates), "k": 5, "quantile": 0.9}
     return measure(files, kinds, roles, slices, **defaults | settings)
 
@@ -86,19 +88,28 @@ def test_replicates_are_the_metrics_of_reweighted_rows(tmp_path):
     in_slice = found["slice/tab"] == 1
     weights = found["click/weight"] * counts * in_slice
     labels, predictions = found["click/label"], found["click/prediction"]
-    click = measured["click"].metrics["prediction"]
+    click, serving = (measured["click"].metrics[score] for score in ("prediction", "baseline"))
     at = slices.names.index("tab=1")
+
+    def within(role, scores=predictions):
+        keys = units if role == "user" else found[f"role/{role}"]
+        return gauc(labels, scores, np.unique(keys, return_inverse=True)[1], weights)
+
     expected = {
         "auc": roc_auc_score(labels, predictions, sample_weight=weights),
         "pr_auc": average_precision_score(labels, predictions, sample_weight=weights),
-        "gauc": gauc(labels, predictions, np.unique(units, return_inverse=True)[1], weights),
+        "gauc": within("user"),
+        **{f"gauc_{role}": within(role) for role in ROLES[1:]},
         "mean_label": np.average(labels, weights=weights),
         "calibration": (weights @ predictions) / (weights @ labels),
     }
     assert {name: click[name][at, 5] for name in expected} == pytest.approx(expected, abs=1e-9)
     alone = measured["click"].metrics["reference/chance"]
     assert alone["auc"] == pytest.approx(click["auc"][:1, :1]) and alone["auc"].shape == (1, 1)
-    assert {"gauc_item", "gauc_request", "ndcg_at_k", "mrr", "recall_at_k"} <= set(click)
+    assert {"ndcg_at_k", "mrr", "recall_at_k"} <= set(click)
+    for role in ROLES[1:]:
+        theirs = within(role, found["click/baseline"])
+        assert serving[f"gauc_{role}"][at, 5] == pytest.approx(theirs, abs=1e-9)
 
 
 def test_without_users_rows_are_resampled(tmp_path):
@@ -107,6 +118,18 @@ def test_without_users_rows_are_resampled(tmp_path):
     mean = measured["click"].metrics["prediction"]["mean_label"][0]
     assert not {"gauc", "mrr"} & set(measured["click"].metrics["prediction"])
     assert mean[1:].std() == pytest.approx(np.sqrt(mean[0] * (1 - mean[0]) / 2000), rel=0.2)
+
+
+def test_without_users_requests_are_resampled(tmp_path):
+    found = columns(n=2000)
+    found["role/request"] = np.arange(2000) // 10
+    # All rows of a request alike: as many rows drawn apart would say that they are ten times as many.
+    found["click/label"] = (found["role/request"] % 2) * 1.0
+    _, measured = run(
+        write(tmp_path / "s", pa.table(found)), roles=("request", "item"), slices=[], replicates=200
+    )
+    mean = measured["click"].metrics["prediction"]["mean_label"][0]
+    assert mean[1:].std() == pytest.approx(0.5 / np.sqrt(200), rel=0.2)
 
 
 def test_a_row_without_a_user_is_its_own_unit_and_in_no_group(tmp_path):

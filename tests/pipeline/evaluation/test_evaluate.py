@@ -173,6 +173,25 @@ def test_what_cannot_be_computed_says_why(tmp_path):
     assert table.get("masked", "logloss").value is None
 
 
+def test_of_predictions_that_are_no_probabilities_order_alone_is_measured(tmp_path, write_scores):
+    columns = write_scores(tmp_path / "all")
+    table = pq.read_table(tmp_path / "all")
+    (tmp_path / "logits").mkdir()
+    at = table.schema.get_field_index("click/prediction")
+    p = table["click/prediction"].to_numpy()
+    logits = table.set_column(at, "click/prediction", pa.array(np.log(p / (1 - p)) * 10))
+    pq.write_table(logits, tmp_path / "logits" / "s.parquet")
+    found = evaluate_scores(
+        tmp_path / "logits", TASKS[:1], [], tmp_path / "tfma",
+        roles=("user",), max_slice_values=9, replicates=20, k=10, quantile=0.5,
+    )  # fmt: skip
+    auc, ece = (found.table.get("click", metric) for metric in ("auc", "ece"))
+    assert auc.value == pytest.approx(roc_auc_score(columns["click/label"], columns["click/prediction"]))
+    assert (ece.value, ece.low, ece.diff_low) == (None, None, None) and 0 < ece.baseline < 1
+    assert ece.note.startswith("predictions are from -") and ece.note.endswith("probabilities from 0 to 1")
+    assert set(found.reliability["score"].to_pylist()) == {"baseline"}
+
+
 def test_no_rows_at_all(tmp_path, write_scores):
     write_scores(tmp_path / "all")
     empty = pq.read_table(tmp_path / "all").slice(0, 0)

@@ -19,7 +19,8 @@ TABLE = MetricsTable(
         MetricRow("like", "tab=9", "rank_correlation", 0.9, examples=70),
         MetricRow("share", "overall", "auc", 0.9, None, examples=10),
         MetricRow("watch_time", "overall", "mae", 12345.678, 12340.0, examples=1000),
-    ]
+    ],
+    sliced_by=["tab", "age", "age & tab"],
 )
 # by the intervals: value, baseline, ends of the value's, ends of the difference's
 SURE = MetricsTable(
@@ -102,12 +103,16 @@ FIRST_RUN = MetricsTable([MetricRow("like", "overall", "auc", 0.7, examples=100)
             "like: auc is not judged: no example in this slice (slice tab=9, 0 examples)",
         ),
         (
+            Gate("like", "auc", slice="age=4 & tab=1", lower=0.1), "skipped",  # no row has an age
+            "like: auc is not judged: no example in this slice (slice age=4 & tab=1, 0 examples)",
+        ),
+        (
             Gate("like", "rank_correlation", slice="tab=9", lower=0.1), "passed",
             "like: rank_correlation 0.900 is above the lower bound 0.100 by 0.800 (slice tab=9, 70 examples)",
         ),
         (
             Gate("like", "auc", slice="tob=9", lower=0.1), "failed",
-            "like: auc was not computed: tob is not a feature that was sliced by (tab)",
+            "like: auc was not computed: tob is not a feature that was sliced by (tab, age, age & tab)",
         ),
         (
             Gate("share", "auc", max_drop=0.1), "skipped",
@@ -372,7 +377,7 @@ def test_senseless_gates_are_refused(wrong, message):
 
 def test_gates_that_were_skipped_did_not_pass():
     passed, skipped = Verdict("passed", ""), Verdict("skipped", "")
-    schema = Verdict("skipped", "", gate="schema")
+    schema = Verdict("passed", "", gate="schema")
     assert agreement([passed, passed, schema]) == "every gate passed"
-    assert agreement([skipped, skipped, schema]) == "no gate failed (0 passed, 2 skipped)"
+    assert agreement([skipped, skipped, schema]) == "no gate failed (1 passed, 2 skipped)"
     assert agreement([passed, skipped]) == "no gate failed (1 passed, 1 skipped)"

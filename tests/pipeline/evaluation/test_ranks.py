@@ -77,7 +77,7 @@ def test_equal_scikit_learn(scores, seed, n, parts, tmp_path_factory):
 def test_many_steps_and_parts_are_one_walk(tmp_path, monkeypatch):
     rows = records(1, 5000, 300, SCORES["one value for most"])
     whole = walked(tmp_path / "whole", rows, 1)
-    monkeypatch.setattr("pipeline.evaluation.ranks._STEPS", 7)
+    monkeypatch.setattr("pipeline.evaluation.ranks.STEPS", 7)
     monkeypatch.setattr(partitions, "ROWS_A_PART", 100)
     cut = walked(tmp_path / "cut", rows[np.random.default_rng(0).permutation(5000)], 40)
     assert cut.auc == pytest.approx(whole.auc, abs=1e-12)

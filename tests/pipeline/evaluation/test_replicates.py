@@ -68,3 +68,15 @@ def test_intervals_cover_the_mean_of_users_in_clusters():
         covered += low <= 0 <= high
     # 95 % of 200, four standard errors below and all above.
     assert 177 <= covered <= 200
+
+
+def test_products_do_not_depend_on_how_many_columns_are_numbers_at_a_time(monkeypatch):
+    rng = np.random.default_rng(3)
+    draws = Draws(units(40)[rng.integers(0, 40, 300)], 21)
+    expected = draws.counts.astype(float)
+    for rows in (300, 9):  # more values than units, and fewer
+        at = rng.integers(0, 300, rows)
+        matrix = draws.matrix(rng.integers(0, 4, rows), at, rng.normal(size=rows), 4)
+        for cells in (1 << 20, 100, 1):
+            monkeypatch.setattr("pipeline.evaluation.replicates._CELLS", cells)
+            assert draws.times(matrix) == pytest.approx(matrix.toarray() @ expected, abs=1e-9)

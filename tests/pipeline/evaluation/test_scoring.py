@@ -53,7 +53,7 @@ COMPARING = (
 class Shop(tf.Module):
     """Scores a row by its price; `weights` is a variable, so that there is a file that can be cut off."""
 
-    def __init__(self, recipe, tasks=("click", "like"), fails=False, answer=None):
+    def __init__(self, recipe, tasks=("click", "like"), fails=False, answer=None, form=None):
         super().__init__()
         self.weights = tf.Variable(tf.random.stateless_uniform([4000], [1, 2]))
         specs = {
@@ -69,7 +69,7 @@ class Shop(tf.Module):
                 if answer is None
                 else tf.fill(tf.shape(price), answer)
             )
-            return dict.fromkeys(tasks, p)
+            return dict.fromkeys(tasks, form(p) if form else p)
 
         self.default = tf.function(lambda columns: scores(tf.cast(columns["price"], tf.float32)), [specs])
         self.examples = tf.function(
@@ -266,3 +266,26 @@ def test_a_candidate_that_cannot_be_asked_fails_every_gate(place, evaluated, tmp
         assert {s for s, _ in found} == {"failed"}
         assert all(f"is undefined, so its gate cannot pass: the model {why} (" in s for _, s in found)
     assert np.isnan(pq.read_table(tmp_path / "scores.parquet")["click/prediction"]).all()
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        (tf.reduce_mean, "of 60 rows its output click has shape []"),
+        (lambda p: p[:1], "of 60 rows its output click has shape [1]"),
+        (tf.strings.as_string, "its output click is text"),
+    ],
+)
+def test_answers_that_are_no_prediction_a_row(place, evaluated, tmp_path, form, why):
+    odd = save(tmp_path / "odd", loads(RECIPE), form=form)
+    of_candidate, of_serving = said(evaluated(place / "model", odd)), said(evaluated(odd))
+    assert {s for s, _ in of_candidate} == {"failed"} and [s for s, _ in of_serving] == whole("failed")
+    for _, sentence in (*of_candidate, *of_serving[1:]):
+        assert f"gave what is no prediction a row: {why}" in sentence
+
+
+@pytest.mark.parametrize("form", [lambda p: p[:, None], lambda p: tf.cast(p, tf.bfloat16)])
+def test_numbers_in_another_form(place, evaluated, tmp_path, form):
+    table = evaluated(place / "model", save(tmp_path / "other", loads(RECIPE), form=form))
+    row = table.get("click", "auc")
+    assert row.value == pytest.approx(row.baseline, abs=0.02) and row.diff_low is not None

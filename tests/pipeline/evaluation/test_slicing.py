@@ -57,3 +57,12 @@ def test_a_value_may_hold_the_sign_of_a_cross():
     assert conditions_of("genre=R&B") == (("genre", "R&B"),)
     assert conditions_of("genre=r & b & tab=1") == (("genre", "r & b"), ("tab", "1"))
     assert slice_name(conditions_of("a=1&b=2")) == "a=1 & b=2"
+
+
+def test_a_value_that_reads_as_a_cross_has_no_slice_where_there_is_that_cross():
+    batch = {"a": coded(pa.array(["x & b=1", "x", "y & c=1"])), "b": coded(pa.array([2, 1, 1]))}
+    alone = Slices.most_frequent(["a"], [batch], 9)
+    assert alone.names[1:] == ["a=x", "a=x & b=1", "a=y & c=1"]
+    crossed = Slices.most_frequent(["a", "a & b"], [batch], 9)
+    assert crossed.names[1:] == ["a=x", "a=y & c=1", "a=x & b=1", "a=x & b=1 & b=2", "a=y & c=1 & b=1"]
+    assert crossed.ids(batch, 3).tolist() == [[0, -1, 4], [0, 1, 3], [0, 2, 5]]

@@ -20,6 +20,7 @@ from pipeline.ingest.keyed_stage import KeyedStage, Summary
 from pipeline.ingest.plan import make_plan, pieces
 from pipeline.ingest.read_stage import ReadStage, catalog_path
 from pipeline.ingest.schema import schema_proto
+from pipeline.ingest.span_rows import SpanRows
 from pipeline.ingest.splits import SPLITS
 from pipeline.recipe import Recipe, loads
 
@@ -72,12 +73,18 @@ def shop():
 def run_stages():
     """Runs all stages as Beam would, here; returns what they counted together."""
 
-    def run(recipe: Recipe, input_dir: Path, output_dir: Path, shards: int | None = None) -> Counts:
+    def run(
+        recipe: Recipe,
+        input_dir: Path,
+        output_dir: Path,
+        shards: int | None = None,
+        span: SpanRows | None = None,
+    ) -> Counts:
         work_dir = output_dir / "work"
         work_dir.mkdir(parents=True)
         for split in SPLITS:
             (output_dir / f"Split-{split}").mkdir()
-        plan = make_plan(recipe, input_dir, output_dir, work_dir)
+        plan = make_plan(recipe, input_dir, output_dir, work_dir, span)
         if shards is not None:
             object.__setattr__(plan, "buckets", 2 * shards)
             object.__setattr__(plan, "shards", lambda rows: shards)

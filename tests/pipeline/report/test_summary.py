@@ -33,3 +33,11 @@ def test_a_tasks_gate_stands_once_in_the_row_of_its_first_metric(facts):
     rows = [line.split() for line in shown(metrics, 200, piped=True) if line.startswith("watch_time ")]
     assert [row[1] for row in rows] == ["mae", "rmse"]
     assert [row[-1] == "fail" for row in rows] == [True, False]
+
+
+def test_a_number_beyond_all_measure_keeps_the_table(facts):
+    metrics = build_metrics(facts("refused"))
+    metrics["tasks"]["watch_time"]["metrics"]["mae"] = 3.0000000005497757e38
+    metrics["tasks"]["watch_time"]["intervals"]["mae"] = [1e38, 4e38]
+    [row] = [line.split() for line in shown(metrics, 200, piped=True) if line.startswith("watch_time ")]
+    assert row[1:6] == ["mae", "3e+38", "1e+38", "–", "4e+38"]

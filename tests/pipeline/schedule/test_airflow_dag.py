@@ -70,6 +70,21 @@ def place(tmp_path, airflow):
     return tmp_path
 
 
+def test_airflow_runs_the_span_that_was_over_at_the_date_it_runs_for(airflow, place):
+    home, run = airflow
+    text = RECIPE.replace("name: shop", "name: daily").replace("price: float", "price: float, at: time")
+    text = text.replace("roles: {user: user}", "roles: {user: user, time: at}")
+    (place / "daily.yaml").write_text(text + "spans: {by: day}\n")
+    first = 1_709_164_800_000  # 2024-02-29
+    rows = [f"{i % 50},{i % 7 / 7:.3f},{first + i * 86_400},{i % 2}" for i in range(2000)]
+    (place / "log.csv").write_text("\n".join(["user,price,at,clicked", *rows]) + "\n")
+    given = ["airflow", place / "daily.yaml", "--output", place / "output", "--to", home / "dags"]
+    assert CliRunner().invoke(mtl, ["schedule", *map(str, given)]).exit_code == 0
+    assert run("dags", "test", "mtl_daily", "2024-03-01").returncode == 0
+    metrics = json.loads((place / "output/daily/latest/report/metrics.json").read_text())
+    assert (metrics["status"], metrics["span"]["name"]) == ("ingested", "2024-02-29")
+
+
 def test_airflow_loads_the_dag_and_tells_a_refusal_from_bad_data(airflow, place):
     _, run = airflow
     errors = run("dags", "list-import-errors", "--output", "json")

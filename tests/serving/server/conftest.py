@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -136,6 +137,10 @@ def live(saved):
     """Versions 1 to 3, `CURRENT` is 2, the label canary is 3; for tests that change nothing."""
     (saved / "CURRENT").write_text("2")
     live = Live(saved, {"canary": 3}, Limits(body=1 << 20, rows=1000), every_version=True)
+    # it serves once one is loaded, and on a busy machine the last may have been written only just now
+    end = time.monotonic() + 20
+    while len(live.server.manager.served.loaded) < 3 and time.monotonic() < end:
+        time.sleep(0.05)
     yield live
     live.close()
 

@@ -8,7 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from click.testing import CliRunner
 
+from pipeline.cli import mtl
+from serving import releases, versions
 from serving.server.limits import Limits
 from serving.server.manager import Manager
 from serving.server.server import Server
@@ -58,6 +61,21 @@ def test_swaps_and_rollback_under_load_fail_no_request_and_mix_no_versions(serve
             each.result()
     assert {status for status, _ in seen} == {200}
     assert {tuple(content["outputs"]["click"]) for _, content in seen} == {(1, 2), (2, 4), (3, 6)}
+
+
+def test_a_rollback_by_the_command_is_served_within_seconds(serve, saved, tmp_path):
+    folder = tmp_path / "served"
+    for version in ("1", "2"):
+        now = str(versions.pointed(folder) or "")
+        releases.push(saved / version, folder, {"run": version, "model": version}, now)
+    live = serve(())
+    assert clicks(live) == [2, 4]
+    told = CliRunner().invoke(mtl, ["models", "rollback", str(folder), "--reason", "clicks fell"])
+    assert told.exit_code == 0 and "version 3 (the model of version 1) serves from now on" in told.output
+    until(lambda: clicks(live) == [1, 2])
+    until(lambda: states(live) == {2: "END", 3: "AVAILABLE"})
+    status, answer = live.http("/v1/models/demo/labels/stable:predict", BODY)
+    assert (status, answer["outputs"]["click"]) == (200, [1, 2])
 
 
 def test_a_half_written_version_is_left_alone_until_it_is_whole(serve, saved):

@@ -1,0 +1,127 @@
+"""`mtl predict`: rows of a file, or whole logs, through a pushed model."""
+
+import os
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(short_help="Score rows of a file, or logs, with a pushed model.")
+@click.option(
+    "--recipe",
+    type=_FILE,
+    help="Reads --input as `mtl run` with this recipe would, on Beam, and writes a folder of Parquet files.",
+)
+@click.option(
+    "--model",
+    help="A SavedModel, or a folder of versions such as output/demo/serving; with --server, a name. With "
+    "--recipe it may be left out: then what output/<name>/serving serves.",
+)
+@click.option("--server", metavar="URL", help="Of a server: http://HOST:PORT, or HOST:PORT for gRPC.")
+@click.option(
+    "--input",
+    "source",
+    type=click.Path(exists=True, path_type=Path),
+    required=True,
+    help="Rows to score: .jsonl, .csv or .parquet. With --recipe: the folder that its files are below, or "
+    "one file in place of the log's.",
+)
+@click.option(
+    "--output",
+    "target",
+    default="-",
+    show_default=True,
+    help="Where predictions go: a file, by its ending; - prints. With --recipe: a new folder.",
+)
+@click.option(
+    "--private", is_flag=True, help="Hash private inputs, which the file has as they are, by MTL_PRIVATE_KEY."
+)
+@click.option(
+    "--set",
+    "-s",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting of --recipe, such as beam.workers=4; @FILE: those in a file. Repeatable.",
+)
+def predict(
+    recipe: Path | None,
+    model: str | None,
+    server: str | None,
+    source: Path,
+    target: str,
+    private: bool,
+    settings: tuple[str, ...],
+) -> None:
+    """Score rows with a pushed model: those of a file, from the model's files or by a server; or, with
+    --recipe, whole logs in batches."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if model is not None and server is None and not Path(model).is_dir():
+        raise click.BadParameter(f"there is no folder {model}", param_hint="--model")
+    if recipe is not None:
+        _predict_logs(recipe, model, server, source, target, private, settings)
+        return
+    if model is None or settings:
+        raise click.UsageError("--set is of a recipe: give --recipe" if model else "give --model or --recipe")
+    if source.is_dir():
+        raise click.BadParameter(
+            f"{source} is a folder; a file is scored, and logs with --recipe", param_hint="--input"
+        )
+    _predict_file(model, server, source, target, private)
+
+
+def _predict_logs(
+    recipe: Path,
+    model: str | None,
+    server: str | None,
+    source: Path,
+    target: str,
+    private: bool,
+    settings: tuple[str, ...],
+) -> None:
+    from pipeline.only_one import Busy
+    from pipeline.predict import SCORES, CannotScore
+    from pipeline.predict import predict as score
+
+    if server is not None or private:
+        raise click.UsageError(
+            "--server is not for --recipe: logs are scored from the model's files"
+            if server is not None
+            else "--private is not for --recipe, which says itself what is private"
+        )
+    if target == "-":
+        raise click.UsageError("--output must be a folder for --recipe")
+    try:
+        rows = score(recipe, Path(model) if model else None, source, Path(target), settings)
+    except Busy as error:
+        raise click.ClickException(str(error)) from None
+    except CannotScore as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(f"{Path(target) / SCORES}: {rows:,} rows")
+
+
+def _predict_file(model: str, server: str | None, source: Path, target: str, private: bool) -> None:
+    from pipeline.terminal import quiet
+    from serving.client.errors import ServerError
+    from serving.predict import PredictError, predict_on
+    from serving.predict import predict as score
+
+    if server is not None and private:
+        raise click.UsageError(
+            "--private needs the model's files, whose card says which inputs are private; a server's client "
+            "hashes them by serving.private"
+        )
+    try:
+        with quiet():
+            if server:
+                rows = predict_on(server, model, source, target)
+            else:
+                rows = score(Path(model), source, target, private)
+    except ServerError as error:
+        raise click.ClickException(f"{server}: {error}") from None
+    except (PredictError, ValueError, OSError) as error:
+        raise click.UsageError(str(error)) from None
+    if target != "-":
+        click.echo(f"{target}: {rows:,} rows")

@@ -1,0 +1,51 @@
+"""The window of a run of spans: their examples and statistics as those of one data set."""
+
+import json
+from pathlib import Path
+
+from tensorflow_metadata.proto.v0 import statistics_pb2
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import io_utils
+
+from pipeline.components.ingestion import SPLITS
+from pipeline.spans.statistics import merge
+from pipeline.spans.window import parts_of, write_window
+
+_FILE = "FeatureStats.pb"
+
+
+@component
+def Window(
+    spans: InputArtifact[list[standard_artifacts.Examples]],
+    span_statistics: InputArtifact[list[standard_artifacts.ExampleStatistics]],
+    evaluated: Parameter[int],
+    code: Parameter[str],
+    examples: OutputArtifact[standard_artifacts.Examples],
+    statistics: OutputArtifact[standard_artifacts.ExampleStatistics],
+) -> None:
+    """Links the spans' examples, and merges their statistics.
+
+    Args:
+      spans, span_statistics: of all spans, which their property `span` tells apart.
+      evaluated: the span that is evaluated; the others are before it.
+      code: its digest, for the cache key alone.
+    """
+    folders = {artifact.span: Path(artifact.uri) for artifact in spans}
+    write_window(folders, evaluated, Path(examples.uri))
+    examples.split_names = statistics.split_names = json.dumps(SPLITS)
+    examples.span = statistics.span = evaluated
+    for name in ("payload_format", "file_format"):
+        examples.set_string_custom_property(name, spans[0].get_string_custom_property(name))
+    of = {artifact.span: artifact for artifact in span_statistics}
+    for split, parts in parts_of(folders, evaluated).items():
+        found = [_read(Path(of[number].uri, f"Split-{part}", _FILE)) for number, part in parts]
+        io_utils.write_bytes_file(
+            str(Path(statistics.uri, f"Split-{split}", _FILE)),
+            statistics_pb2.DatasetFeatureStatisticsList(datasets=[merge(found)]).SerializeToString(),
+        )
+
+
+def _read(path: Path) -> statistics_pb2.DatasetFeatureStatistics:
+    return statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes()).datasets[0]

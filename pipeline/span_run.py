@@ -1,0 +1,131 @@
+"""`mtl run --span`: the ingestions of a run, and whether there is something to train on after them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.ingest.counts import Counts
+from pipeline.plan import Plan
+from pipeline.spans.resolve import Ingestion
+from pipeline.spans.store import SpanStore, Version
+from serving.versions import record
+
+if TYPE_CHECKING:
+    from tfx.orchestration.pipeline import Pipeline
+
+    from pipeline.runners.local import Step
+
+_DONE = ("pushed", "unchanged", "ingested")  # a refused run is judged again: what serves may have changed
+
+
+def settled(plan: Plan) -> str:
+    """Why there is nothing to do, where the span's last run was of exactly this; else empty."""
+    runs = SpanStore(plan.home).runs(plan.span.name)
+    if plan.span.ingestions or not runs or runs[-1]["status"] not in _DONE:
+        return ""
+    last = runs[-1]
+    if last["fingerprint"] != plan.fingerprint():
+        return ""
+    return (
+        f"nothing to do: run {last['run']} was of the span {plan.span.name} with exactly this recipe, data and "
+        f"code, and ended: {last['status']} (--no-cache runs it all the same)"
+    )
+
+
+def ingest_spans(plan: Plan, cache: bool, go: Callable[[Pipeline], None], done: Mapping[str, Step]) -> None:
+    """Ingests what is new or has changed, span by span; each version counts once it has kept to the schema.
+
+    Args:
+      plan: of a run of a span.
+      cache: whether steps may be answered from it.
+      go: runs a pipeline's steps.
+      done: the steps that have ended, by name.
+    """
+    from pipeline.pipeline import create_ingestion
+
+    store = SpanStore(plan.home)
+    for span in plan.span.ingestions:
+        go(create_ingestion(plan, span, cache))
+        store.add(span.name, _version(plan, span, done))
+
+
+def _version(plan: Plan, span: Ingestion, done: Mapping[str, Step]) -> Version:
+    examples = Path(done[f"Ingest.{span.name}"].uri("examples"))
+    statistics = Path(done[f"StatisticsGen.{span.name}"].uri("statistics"))
+    counts = Counts.load(examples / "counts.json")
+    # a span's head and tail are counted as training and validation
+    known = {
+        task: {"all": of["train"] + of["validation"], "tail": of["validation"]}
+        for task, of in counts.known.items()
+    }
+    return Version(
+        span.version,
+        span.content,
+        span.made,
+        os.path.relpath(examples, plan.home),
+        os.path.relpath(statistics, plan.home),
+        plan.run,
+        counts.rows_written,
+        {"": {"all": counts.rows_written, "tail": counts.written["validation"]}} | known,
+    )
+
+
+def why_only_ingested(plan: Plan) -> str:
+    """Why a span's run ends after ingestion; empty where it goes on to train."""
+    name = plan.span.name
+    serves = record(plan.baseline).get("span", "") if plan.baseline else ""
+    if len(serves) == len(name) and serves > name:
+        return f"version {plan.baseline.name}, which serves, is of the later span {serves}"
+    if not plan.span.window:
+        return f"none of the {plan.recipe.spans.window} spans before {name} has been ingested, to train on"
+    store = SpanStore(plan.home)
+    window = [store.newest(earlier) for earlier in plan.span.window]
+    if not window[-1].known[""]["tail"]:
+        return (
+            f"the last {plan.recipe.spans.validation:.0%} of {plan.span.window[-1]} has no rows, and training "
+            "stops by it (spans.validation)"
+        )
+    unknown = [
+        task
+        for task in plan.recipe.tasks
+        if not sum(v.known[task]["all"] for v in window) - window[-1].known[task]["tail"]
+    ]
+    if unknown:
+        waits = [task for task in unknown if plan.recipe.tasks[task].events]
+        why = ": the windows of their labels are open" if waits == unknown else ""
+        return f"the spans before {name} have no known label of {', '.join(unknown)} to train on yet{why}"
+    return ""
+
+
+def waiting(plan: Plan) -> dict[str, str]:
+    """The tasks that no row of the run's span can have a label of yet, as their windows are open: task → why."""
+    known = SpanStore(plan.home).newest(plan.span.name).known
+    return {
+        name: f"no row of {plan.span.name} has a known label yet, as {task.events.window} have not passed since"
+        for name, task in plan.recipe.tasks.items()
+        if task.events and not known[name]["all"]
+    }
+
+
+def shown(plan: Plan) -> dict[str, Any]:
+    """What the report says of a run's spans."""
+    store = SpanStore(plan.home)
+    names = [*plan.span.window, plan.span.name]
+    versions = {name: version for name in names if (version := store.newest(name))}
+    return {
+        "name": plan.span.name,
+        "spans": [
+            {
+                "name": name,
+                "version": version.version,
+                "rows": version.rows,
+                "ingested": version.run == plan.run,
+                "known": {task: of["all"] for task, of in version.known.items() if task},
+            }
+            for name, version in versions.items()
+        ],
+        "left_out": list(plan.span.left_out),
+    }

@@ -1,0 +1,102 @@
+"""What is remembered of each span: the versions that were ingested, and the runs that were of it.
+
+A version is known here once its data gate has let it pass, and `OUTPUT/<name>/spans/<span>.json` is replaced
+whole: what a killed run left half-done is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = "spans"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One ingestion of a span. Only the newest of a span is ever trained on.
+
+    Attributes:
+      version: from 1.
+      content: digest of its rows, and of the events that label them.
+      made: digest of the code and of the part of the recipe that ingestion depends on.
+      examples, statistics: folders of the artifacts, below the recommender's.
+      run: that ingested it.
+      rows: that were written.
+      known: task → rows of the span whose label is known, in all (`all`) and in its tail (`tail`).
+    """
+
+    version: int
+    content: str
+    made: str
+    examples: str
+    statistics: str
+    run: str
+    rows: int
+    known: dict[str, dict[str, int]]
+
+
+class SpanStore:
+    """The spans of a recommender.
+
+    Args:
+      home: its folder.
+    """
+
+    def __init__(self, home: Path):
+        self._home = home
+        self._folder = home / FOLDER
+
+    @property
+    def index(self) -> Path:
+        """Where it is remembered what is in the files of sources."""
+        return self._folder / "index"
+
+    def newest(self, name: str) -> Version | None:
+        """A span's newest version; None where there is none, or `mtl runs gc` or a person took its files."""
+        found = self._load(name)["versions"]
+        version = Version(**found[-1]) if found else None
+        if version and all((self._home / p).is_dir() for p in (version.examples, version.statistics)):
+            return version
+        return None
+
+    def last_number(self, name: str) -> int:
+        """Of its newest version; 0 where there is none."""
+        return max((v["version"] for v in self._load(name)["versions"]), default=0)
+
+    def add(self, name: str, version: Version) -> None:
+        """Makes a version the newest."""
+        kept = self._load(name)
+        kept["versions"].append(asdict(version))
+        self._write(name, kept)
+
+    def runs(self, name: str) -> list[dict[str, Any]]:
+        """The runs of a span that came to an end, oldest first: `run`, `fingerprint`, `status`, `reason`."""
+        return self._load(name)["runs"]
+
+    def add_run(self, name: str, run: str, fingerprint: str, status: str, reason: str) -> None:
+        """Remembers how a run of a span ended."""
+        kept = self._load(name)
+        kept["runs"].append({"run": run, "fingerprint": fingerprint, "status": status, "reason": reason})
+        self._write(name, kept)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.json"
+
+    def _load(self, name: str) -> dict[str, Any]:
+        try:
+            return json.loads(self._path(name).read_text())
+        except FileNotFoundError:
+            return {"versions": [], "runs": []}
+
+    def _write(self, name: str, kept: dict[str, Any]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._path(name).with_suffix(".partial")
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(kept, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self._path(name))

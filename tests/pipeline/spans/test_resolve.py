@@ -1,0 +1,114 @@
+"""Which spans a run ingests, and which it trains on."""
+
+import pytest
+
+from pipeline.ingest.errors import DataError
+from pipeline.spans.resolve import resolve
+from pipeline.spans.store import SpanStore, Version
+
+LOG = {day: [(1, "a", day + 0.2, "", 0), (2, "b", day + 0.8, "", 1)] for day in range(5)}
+
+
+@pytest.fixture
+def place(tmp_path, write):
+    for day, rows in LOG.items():
+        write(tmp_path / f"data/log/{day}.csv", rows)
+    write(tmp_path / "data/orders/0.csv", [(1, "a", 0.3)])
+    return tmp_path
+
+
+@pytest.fixture
+def run(shop, place):
+    """Resolves a span's run, and remembers what it would have ingested."""
+
+    def _run(day, recipe=shop, ingest=True):
+        home = place / "home"
+        store = SpanStore(home)
+        found = resolve(recipe, "", place / "data", home, f"1970-01-0{day + 1}")
+        for one in found.ingestions if ingest else ():
+            for kind in ("examples", "statistics"):
+                (home / kind / one.name).mkdir(parents=True, exist_ok=True)
+            folders = [f"{kind}/{one.name}" for kind in ("examples", "statistics")]
+            store.add(one.name, Version(one.version, one.content, one.made, *folders, "run", 2, {}))
+        return found
+
+    return _run
+
+
+def ingested(found):
+    return [(one.name, one.version) for one in found.ingestions]
+
+
+def test_a_run_ingests_its_own_span_and_trains_on_those_that_were(run):
+    first = run(0)
+    assert ingested(first) == [("1970-01-01", 1)] and first.window == () and first.left_out == ()
+    second = run(2)
+    assert ingested(second) == [("1970-01-03", 1)]
+    assert second.window == ("1970-01-01",) and second.left_out == ("1970-01-02",)
+    assert ingested(run(2)) == []
+    assert run(2).content == second.content != first.content
+    assert run(4).window == ("1970-01-03",)  # three back, of which one was ingested
+
+
+def test_an_ingestion_reads_the_files_of_its_span_alone(run):
+    [one] = run(3).ingestions
+    assert one.recipe.sources.log.files == ["log/3.csv"]
+    assert (one.rows.start, one.rows.end, one.rows.since) == (3 * 86_400_000, 4 * 86_400_000, 3 * 86_400_000)
+    assert one.recipe.splits.validation_from == "1970-01-04T18:00:00.000"
+
+
+def test_late_rows_make_a_new_version_of_their_span(run, place, write):
+    [run(day) for day in range(3)]
+    write(place / "data/log/late.csv", [(7, "a", 1.5, "", 1)])
+    found = run(3)
+    assert ingested(found) == [("1970-01-02", 2), ("1970-01-04", 1)]
+    assert found.ingestions[0].recipe.sources.log.files == ["log/1.csv", "log/late.csv"]
+
+
+def test_windows_that_close_make_new_versions_until_they_are_closed(run, place, write):
+    run(0)
+    assert ingested(run(0)) == []
+    write(place / "data/orders/1.csv", [(2, "b", 1.5)])  # now something is known of the day after
+    assert ingested(run(0)) == [("1970-01-01", 2)]
+    write(place / "data/orders/3.csv", [(2, "b", 3.5)])  # all of its windows of two days are over
+    assert ingested(run(0)) == [("1970-01-01", 3)]
+    write(place / "data/orders/4.csv", [(1, "a", 4.5)])
+    assert ingested(run(0)) == []
+    assert resolve_until(run(0, ingest=False)) == []
+    write(place / "data/orders/2.csv", [(1, "a", 2.1)])  # an order of that time that came late
+    [one] = run(0).ingestions
+    assert one.recipe.sources.events["orders"].files == ["orders/0.csv", "orders/1.csv", "orders/2.csv"]
+    assert one.recipe.sources.events["orders"].complete_until == "1970-01-04T00:00:00.000"
+
+
+def resolve_until(found):
+    return [one.recipe.sources.events["orders"].complete_until for one in found.ingestions]
+
+
+def test_another_recipe_of_ingestion_makes_all_anew_and_another_window_none(run, shop):
+    [run(day) for day in range(2)]
+    wider = shop.model_copy(update={"spans": shop.spans.model_copy(update={"window": 5})})
+    assert ingested(run(2, wider, ingest=False)) == [("1970-01-03", 1)]
+    labelled = shop.tasks["click"].model_copy(update={"label": "1 - click"})
+    other = shop.model_copy(update={"tasks": shop.tasks | {"click": labelled}})
+    assert ingested(run(1, other)) == [("1970-01-01", 2), ("1970-01-02", 2)]
+
+
+def test_logs_may_be_deleted_once_they_are_ingested(run, place):
+    [run(day) for day in range(2)]
+    (place / "data/log/0.csv").unlink()
+    found = run(2)
+    assert found.window == ("1970-01-01", "1970-01-02") and ingested(found) == [("1970-01-03", 1)]
+
+
+def test_a_version_whose_files_are_gone_is_ingested_again(run, place):
+    run(0)
+    (place / "home/examples/1970-01-01").rmdir()
+    assert ingested(run(1)) == [("1970-01-01", 2), ("1970-01-02", 1)]
+
+
+def test_a_span_without_rows_is_told_so(run):
+    with pytest.raises(
+        DataError, match="no row of the span 1970-01-09; its rows are of 1970-01-01 to 1970-01-05"
+    ):
+        run(8)
