@@ -125,7 +125,8 @@ class Browser:
             parameters = event["params"]
             if event["method"] == "Network.requestWillBeSent":
                 asked = parameters["request"]["url"]
-                requests += [asked] if asked not in (url, "about:blank", "data:,") else []
+                inside = asked in (url, "about:blank") or asked.startswith("data:")
+                requests += [] if inside else [asked]
             elif event["method"] == "Runtime.exceptionThrown":
                 errors.append(parameters["exceptionDetails"].get("exception", {}).get("description", "error"))
             elif event["method"] == "Log.entryAdded":

@@ -129,6 +129,7 @@ def _evaluate(
     from pipeline.report.facts import RunFacts
     from pipeline.report.versions import package_versions
     from pipeline.report.write import write_report
+    from pipeline.watch.gates import not_watched
 
     _check_outputs(recipe, model)
     done("start", begin)
@@ -146,7 +147,7 @@ def _evaluate(
     except UnusableExamples as error:
         raise CannotEvaluate(f"--input: {error}") from None
     done("Evaluate", begin)
-    gates = [] if recipe.gates == "none" else [Gate(**gate.model_dump()) for gate in recipe.gates]
+    gates = [Gate(**gate.model_dump()) for gate in recipe.metric_gates]
     facts = RunFacts(
         recipe=recipe.name,
         run=folder.name,
@@ -157,7 +158,7 @@ def _evaluate(
         rows=rows,
         table=evaluated.table,
         reliability=evaluated.reliability.to_pylist(),
-        verdicts=judge_all(gates, evaluated.table),
+        verdicts=[*judge_all(gates, evaluated.table), *not_watched(recipe)],
         seconds=seconds | {"total": round(sum(seconds.values()), 2)},
         memory=held,
         versions=package_versions(),

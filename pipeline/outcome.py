@@ -21,6 +21,7 @@ from pipeline.report.facts import Failure, RowCounts, RunFacts
 from pipeline.runners.local import Step
 from pipeline.span_run import shown
 from pipeline.trainer import HISTORY
+from pipeline.watch.watch import read_pictures, read_watched
 
 
 def facts_of(
@@ -96,6 +97,8 @@ def facts_of(
         reliability=pq.read_table(Path(done["Evaluate"].uri("evaluation"), RELIABILITY)).to_pylist()
         if "Evaluate" in done
         else [],
+        vectors=read_watched(done["WatchVectors"].uri("watched")) if "WatchVectors" in done else {},
+        pictures=read_pictures(done["WatchVectors"].uri("watched")) if "WatchVectors" in done else {},
         cached=[n for n, s in done.items() if s.cached],
         versions=versions,
         failure=failed,

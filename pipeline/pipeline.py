@@ -31,6 +31,7 @@ from pipeline.components.statistics import StatisticsGen
 from pipeline.components.transform import Transform
 from pipeline.components.vectors import HoldVectors
 from pipeline.components.vocabularies import BuildVocabularies
+from pipeline.components.watch import WatchVectors
 from pipeline.components.window import Window
 from pipeline.ingest.part import ingested_part
 from pipeline.ingest.schema import schema_proto
@@ -57,13 +58,14 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             tables=json.dumps({name: asdict(table) for name, table in plan.tables.items()}),
             code=code("pipeline.components.vectors"),
         )
+    held = {"vectors": vectors.outputs["vectors"]} if vectors else {}
     columns = recipe.part("features", "derived").model_dump_json()
     vocabularies = BuildVocabularies(
         examples=examples,
         **({"gate": read["gate"]} if "gate" in read else {}),
         recipe=columns,
         code=code("pipeline.components.vocabularies"),
-        **({"vectors": vectors.outputs["vectors"]} if vectors else {}),
+        **held,
     )
     transform = Transform(
         examples=examples,
@@ -91,6 +93,10 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     )
     model = trainer.outputs["model"]
 
+    baseline = {
+        "baseline": str(plan.baseline or ""),
+        "baseline_content": digests.folder_digest(plan.baseline) if plan.baseline else "",
+    }
     judged = recipe.part("features", "derived", "evaluation").model_dump_json()
     evaluate = Evaluate(
         examples=examples,
@@ -98,9 +104,19 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         recipe=judged,
         named_slices=json.dumps(sorted(recipe.gated_slices)),
         code=code("pipeline.components.evaluation"),
-        baseline=str(plan.baseline or ""),
-        baseline_content=digests.folder_digest(plan.baseline) if plan.baseline else "",
+        **baseline,
     )
+    watch = None
+    if recipe.vectors:
+        watch = WatchVectors(
+            examples=examples,
+            recipe=recipe.part("features").model_dump_json(),
+            input_dir=str(plan.input_dir),
+            code=code("pipeline.components.watch"),
+            **baseline,
+            **held,
+        )
+    watched = {"watched": watch.outputs["watched"]} if watch else {}
     check = ServingCheck(
         examples=examples,
         model=model,
@@ -111,9 +127,12 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         evaluation=evaluate.outputs["evaluation"],
         check=check.outputs["verdict"],
         **({"drift": read["drift"]} if "drift" in read else {}),
-        gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.gates]),
+        gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.metric_gates]),
+        vector_gates=json.dumps([g.model_dump() for g in recipe.vector_gates]),
+        serving=plan.baseline.name if plan.baseline else "",
         waiting=json.dumps(waiting(plan) if plan.span else {}),
         code=code("pipeline.components.gate"),
+        **watched,
     )
     push = Push(
         model=model,
@@ -121,6 +140,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         folder=str(plan.serving_dir),
         run=plan.run,
         baseline=plan.baseline.name if plan.baseline else "",
+        **watched,
         note=json.dumps(
             {"fingerprint": plan.fingerprint(), "recipe": digests.text_digest(resolved(plan.recipe))}
             | ({"span": plan.span.name} if plan.span else {})
@@ -137,6 +157,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             *([tuner] if tuner else []),
             trainer,
             evaluate,
+            *([watch] if watch else []),
             check,
             gate,
             push,

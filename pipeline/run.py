@@ -86,7 +86,7 @@ def run(
             raise NoRoom(disk.full(error, home) or f"{home} cannot be written: {error.strerror}") from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
-                plan = _planned(console, recipe, recipe_file, input_dir, output, name, span)
+                plan, encoded = _planned(console, recipe, recipe_file, input_dir, output, name, span)
                 of = f", span {span}," if span else ""
                 console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                 if plan.span and plan.span.left_out:
@@ -94,7 +94,9 @@ def run(
                 for said in before:
                     console.print(f"before:  {said}", markup=False)
                 nothing = _nothing_to_do(plan) if cache else ""
-                return _unchanged(console, plan, nothing) if nothing else _run(console, plan, cache)
+                if nothing:
+                    return _unchanged(console, plan, nothing, encoded)
+                return _run(console, plan, cache, encoded)
             except (
                 Exception,
                 KeyboardInterrupt,
@@ -142,37 +144,47 @@ def _left_out(plan: Plan) -> str:
     return f"not trained on, as they were never ingested (`mtl run --from ... --to ...` does): {names}"
 
 
-def _planned(console: Console, recipe: Recipe, *given: Any) -> Plan:
-    """The plan; where there is content, it is encoded here, as its vectors' digests are part of the plan."""
+def _planned(console: Console, recipe: Recipe, *given: Any) -> tuple[Plan, dict[str, float]]:
+    """The plan, and the seconds of encoding; where there is content, it is encoded here, as its vectors'
+    digests are part of the plan."""
     if not any(feature.kind in ENCODED for feature in recipe.features.values()):
-        return make_plan(recipe, *given)
+        return make_plan(recipe, *given), {}
     begin = time.perf_counter()
     with terminal.Steps(console) as steps:
         steps.start("encoding what is new of the content", 0, 0)
         plan = make_plan(recipe, *given, steps.move)
         absent = {name: sum(table.reasons.values()) for name, table in plan.tables.items()}
         counts = ", ".join(f"{name} {count} absent" for name, count in absent.items())
-        steps.end("content encoded", time.perf_counter() - begin, counts)
-    return plan
+        seconds = time.perf_counter() - begin
+        steps.end("content encoded", seconds, counts)
+    return plan, {"Encode": round(seconds, 2)}
 
 
-def _run(console: Console, plan: Plan, cache: bool) -> int:
+def _run(console: Console, plan: Plan, cache: bool, encoded: Mapping[str, float]) -> int:
     begin = time.perf_counter()
     with terminal.Steps(console) as steps:
         steps.start("loading TensorFlow and TFX", 0, 0)
         progress.listen(steps.move)
         try:
-            return _steps(console, steps, plan, cache, begin)
+            return _steps(console, steps, plan, cache, begin, encoded)
         finally:
             progress.listen(None)
 
 
-def _steps(console: Console, steps: terminal.Steps, plan: Plan, cache: bool, begin: float) -> int:
+def _steps(
+    console: Console,
+    steps: terminal.Steps,
+    plan: Plan,
+    cache: bool,
+    begin: float,
+    encoded: Mapping[str, float],
+) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     from pipeline.pipeline import create_pipeline
     from pipeline.runners.local import Step, StepFailed, run_steps
 
-    done: dict[str, Step] = {"start": Step("start", time.perf_counter() - begin, memory.peak())}
+    done: dict[str, Step] = {name: Step(name, seconds) for name, seconds in encoded.items()}
+    done |= {"start": Step("start", time.perf_counter() - begin, memory.peak())}
     steps.end("TensorFlow and TFX", done["start"].seconds, "")
 
     def end(step: Step) -> None:
@@ -201,7 +213,8 @@ def _steps(console: Console, steps: terminal.Steps, plan: Plan, cache: bool, beg
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.default_int_handler)
-    return _report(console, plan, done, names, failure, time.perf_counter() - begin, only)
+    total = time.perf_counter() - begin + sum(encoded.values())
+    return _report(console, plan, done, names, failure, total, only)
 
 
 def _stop_on_interrupt() -> threading.Event:
@@ -290,7 +303,7 @@ def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
     console.print(f"log:     {terminal.shown(plan.run_dir / 'log.txt')}", markup=False)
 
 
-def _unchanged(console: Console, plan: Plan, reason: str) -> int:
+def _unchanged(console: Console, plan: Plan, reason: str, encoded: Mapping[str, float]) -> int:
     from pipeline.report.facts import RunFacts
     from pipeline.report.write import write_report
 
@@ -305,6 +318,7 @@ def _unchanged(console: Console, plan: Plan, reason: str) -> int:
             recipe_text=resolved(plan.recipe),
             serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
             kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
+            seconds=encoded,
             versions=package_versions(),
             span=shown(plan) if plan.span else None,
         ),

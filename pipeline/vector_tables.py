@@ -34,6 +34,7 @@ def vector_tables(
             found[name] = Table(
                 [str(file) for file in sorted(path.glob("*.parquet"))],
                 path.name,  # such a folder is named by the digest of what is in it
+                reason="reason",
                 dimension=made.dimension,
                 encoder=made.encoder_digest,
                 reasons=made.counts["reasons"],

@@ -61,7 +61,9 @@ class Change:
     changed: bool = True
 
 
-def push(model: str | Path, folder: str | Path, note: dict[str, Any], baseline: str) -> Pushed:
+def push(
+    model: str | Path, folder: str | Path, note: dict[str, Any], baseline: str, kept: Path | None = None
+) -> Pushed:
     """Makes a run's model the version that serves, unless its model serves already or was rolled back from.
 
     Args:
@@ -69,6 +71,7 @@ def push(model: str | Path, folder: str | Path, note: dict[str, Any], baseline: 
       folder: the served folder.
       note: of `versions.push`; has `run`.
       baseline: the version (its number) that the run's gates compared with, or empty.
+      kept: of `versions.add`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,7 @@ def push(model: str | Path, folder: str | Path, note: dict[str, Any], baseline: 
             later = [v for v, model in ledger.items() if v > origin(serving) and model == content]
             if later:
                 return Pushed(withdrawn=later[-1])
-        version = versions.add(model, folder, {**note, "model": content, "at": audit.now()})
+        version = versions.add(model, folder, {**note, "model": content, "at": audit.now()}, kept=kept)
         number = int(version.name)
         before = int(serving.name) if serving else None
         _switch(folder, "push", before, number, number, f"run {note['run']} was blessed")
@@ -173,7 +176,8 @@ def damage(version: Path) -> str:
         said = versions.record(version).get("model")
     except ValueError:
         return f"assets.extra/{versions.RECORD} is not JSON"
-    if said and folder_digest(version, {f"assets.extra/{versions.RECORD}"}) != said:
+    beside = {f"assets.extra/{name}" for name in (versions.RECORD, versions.KEPT)}
+    if said and folder_digest(version, beside) != said:
         return "its files are not those that were pushed: something was changed, added or lost since"
     return ""
 

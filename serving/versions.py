@@ -16,6 +16,7 @@ from typing import Any
 
 POINTER = "CURRENT"
 RECORD = "push.json"
+KEPT = "vectors.npz"  # beside RECORD: what the run measured of its vectors; no part of the model
 _LEDGER = ".pushed.json"
 
 
@@ -115,12 +116,14 @@ def add(
     folder: str | Path,
     note: dict[str, Any],
     copy: Callable[[str, str], object] = shutil.copy2,
+    kept: Path | None = None,
 ) -> Path:
     """Copies a SavedModel to the next version, as `push` does, and leaves the pointer where it is.
 
     Args:
       model, folder, note: as of `push`.
       copy: makes one file from another.
+      kept: a file to keep as `KEPT`.
 
     Returns:
       The new version's folder.
@@ -135,6 +138,8 @@ def add(
         extra = part / "assets.extra"
         extra.mkdir(exist_ok=True)
         # as a new file: the one that was copied may share its bytes with another version's
+        if kept is not None:
+            shutil.copy(kept, extra / KEPT)
         write(extra / RECORD, json.dumps({"version": version, **note}, indent=1))
         for path in [*part.rglob("*"), part]:
             _sync(path)

@@ -15,6 +15,12 @@ class Vectors(types.Artifact):
     TYPE_NAME = "MtlVectors"
 
 
+class Watched(types.Artifact):
+    """What was found of the vectors in the rows; see `pipeline.watch.watch`."""
+
+    TYPE_NAME = "MtlWatched"
+
+
 class Evaluation(types.Artifact):
     """Scores of the candidate and the serving model on test, the metrics table, the reliability curves (see
     `pipeline.evaluation.files`), and `tfma/`."""

@@ -7,13 +7,15 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
-from pipeline.components.artifacts import Evaluation
+from pipeline.components.artifacts import Evaluation, Watched
 from pipeline.components.artifacts import Verdict as VerdictArtifact
 from pipeline.components.verdicts import passed, read_verdicts, write_verdicts
 from pipeline.evaluation.files import METRICS
 from pipeline.evaluation.gates import Gate as MetricGate
 from pipeline.evaluation.gates import Verdict, judge_all
 from pipeline.evaluation.table import OVERALL, MetricsTable
+from pipeline.watch.gates import VectorGate, judge_vectors
+from pipeline.watch.watch import read_watched
 
 
 @component
@@ -21,14 +23,20 @@ def Gate(
     evaluation: InputArtifact[Evaluation],
     check: InputArtifact[VerdictArtifact],
     gates: Parameter[str],
+    vector_gates: Parameter[str],
+    serving: Parameter[str],
     waiting: Parameter[str],
     code: Parameter[str],
     verdict: OutputArtifact[VerdictArtifact],
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     drift: InputArtifact[VerdictArtifact] = None,
+    watched: InputArtifact[Watched] = None,
 ) -> None:
-    """Judges every gate of the recipe, the serving check and drift; blesses only where none failed. `waiting` is JSON
-    of the tasks that the test rows cannot have a label of yet: task → why, and these are not judged."""
+    """Judges every gate of the recipe, drift and the serving check; blesses only where none failed.
+
+    `serving` is the number of the version that serves, or empty; `waiting` is JSON of the tasks that the test
+    rows cannot have a label of yet: task → why, and these are not judged.
+    """
     table, unknown = MetricsTable.read(Path(evaluation.uri, METRICS)), json.loads(waiting)
     asked = [] if gates == "none" else [MetricGate(**g) for g in json.loads(gates)]
     verdicts = (
@@ -47,11 +55,11 @@ def Gate(
         if gates != "none"
         else [Verdict("skipped", "the recipe says `gates: none`: nothing was asked of the metrics")]
     )
-    verdicts = [
-        *verdicts,
-        *(read_verdicts(drift.uri) if drift is not None else []),
-        *read_verdicts(check.uri),
-    ]
+    if watched is not None:
+        of_vectors = [VectorGate(**g) for g in json.loads(vector_gates)]
+        verdicts += judge_vectors(of_vectors, read_watched(watched.uri), serving or None)
+    drifted = read_verdicts(drift.uri) if drift is not None else []
+    verdicts = [*verdicts, *drifted, *read_verdicts(check.uri)]
     write_verdicts(verdict.uri, verdicts)
     blessed = passed(verdicts)
     folder = Path(blessing.uri)

@@ -121,6 +121,14 @@ def keras_function(model, declared: Declaration, path: Path) -> Model:
     import keras
     import tensorflow as tf
 
+    if not getattr(model, "inputs", None):  # a Sequential that is not built raises AttributeError
+        raise DataError(
+            f"{path} has no inputs of its own, as a keras.Sequential that was never called and a subclass of "
+            "keras.Model have none: let the Sequential begin with keras.Input, save keras.Model(inputs, "
+            "outputs), or write a SavedModel with its export()"
+        )
+    if isinstance(model, keras.Sequential):  # it has `inputs`, but no `input` once it was loaded
+        model = keras.Model(model.inputs[0], model.outputs[0])
     names = [i.name for i in model.inputs]
     single = not isinstance(model.input, (list, tuple, dict))
     call = tf.function(lambda given: model(given, training=False), reduce_retracing=True)

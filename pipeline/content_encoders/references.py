@@ -35,9 +35,8 @@ def write_references(recipe: Recipe, feature: str, input_dir: Path, folder: Path
     Raises:
       DataError: a file or column is not there or of a type that holds no content.
     """
-    spec = recipe.features[feature]
-    catalog, what = recipe.sources.catalogs[spec.catalog], f"features.{feature}"
-    files = resolve(catalog, input_dir, f"sources.catalogs.{spec.catalog}")
+    catalog = recipe.sources.catalogs[recipe.features[feature].catalog]
+    files = resolve(catalog, input_dir, f"sources.catalogs.{recipe.features[feature].catalog}")
     shards: list[Path] = []
     waiting: list[pa.RecordBatch] = []
 
@@ -50,8 +49,8 @@ def write_references(recipe: Recipe, feature: str, input_dir: Path, folder: Path
             waiting.clear()
 
     for file in files:
-        for keys, columns in _columns(input_dir, file, catalog, list(spec.columns), what):
-            for batch in _sliced(_contents(keys, columns, spec.kind, f"{what}: {file}")):
+        for found in content_batches(recipe, feature, input_dir, file):
+            for batch in _sliced(found):
                 full = sum(b.num_rows for b in waiting) + batch.num_rows > SHARD_ROWS
                 large = sum(b.nbytes for b in waiting) >= SHARD_BYTES
                 if full or large or (waiting and waiting[0].schema.metadata != batch.schema.metadata):
@@ -59,6 +58,21 @@ def write_references(recipe: Recipe, feature: str, input_dir: Path, folder: Path
                 waiting.append(batch)
     flush()
     return shards
+
+
+def content_batches(
+    recipe: Recipe, feature: str, input_dir: Path, file: str
+) -> Iterator[pa.RecordBatch]:
+    """A feature's content in one file of its catalog, in batches of `SCHEMA`, with `PATHS` as metadata where
+    contents are paths and URIs.
+
+    Raises:
+      DataError: see `write_references`.
+    """
+    spec = recipe.features[feature]
+    catalog, what = recipe.sources.catalogs[spec.catalog], f"features.{feature}"
+    for keys, columns in _columns(input_dir, file, catalog, list(spec.columns), what):
+        yield _contents(keys, columns, spec.kind, f"{what}: {file}")
 
 
 def _columns(

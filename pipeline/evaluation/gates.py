@@ -84,7 +84,7 @@ class Verdict:
 
     Attributes:
       sentence: names task, metric, value, bound and slice.
-      gate: which gate of the pipeline spoke: "metrics" for this module's; others (schema,
+      gate: which gate of the pipeline spoke: "metrics" for this module's; others (schema, vectors,
         serving check) make verdicts of the same type.
     """
 

@@ -127,3 +127,4 @@ Feature = Annotated[
 ]
 ENCODED = ("vision", "text")
 KEYED = ("precomputed", *ENCODED)  # vectors that the model holds, by key
+VECTORS = ("vector", *KEYED)

@@ -8,9 +8,11 @@ from pipeline.metric_names import COMPARED, DIRECTED, METRICS, OF_RANKINGS, RANG
 from pipeline.recipe.checking import check_expression, known_column
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import near
+from pipeline.recipe.features import VECTORS
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Gate
 from pipeline.recipe.tasks import CLASS_KINDS
+from pipeline.recipe.vector_gates import VectorGate
 from pipeline.slice_names import NEW_ROLES, conditions_of, features_of
 
 # As slices of int columns are named.
@@ -22,6 +24,9 @@ def gate_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("gates", "is an empty list, which asks nothing; write `none` where that is meant")
     for i, gate in enumerate(recipe.gates if recipe.gates != "none" else ()):
         path = f"gates.{i}"
+        if isinstance(gate, VectorGate):
+            yield from _vectors(path, gate, recipe)
+            continue
         if gate.task not in recipe.tasks:
             yield Problem(f"{path}.task", f"is not a task{near(gate.task, recipe.tasks)}", value=gate.task)
         elif gate.metric not in METRICS[recipe.tasks[gate.task].kind]:
@@ -55,6 +60,15 @@ def gate_problems(recipe: Recipe) -> Iterator[Problem]:
             )
         yield from _out_of_reach(path, gate)
         yield from _comparison(path, gate, recipe.evaluation.replicates)
+
+
+def _vectors(path: str, gate: VectorGate, recipe: Recipe) -> Iterator[Problem]:
+    if gate.vectors not in recipe.vectors:
+        yield Problem(
+            f"{path}.vectors",
+            f"is no feature of kind {', '.join(VECTORS)}{near(gate.vectors, recipe.vectors)}",
+            value=gate.vectors,
+        )
 
 
 def _out_of_reach(path: str, gate: Gate) -> Iterator[Problem]:

@@ -117,7 +117,8 @@ def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
             return False, {"$ref": mapping[key]}
         options = [o for k in ("anyOf", "oneOf") for o in schema.get(k, [])]
         for option in options:  # a tag of a union whose discriminator is a function
-            if resolve(option).get("properties", {}).get("name", {}).get("const") == key:
+            found = resolve(option)
+            if key in (found.get("title"), found.get("properties", {}).get("name", {}).get("const")):
                 return False, option
         if key == "outside" and options:
             return False, options[-1]

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, create_
 from pipeline.recipe import constructors
 from pipeline.recipe.encoders import Content, Encoder
 from pipeline.recipe.expressions import Expression, parse
-from pipeline.recipe.features import KEYED, Feature
+from pipeline.recipe.features import KEYED, VECTORS, Feature
 from pipeline.recipe.notify import Notify
 from pipeline.recipe.parts import (
     OUTSIDE,
@@ -32,6 +32,7 @@ from pipeline.recipe.parts import (
 )
 from pipeline.recipe.spans import Spans
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
+from pipeline.recipe.vector_gates import VectorGate
 from pipeline.slice_names import NEW_ROLES, features_of
 
 
@@ -133,6 +134,15 @@ class Training(Part):
     )
 
 
+def _gate_tag(value: Any) -> str:
+    if isinstance(value, dict):
+        return "VectorGate" if "vectors" in value else "Gate"
+    return type(value).__name__ if isinstance(value, VectorGate) else "Gate"
+
+
+_Gate = Annotated[
+    Annotated[Gate, Tag("Gate")] | Annotated[VectorGate, Tag("VectorGate")], Discriminator(_gate_tag)
+]
 _Weighting = _union("weighting")
 _NEUTRAL_WEIGHTING = TypeAdapter(_Weighting).validate_python({"name": "equal"})
 
@@ -166,7 +176,7 @@ class Recipe(Part):
         description="how the tasks' losses are balanced: `name` and the settings of that method"
     )
     training: Training = Field(default_factory=lambda: Training.model_validate({}))
-    gates: list[Gate] | Literal["none"] = Field(
+    gates: list[_Gate] | Literal["none"] = Field(  # type: ignore[valid-type]
         description="bounds the new model must keep; `none` must be written"
     )
     evaluation: Evaluation = Evaluation()
@@ -290,8 +300,17 @@ class Recipe(Part):
     @property
     def gated_slices(self) -> list[str]:
         """The slices that gates name, with their values."""
-        gates = [] if self.gates == "none" else self.gates
-        return list(dict.fromkeys(gate.slice for gate in gates if gate.slice is not None))
+        return list(dict.fromkeys(gate.slice for gate in self.metric_gates if gate.slice is not None))
+
+    @property
+    def metric_gates(self) -> list[Gate]:
+        """The gates on metrics of tasks."""
+        return [] if self.gates == "none" else [gate for gate in self.gates if isinstance(gate, Gate)]
+
+    @property
+    def vector_gates(self) -> list[VectorGate]:
+        """The gates on vectors."""
+        return [] if self.gates == "none" else [gate for gate in self.gates if isinstance(gate, VectorGate)]
 
     @property
     def slice_columns(self) -> list[str]:
@@ -352,6 +371,11 @@ class Recipe(Part):
             catalog = self.sources.catalogs.get(spec.catalog)
             return spec.catalog if catalog is None else catalog.on or catalog.key
         return spec.column or feature
+
+    @property
+    def vectors(self) -> list[str]:
+        """The features that are vectors."""
+        return [name for name, feature in self.features.items() if feature.kind in VECTORS]
 
     @property
     def keyed_vectors(self) -> list[str]:

@@ -26,7 +26,7 @@ def private_problems(recipe: Recipe) -> Iterator[Problem]:
                         yield from _reads(f"tasks.{task}.events.{part}", text, types, own)
     yield from _features(recipe, private)
     for i, gate in enumerate(() if recipe.gates == "none" else recipe.gates):
-        read = set(features_of(gate.slice or "")) & private
+        read = set(features_of(getattr(gate, "slice", None) or "")) & private
         if read:
             yield Problem(
                 f"gates.{i}.slice", f"{min(read)} is private, and its values are hashes", value=gate.slice

@@ -95,6 +95,8 @@ class RunFacts:
       seconds: step -> seconds; "total" is added where it is missing.
       memory: step -> the most that the process held while it ran, in bytes.
       reliability: rows of the curves (see `pipeline.evaluation.reliability.SCHEMA`).
+      vectors: feature -> what was found of its vectors; see `pipeline.watch.watch`.
+      pictures: feature -> key -> a small picture as a `data:` URI, of items that `vectors` names.
       cached: steps whose outputs came from an earlier run.
       versions: package -> version.
       failure: set where status is "failed".
@@ -120,6 +122,8 @@ class RunFacts:
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory: Mapping[str, int] = field(default_factory=dict)
     reliability: Sequence[Mapping[str, Any]] = ()
+    vectors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pictures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     cached: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     failure: Failure | None = None

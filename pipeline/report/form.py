@@ -100,6 +100,98 @@ class ReliabilityBin(_Part):
     high: Number
 
 
+class Norms(_Part):
+    """Of the lengths of vectors (L2), over rows."""
+
+    min: float
+    p5: float = Field(description="5 % are below.")
+    median: float
+    p95: float
+    max: float
+
+
+class VectorSet(_Part):
+    """A feature's vectors in some rows."""
+
+    rows: int
+    items: int | None = Field(description="Distinct keys in them; null where rows have their own vectors.")
+    absent: int = Field(description="Rows without a vector.")
+    reasons: dict[str, int] = Field(description="Why those have none: rows.")
+    norm: Norms | None = Field(description="Null without vectors.")
+    dead: int | None = Field(description="Numbers of the vector that are the same in all rows.")
+
+
+class VectorTable(_Part):
+    """The table of a feature whose vectors the model holds."""
+
+    keys: int = Field(description="With a vector.")
+    absent: int = Field(description="Without one.")
+    reasons: dict[str, int]
+
+
+class VectorShift(_Part):
+    """How far mean and covariance moved: squared Fréchet distance over the reference's total variance."""
+
+    training: Number
+    serving: Number = Field(
+        description="From the evaluated rows of the run that made the serving model; null of another encoder."
+    )
+    chance: Number = Field(description="Of one half of training's items from the other: what chance does.")
+    means: dict[Literal["training", "serving"], float] = Field(
+        description="What the mean's move makes of each; the rest is the covariance's."
+    )
+
+
+class NearItem(_Part):
+    key: str
+    text: str | None
+    cosine: float
+
+
+class NearItems(_Part):
+    """An item and those whose vectors are nearest."""
+
+    key: str
+    text: str | None = Field(description="How its text begins, of a text.")
+    near: list[NearItem]
+
+
+class MappedItem(_Part):
+    key: str
+    text: str | None
+    x: float
+    y: float
+    trained: int = Field(description="Rows of training that it is in.")
+    shown: int = Field(description="Evaluated rows that it is in.")
+
+
+class VectorMap(_Part):
+    """Some items by the first two principal components of their vectors."""
+
+    variance: float = Field(description="Share of the variance that the two have.")
+    items: list[MappedItem]
+
+
+class VectorFeature(_Part):
+    """What was found of a feature's vectors."""
+
+    kind: Literal["vision", "text", "precomputed", "vector"]
+    encoder_name: str | None = Field(description="As the recipe calls it.")
+    encoder: str = Field(description="Digest of the encoder with its preprocessing; empty without one.")
+    dimension: int
+    table: VectorTable | None
+    training: VectorSet
+    shown: VectorSet = Field(description="In the evaluated rows.")
+    serving: VectorSet | None = Field(description="What the run that made the serving model had shown.")
+    serving_encoder: str | None
+    serving_dimension: int | None
+    fault: bool = Field(description="What the serving model's version kept of its vectors cannot be read.")
+    shift: VectorShift
+    notes: dict[Literal["training", "serving"], str] = Field(description="Why a shift is null.")
+    neighbours: list[NearItems]
+    map: VectorMap
+
+
 class GateVerdict(BaseModel):
     """What one gate said. Kinds of gate may have more keys."""
 
@@ -168,6 +260,9 @@ class Metrics(_Part):
     )
     slices: list[SliceMetric]
     reliability: list[ReliabilityBin]
+    vectors: dict[str, VectorFeature] = Field(
+        {}, description="Feature: its vectors, where a run watched them."
+    )
     gates: list[GateVerdict]
     training: dict[str, Any] | None = Field(
         description="The history: epochs [{epoch, losses, validation, ...}], best_epoch, objective."

@@ -14,6 +14,7 @@ from pipeline.report.numbers import (
     interval_text,
     metric_text,
     seconds_text,
+    share_text,
 )
 from pipeline.report.sentences import aftermath, headline, task_sentences
 from pipeline.report.view import task_rows
@@ -56,6 +57,8 @@ def markdown(metrics: Mapping[str, Any]) -> str:
             for g in gates
         ]
         parts += ["## Gates", _table(("verdict", "gate"), rows)]
+    if metrics["vectors"]:
+        parts += ["## Vectors", _vectors(metrics["vectors"])]
     if metrics["rows"]:
         parts += ["## Data", _data(metrics["rows"])]
     steps = [step for step in metrics["seconds"] if step != "total"]
@@ -100,6 +103,27 @@ def _tasks(metrics: Mapping[str, Any]) -> str:
                     {"pass": "passed", "fail": "**failed**", "none": MISSING}[task["gate"]],
                 ]
             )
+    return _table(headings, rows)
+
+
+def _vectors(features: Mapping[str, Any]) -> str:
+    headings = (
+        "feature",
+        "rows without",
+        "dead numbers",
+        "shift from training",
+        "shift from serving",
+        "by chance",
+    )
+    rows = [
+        [
+            _words(name),
+            share_text(of["shown"]["absent"], of["shown"]["rows"]) or MISSING,
+            count_text(of["shown"]["dead"]),
+            *(metric_text(of["shift"][what]) for what in ("training", "serving", "chance")),
+        ]
+        for name, of in features.items()
+    ]
     return _table(headings, rows)
 
 

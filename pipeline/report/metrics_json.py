@@ -86,6 +86,7 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
             "references": _references(table),
             "slices": [_slice_row(row) for row in model_rows if row.slice != OVERALL],
             "reliability": [dict(row) for row in facts.reliability],
+            "vectors": dict(facts.vectors),
             "gates": [asdict(verdict) for verdict in facts.verdicts],
             "training": facts.training,
             "tuning": facts.tuning,

@@ -15,7 +15,7 @@ import yaml
 
 from pipeline.evaluation.gates import counted
 from pipeline.metric_names import DIRECTIONS
-from pipeline.report import charts, numbers, sentences, view, words
+from pipeline.report import charts, numbers, sentences, vectors_view, view, words
 from pipeline.report.slices_view import slices_data
 from pipeline.report.training_view import training_view
 
@@ -26,6 +26,7 @@ _SECTIONS = {
     "reliability": "Reliability",
     "slices": "Slices",
     "ranking": "Ranking",
+    "vectors": "Vectors",
     "training": "Training",
     "data": "Data",
     "time": "Time, memory, versions",
@@ -70,6 +71,7 @@ def environment(k: int | None = None) -> jinja2.Environment:
     made.globals |= {
         "share": numbers.share_text,
         "plot": charts,
+        "vector_map": vectors_view,
         "term": term,
         "name": lambda metric: words.metric_name(metric, k),
         "script": markupsafe.Markup(script),
@@ -96,12 +98,17 @@ def _evaluation(recipe_text: str | None) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def render_page(metrics: Mapping[str, Any], recipe_text: str | None = None) -> str:
+def render_page(
+    metrics: Mapping[str, Any],
+    recipe_text: str | None = None,
+    pictures: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
     """The page of a run.
 
     Args:
       metrics: the content of metrics.json.
       recipe_text: the resolved recipe, shown folded.
+      pictures: feature -> key of an item -> its picture, a `data:` URI.
     """
     k = _evaluation(recipe_text).get("k")
     failed_first = {"failed": 0, "skipped": 1, "passed": 2}
@@ -115,6 +122,7 @@ def render_page(metrics: Mapping[str, Any], recipe_text: str | None = None) -> s
         "reliability": reliability,
         "slices": slices and data_block(slices),
         "ranking": view.ranking_rows(tasks),
+        "vectors": vectors_view.vector_rows(metrics, pictures or {}),
         "training": training_view(
             metrics["training"], {name: task["kind"] for name, task in metrics["tasks"].items()}
         ),

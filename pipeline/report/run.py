@@ -98,6 +98,25 @@ class Run:
         return _frame(self.content["reliability"], ReliabilityBin.model_fields)
 
     @cached_property
+    def vectors(self) -> pd.DataFrame:
+        """One row a feature that is a vector and where its vectors were seen ("training", "shown" in the
+        evaluated rows, "serving": shown to the model that serves): rows, items, absent, dead,
+        norm/<quantile>, shift (of "shown" from that), encoder, dimension."""
+        rows = []
+        for name, of in self.content.get("vectors", {}).items():
+            for where in ("training", "shown", "serving"):
+                if of[where] is not None:
+                    theirs = "serving_" if where == "serving" else ""
+                    rows.append(
+                        {"feature": name, "where": where}
+                        | {n: of[where][n] for n in ("rows", "items", "absent", "dead")}
+                        | {f"norm/{n}": x for n, x in (of[where]["norm"] or {}).items()}
+                        | {"shift": of["shift"].get(where)}
+                        | {n: of[f"{theirs}{n}"] for n in ("encoder", "dimension")}
+                    )
+        return _frame(rows, ("feature", "where", "rows", "items", "absent", "dead", "shift"))
+
+    @cached_property
     def gates(self) -> pd.DataFrame:
         """One row a verdict: status, sentence, task, metric, slice, gate."""
         return _frame(self.content["gates"], GateVerdict.model_fields)

@@ -80,6 +80,9 @@ TERMS = {
     "below 0 against each other.",
     "Gate weight, load": "In the model, a gate mixes experts for a task: the mean weight it gives each, and "
     "the share of rows in which the expert has the largest.",
+    "Shift": "How far mean and covariance of vectors moved: the Fréchet distance of two normal "
+    "distributions, squared, over the total variance of the vectors compared with.",
+    "Dead number": "One of a vector's numbers that is the same in all rows, so that it tells nothing.",
     "Dead letter": "A row that could not be read or joined; kept aside with its reason.",
     "Epoch": "One pass over the training rows.",
 }

@@ -38,7 +38,7 @@ def write_report(facts: RunFacts, folder: str | Path) -> dict[str, Any]:
     for name, rendered in (
         ("gates.xml", lambda: junit(metrics)),
         ("summary.md", lambda: markdown(metrics)),
-        ("index.html", lambda: render_page(metrics, facts.recipe_text)),
+        ("index.html", lambda: render_page(metrics, facts.recipe_text, facts.pictures)),
     ):
         try:
             text = rendered()

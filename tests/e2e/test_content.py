@@ -19,8 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from pipeline import Run
 from pipeline.demo import generate
 from pipeline.recipe import load
+from pipeline.vectors import keys_file, read_matrices
 from serving.client import Client
 from tests.e2e import alike
 
@@ -56,7 +58,11 @@ def place(tmp_path_factory, root):
     recipe["features"]["own"] = {"kind": "vector", "dimension": 3}
     recipe["model"]["interactions"] = [["user_id", "picture"], ["user_id", "title"]]
     recipe["content"] = {"max_failed_share": 0.5}
-    recipe["gates"] = "none"
+    recipe["gates"] = [
+        {"vectors": "title", "metric": "shift", "against": "serving", "upper": 0.1},
+        {"vectors": "picture", "metric": "shift", "against": "serving", "upper": 0.1},
+        {"vectors": "picture", "metric": "absent", "upper": 0.2},
+    ]
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     return folder
 
@@ -133,13 +139,25 @@ def test_a_vector_on_the_request_counts_for_an_item_that_is_unknown(ask):
     assert absent == ask([GONE])[0]
 
 
+def test_vectors_are_watched_and_the_first_run_has_nothing_to_compare_with(outcome):
+    gates = [gate["status"] for gate in outcome.metrics["gates"]]
+    assert gates[-4:] == ["skipped", "skipped", "passed", "passed"]
+    run = Run.load(outcome.folder)
+    shown = run.vectors.set_index(["feature", "where"])
+    assert {*shown.index.get_level_values("feature")} == {"picture", "title", "own"}
+    test = outcome.metrics["rows"]["test"]
+    assert (shown.loc[(["picture", "title", "own"], "shown"), "rows"] == test).all()
+    assert 0 < shown.loc[("own", "shown"), "absent"] / test < 0.6
+    page = (outcome.folder / "report/index.html").read_text()
+    assert page.count("data:image/jpeg;base64,") > 20 and "Items of picture" in page
+    assert "Encode" in run.steps["step"].tolist()
+
+
 def test_the_same_content_is_not_a_reason_to_run_again(place, go, outcome):
     again = go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
     assert again.metrics["status"] == "unchanged"
-    (place / "data/pictures/i00005.png").write_bytes((place / "data/pictures/i00007.png").read_bytes())
-    changed = go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
-    assert {"HoldVectors", "Trainer"} <= changed.ran
-    assert "Ingest" not in changed.ran  # rows have no vectors, only keys
+
+
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +335,11 @@ def test_a_user_is_looked_up_inside_the_model(place, pushed, loaded, offline):
     assert found["click"][0] != found["click"][1]
 
 
-def test_a_changed_row_of_a_catalog_in_the_model_is_found_by_the_next_one(place, go, outcome):
+def test_what_changed_is_found_by_the_next_run(place, go, outcome):
+    """A row of a catalog in the model, a picture, and an encoder."""
+    (place / "data/pictures/i00005.png").write_bytes((place / "data/pictures/i00007.png").read_bytes())
+    declared = place / "data/encoders/words/encoder.yaml"
+    declared.write_text(declared.read_text() + "normalize: true\n")
     path = place / "data/users.csv"
     users = pd.read_csv(path, dtype=str, keep_default_na=False)
     known = users[(users["age"] != "") & (users["segment"] != "")]["user_id"].iloc[0]
@@ -326,10 +348,17 @@ def test_a_changed_row_of_a_catalog_in_the_model_is_found_by_the_next_one(place,
     serving = place / "output/demo_content/serving"
     before = (serving / "CURRENT").read_text()
     changed = go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
-    assert {"Ingest", "BuildVocabularies", "Transform", "Trainer", "ServingCheck"} <= changed.ran
+    assert {"Ingest", "HoldVectors", "WatchVectors", "BuildVocabularies", "Transform", "Trainer", "ServingCheck"} <= changed.ran
     absent = []
     for version in (before, (serving / "CURRENT").read_text()):
         signature = tf.saved_model.load(str(serving / version)).signatures["serving_default"]
         sent = missing_rows(signature, 1) | {"user_id": tf.constant([known])}
         absent.append(int(signature(**sent)["absent"][0]))
     assert absent[1] == absent[0] + 2
+    [matrix] = read_matrices(changed.folder / "transform_graph", ["picture"]).values()
+    keys = keys_file(changed.folder / "transform_graph", "picture").read_text().splitlines()
+    assert (matrix[1 + keys.index("i00005")] == matrix[1 + keys.index("i00007")]).all()
+    title, picture, _ = [g for g in changed.metrics["gates"] if g["gate"] == "vectors"]
+    assert title["status"] == "skipped" and "another encoder made version 1's" in title["sentence"]
+    assert picture["status"] == "passed"
+    assert "picture (encoder colours): shift from version 1's vectors 0.0" in picture["sentence"]

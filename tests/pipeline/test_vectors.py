@@ -6,7 +6,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.ingest.errors import DataError
-from pipeline.vectors import Table, held, keys_file, link_vectors, read_matrices, write_vectors
+from pipeline.vectors import (
+    NO_KEY,
+    NO_VECTOR,
+    NOT_FINITE,
+    Table,
+    absent_file,
+    held,
+    keys_file,
+    link_vectors,
+    read_matrices,
+    write_vectors,
+)
 
 KEYS = ["a", "b", None, "d", "", "f\ng", "h"]
 VECTORS = [[1, 2], None, [3, 4], [5, float("nan")], [6, 7], [8, 9], [10, 11]]
@@ -31,6 +42,19 @@ def test_what_has_no_usable_vector_or_key_is_absent(tmp_path, kind):
     np.testing.assert_array_equal(read_matrices(tmp_path / "to", ["x"])["x"], [[0, 0], [1, 2], [10, 11]])
     assert (found["x"].keys, found["x"].absent, found["x"].rows, found["x"].dimension) == (2, 5, 3, 2)
     assert held(tmp_path / "to") == found
+    assert found["x"].reasons == {NO_KEY: 3, NO_VECTOR: 1, NOT_FINITE: 1}
+    absent = pq.read_table(absent_file(tmp_path / "to", "x")).to_pylist()
+    assert [(row["key"], row["reason"]) for row in absent[:2]] == [("b", NO_VECTOR), (None, NO_KEY)]
+
+
+def test_what_its_maker_says_of_an_absent_vector_is_kept(tmp_path):
+    why = ["no content", "not a picture", None]
+    rows = {"key": ["a", "b", "c"], "vector": pa.array([None, None, [1.0]]), "reason": why}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    given = table(str(tmp_path / "a.parquet"), reason="reason")
+    found = write_vectors({"x": given}, tmp_path / "to")["x"]
+    assert (found.keys, found.absent) == (1, 2)
+    assert found.reasons == {"no content": 1, "not a picture": 1}
 
 
 def test_whole_numbers_as_keys_other_columns_and_several_files(tmp_path):

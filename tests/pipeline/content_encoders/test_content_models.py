@@ -50,6 +50,23 @@ def test_several_inputs_go_by_name_and_one_output_is_chosen(tmp_path):
         load_model(path, Declaration(**text, output="half"))({"image": PICTURES})
 
 
+def test_a_sequential_model_is_one_once_it_is_built(tmp_path):
+    import keras
+
+    layers = [keras.layers.GlobalAveragePooling2D(name="mean")]
+    begun = keras.Sequential([keras.Input((4, 4, 3)), *layers])
+    called, neither = keras.Sequential(layers), keras.Sequential([keras.layers.Dense(3)])
+    called(PICTURES)
+    for model in (begun, called):
+        model.save(tmp_path / "model.keras")
+        found = load_model(tmp_path / "model.keras", DECLARED)({"image": PICTURES})
+        assert np.allclose(found, PICTURES.mean((1, 2)), atol=1e-6)
+    with pytest.warns(UserWarning, match="not yet been built"):
+        neither.save(tmp_path / "model.keras")
+    with pytest.raises(DataError, match="has no inputs of its own.* begin with keras.Input"):
+        load_model(tmp_path / "model.keras", DECLARED)
+
+
 def test_what_is_in_the_folder_chooses_or_says_what_is_wrong(tmp_path, encoders):
     with pytest.raises(DataError, match="it holds none"):
         find_model(tmp_path, DECLARED)

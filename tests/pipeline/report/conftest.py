@@ -17,6 +17,7 @@ EVENTS = {
         "without_impression": 2,
     }
 }
+PICTURE = "data:image/jpeg;base64,/9j/AAAA"
 DEAD_REASONS = {"no such item": 10}
 DEAD = [
     DeadRows("log", "no such item", 10, 1000, "items has no row for item 'z'", "day1.csv", 1234),
@@ -67,6 +68,56 @@ def _reliability():
     return [{"task": "click", "weight": 450.0, **dict(zip(names, row, strict=True))} for row in rows]
 
 
+def _vectors():
+    def shown(rows, absent, dead, shift=0.0):
+        norm = {"min": 0.5, "p5": 0.75, "median": 1 + shift, "p95": 2.0, "max": 3.0}
+        reasons = {f"no content {HOSTILE}": absent}
+        return {"rows": rows, "items": 9, "absent": absent, "reasons": reasons, "norm": norm, "dead": dead}
+
+    near = [{"key": f"i{n}", "text": HOSTILE, "cosine": 1 - n / 10} for n in range(5)]
+    items = [
+        {"key": f"i{n}", "text": None, "x": n / 3, "y": -(n % 2), "trained": n % 3, "shown": n}
+        for n in range(9)
+    ]
+    picture = {
+        "kind": "vision",
+        "encoder_name": "pixels",
+        "encoder": "two",
+        "dimension": 16,
+        "table": {"keys": 8, "absent": 2, "reasons": {"no content": 2}},
+        "training": shown(700, 7, 0),
+        "shown": shown(150, 3, 1),
+        "serving": shown(140, 1, 0, 0.25),
+        "serving_encoder": "two",
+        "serving_dimension": 16,
+        "fault": False,
+        "shift": {"training": 0.0125, "serving": 0.75, "chance": 0.02}
+        | {"means": {"training": 0.01, "serving": 0.5}},
+        "notes": {},
+        "neighbours": [{"key": "i5", "text": HOSTILE, "near": near}],
+        "map": {"variance": 0.8, "items": items},
+    }
+    own = {
+        "kind": "vector",
+        "encoder_name": None,
+        "encoder": "",
+        "dimension": 3,
+        "table": None,
+        "training": shown(700, 0, 0) | {"items": None},
+        "shown": {"rows": 150, "items": None, "absent": 150, "reasons": {"the row has none": 150}}
+        | {"norm": None, "dead": None},
+        "serving": None,
+        "serving_encoder": None,
+        "serving_dimension": None,
+        "fault": False,
+        "shift": {"training": None, "serving": None, "chance": None, "means": {}},
+        "notes": {"training": "there are no vectors", "serving": "version 3 kept nothing"},
+        "neighbours": [],
+        "map": {"variance": 0.0, "items": []},
+    }
+    return {"picture": picture, "own": own}
+
+
 @pytest.fixture
 def facts():
     """A function from how a run ended to its facts."""
@@ -97,6 +148,8 @@ def facts():
             "trials": [{"trial": 1, "gain": 0.4, "values": {"training.epochs": 3}}],
             "sentence": "tuning: of 1 trials (2 asked) number 1 won <b>&",
         },
+        "vectors": _vectors(),
+        "pictures": {"picture": {f"i{n}": PICTURE for n in (0, 1, 2, 5)}},
         "seconds": {"ingest": 1.5, "train": 10.0},
         "memory": {"ingest": 300_000_000, "train": 1_400_000_000},
         "versions": {"tensorflow": "2.21.0"},

@@ -9,7 +9,7 @@ def test_verdict_first_then_tasks_gates_data_and_steps(facts):
     assert text.startswith("# demo: Not pushed: refused by ")
     assert "\n- click is better than the serving model: AUC 0.750 against 0.720, +0.030" in text
     headings = [line for line in text.splitlines() if line.startswith("## ")]
-    assert headings == ["## Tasks", "## Gates", "## Data", "## Steps"]
+    assert headings == ["## Tasks", "## Gates", "## Vectors", "## Data", "## Steps"]
     row = "| click | AUC | 0.750 | 0.740 to 0.760 | 0.720 | +0.030 | +0.020 to +0.040 | passed |"
     assert row in text.splitlines()
     assert "1,000 rows read: 700 train, 100 validation, 150 test, 40 dropped, 10 dead." in text

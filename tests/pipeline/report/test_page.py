@@ -9,7 +9,7 @@ from pipeline.report.metrics_json import build_metrics
 from pipeline.report.page import render_page
 
 ENDINGS = ["pushed", "refused", "unchanged", "failed"]
-VOID = {"meta", "br", "link", "input"}
+VOID = {"meta", "br", "link", "input", "img"}
 
 
 class Page(HTMLParser):
@@ -44,7 +44,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def page(facts):
     def render(ending):
-        html = render_page(build_metrics(facts(ending)), facts(ending).recipe_text)
+        found = facts(ending)
+        html = render_page(build_metrics(found), found.recipe_text, found.pictures)
         return html, Page(html)
 
     return render
@@ -56,9 +57,13 @@ def test_needs_no_network_and_says_so_to_the_browser(page, ending):
     assert not re.search(
         r"https?:|[\"'(=]//|url\(|@import|fetch\(|XMLHttp|import\(|WebSocket|sendBeacon", html
     )
-    assert not {"img", "iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.elements}
+    assert not {"iframe", "object", "embed", "base"} & {tag for tag, _ in parsed.elements}
     assert all(not name.startswith("on") for _, attrs in parsed.elements for name in attrs)
-    assert all("src" not in attrs for _, attrs in parsed.elements)
+    images = [attrs["src"] for tag, attrs in parsed.elements if tag == "img"]
+    images += [attrs["href"] for tag, attrs in parsed.elements if tag == "image"]
+    assert all(uri.startswith("data:image/") for uri in images)
+    assert all(tag == "img" or "src" not in attrs for tag, attrs in parsed.elements)
+    assert len(images) >= (6 if ending in ("pushed", "refused") else 0)
     assert [attrs["href"] for tag, attrs in parsed.elements if tag == "link"] == ["data:,"]
     (policy,) = [a["content"] for _, a in parsed.elements if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; ")
@@ -109,6 +114,25 @@ def test_says_how_the_run_ended(page, ending, said):
         assert words in " ".join(parsed.text.split()), words
 
 
+def test_vectors_stand_beside_training_and_the_serving_model(page, hostile):
+    text = " ".join(page("pushed")[1].text.split())
+    parts = "0.0125, of which the mean 0.0100 and the covariance 0.0025"
+    chance = "two random halves of training's items are 0.0200 apart"
+    assert f"Shift from training's vectors: {parts}; {chance}." in text
+    parts = "0.7500, of which the mean 0.5000 and the covariance 0.2500"
+    assert f"Shift from version 3's vectors: {parts}." in text
+    assert "picture vision, encoder pixels, 16 numbers" in text
+    assert f"2.0 % of the evaluated rows have no vector: 3 × no content {hostile}." in text
+    assert "Of 10 items in all, 2 have none: 2 × no content." in text
+    assert "Evaluated rows Training Version 3 Rows 150 700 140" in text
+    assert "Length, median 1.0000 1.0000 1.2500" in text and "Dead numbers 1 of 16 0 of 16 0 of 16" in text
+    assert "9 items, 3 of them not in training" in text
+    assert "Shift from training's vectors has no value: there are no vectors." in text
+    assert "Shift from the serving model's vectors is not known: version 3 kept nothing." in text
+    assert "100.0 % of the evaluated rows have no vector: 150 × the row has none." in text
+    assert "Vectors" not in page("unchanged")[1].text or "Evaluated rows" in page("unchanged")[1].text
+
+
 def test_tasks_stand_beside_serving_model_and_reference(page):
     text = " ".join(page("pushed")[1].text.split())
     assert "AUC propensity 0.800 0.750 0.740 to 0.760 0.720 +0.030 ▲ +0.020 to +0.040" in text
@@ -145,8 +169,8 @@ def test_counts_that_do_not_add_up_are_pointed_out(facts):
 def test_charts_have_a_text_alternative(page):
     html, parsed = page("pushed")
     charts = [attrs for tag, attrs in parsed.elements if tag == "svg" and attrs.get("role") == "img"]
-    # A reliability curve; objective and weights; a validation metric for two tasks; the one known loss.
-    assert len(charts) == 1 + 2 + 2 + 1
+    # A reliability curve; objective and weights; a validation metric for two tasks; the one known loss; map.
+    assert len(charts) == 1 + 2 + 2 + 1 + 1
     assert html.count("<desc>") == len(charts)
     assert "click: in the highest bin 0.4 was predicted and 0.5 happened." in html
     assert "click: training loss over epochs 1 to 3: click ends at 0.1667. Epoch 2 was chosen." in html

@@ -23,6 +23,12 @@ def test_a_written_run_comes_back_as_frames(facts, tmp_path):
     assert run.reliability.query("score == 'prediction'").mean_prediction.tolist() == [0.1, 0.4]
     assert run.steps.set_index("step").loc["train"].tolist() == [10.0, 1_400_000_000, False]
     assert run.dead_letters.rows.tolist() == [10, 1]
+    vectors = run.vectors.set_index(["feature", "where"])
+    shift = vectors["shift"].dropna().to_dict()
+    assert shift == {("picture", "training"): 0.0125, ("picture", "serving"): 0.75}
+    of = vectors.loc[("picture", "serving")]
+    assert of[["encoder", "norm/median", "rows"]].tolist() == ["two", 1.25, 140]
+    assert vectors.loc[("own", "shown"), "absent"] == 150 and ("own", "serving") not in vectors.index
     assert run.history.loc[3, "gate_use/click/expert_1"] == 0.75
 
 
@@ -30,6 +36,7 @@ def test_a_failed_run_has_empty_frames(facts, tmp_path):
     write_report(facts("failed"), tmp_path / "report")
     run = Run.load(tmp_path / "report")
     frames = (run.metrics, run.slices, run.gates, run.history, run.reliability, run.steps, run.dead_letters)
+    frames += (run.vectors,)
     assert all(frame.empty for frame in frames)
     assert "diff_low" in run.slices and "metric" in run.metrics and "mean_label" in run.reliability
 

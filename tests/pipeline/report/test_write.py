@@ -6,7 +6,7 @@ from pipeline.report.write import write_report
 
 
 def test_a_page_that_cannot_be_made_says_so_and_the_rest_is_there(facts, tmp_path, monkeypatch):
-    def broken(metrics, recipe_text):
+    def broken(metrics, recipe_text, pictures):
         raise KeyError("no such chart")
 
     monkeypatch.setattr(write, "render_page", broken)

@@ -1,0 +1,1 @@
+"""What a recommender's vectors are like, and whether they have changed."""
