@@ -4,7 +4,7 @@
 Recipes read it without importing the class, so that a value out of bounds is found before anything runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 
 def check_bounds(part, settings: Mapping | None = None) -> None:
@@ -16,7 +16,8 @@ def check_bounds(part, settings: Mapping | None = None) -> None:
     """
     for name, (least, greatest) in type(part).BOUNDS.items():
         value = getattr(part, name) if settings is None else settings[name]
-        for number in value if isinstance(value, (tuple, list)) else [value]:
+        values = value.values() if isinstance(value, Mapping) else value
+        for number in values if isinstance(values, Iterable) and not isinstance(values, str) else [values]:
             if not isinstance(number, (int, float)):  # None, or a schedule
                 continue
             if (least is not None and not number >= least) or (

@@ -44,7 +44,8 @@ class MultiTaskModel(keras.Model):
         embedding_dim: length of an embedding.
         interactions: pairs of features whose embeddings' dot product is an input, "all" for every pair of
             categorical ones, None for none; a vector named here has an embedding for it.
-        vector_units: length that precomputed vectors are projected to; None leaves them as they are.
+        vector_units: length that vectors are projected to, of all or vector → length; None, or a vector that
+            is not named, is left as it is.
         weighting: how task losses are weighted against each other; None: `Equal()`.
         dropout: share of the dense input vector that training sets to 0.
         embedding_l2: λ of the penalty `λ/B Σ ‖row‖²` over the rows a batch of B reads, so that a row is
@@ -65,7 +66,7 @@ class MultiTaskModel(keras.Model):
         numeric_frequencies: periodic: how many frequencies a number has.
         numeric_scale: periodic: standard deviation of the frequencies' first values, to be tuned.
         learned_absent: whether a learned vector stands for an absent one, and not zeros.
-        vector_dropout: share of a projected vector's entries that training sets to 0.
+        vector_dropout: share of a projected vector's entries that training sets to 0, of all or vector → share.
         position: the single-valued feature that says where an item stood; it then feeds a tower of its own
             and nothing else, and counts nothing at serving.
         position_tasks: names of the tasks whose outputs the position's tower adds to.
@@ -133,7 +134,7 @@ class MultiTaskModel(keras.Model):
         tower_dropout: float = 0.0,
         embedding_dim: int = 16,
         interactions: str | Sequence[Sequence[str]] | None = None,
-        vector_units: int | None = None,
+        vector_units: int | Mapping[str, int] | None = None,
         weighting: Weighting | None = None,
         dropout: float = 0.0,
         embedding_l2: float = 0.0,
@@ -150,7 +151,7 @@ class MultiTaskModel(keras.Model):
         numeric_frequencies: int = 48,
         numeric_scale: float = 0.01,
         learned_absent: bool = False,
-        vector_dropout: float = 0.0,
+        vector_dropout: float | Mapping[str, float] = 0.0,
         position: str | None = None,
         position_tasks: tuple[str, ...] = (),
         position_dropout: float = 0.1,

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pipeline.recipe import Recipe
 from serving import inputs as raw
 
+
 class HeldCatalog(tf.Module):
     """One catalog's columns by key, saved with the model: keys as a file of lines, columns as variables.
 

@@ -38,9 +38,7 @@ class Servable(tf.Module):
       transform_features: `examples` to the packed inputs of the model.
     """
 
-    def __init__(
-        self, model: Any, transform_layer: Any, recipe: Recipe, catalogs: Mapping[str, HeldCatalog]
-    ):
+    def __init__(self, model: Any, transform_layer: Any, recipe: Recipe, catalogs: Mapping[str, HeldCatalog]):
         super().__init__()
         # Keras exports a second handle for each of its variables, and saves and restores that one alone:
         # TensorFlow Serving would find those of the functions without a value. So these are kept instead.

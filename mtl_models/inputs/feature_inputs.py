@@ -1,5 +1,5 @@
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ from mtl_models.inputs.categorical_embeddings import CategoricalEmbeddings
 from mtl_models.inputs.feature_names import attention_targets, interaction_pairs, single_valued
 from mtl_models.inputs.layout import Layout
 from mtl_models.inputs.numeric_embeddings import NumericEmbeddings
+from mtl_models.inputs.per_vector import per_vector
 from mtl_models.layers.absent_vector import AbsentVector
 from mtl_models.layers.cross_network import CrossNetwork
 from mtl_models.layers.dropout import Dropout
@@ -41,7 +42,8 @@ class FeatureInputs(keras.layers.Layer):
         embedding_dim: length of a table row.
         interactions: pairs of categorical features and vectors, "all" for every pair of categorical ones,
             None for none.
-        vector_units: length that vectors are projected to; None leaves them as they are.
+        vector_units: length that vectors are projected to, of all or vector → length; None, or a vector
+            that is not named, is left as it is.
         dropout: share of the dense vector's entries that training sets to 0.
         embedding_scale: standard deviation of the table's first values.
         id_dropout: share of ids that training replaces by their feature's unknown row, of features that
@@ -59,7 +61,8 @@ class FeatureInputs(keras.layers.Layer):
         numeric_frequencies: periodic: how many frequencies a number has.
         numeric_scale: periodic: standard deviation of the frequencies' first values, to be tuned.
         learned_absent: whether a learned vector stands for an absent one, and not zeros.
-        vector_dropout: share of a projected vector's entries that training sets to 0.
+        vector_dropout: share of a projected vector's entries that training sets to 0, of all or
+            vector → share.
         position: the single-valued feature that says where an item stood; it then feeds a tower of its own
             and nothing else, and counts nothing at serving: see `PositionBias`.
         position_tasks: names of the tasks whose outputs the position's tower adds to.
@@ -103,7 +106,7 @@ class FeatureInputs(keras.layers.Layer):
         layout: Layout,
         embedding_dim: int = 16,
         interactions: str | Sequence[Sequence[str]] | None = None,
-        vector_units: int | None = None,
+        vector_units: int | Mapping[str, int] | None = None,
         dropout: float = 0.0,
         embedding_scale: float = 0.01,
         id_dropout: float = 0.0,
@@ -118,7 +121,7 @@ class FeatureInputs(keras.layers.Layer):
         numeric_frequencies: int = 48,
         numeric_scale: float = 0.01,
         learned_absent: bool = False,
-        vector_dropout: float = 0.0,
+        vector_dropout: float | Mapping[str, float] = 0.0,
         position: str | None = None,
         position_tasks: tuple[str, ...] = (),
         position_dropout: float = 0.1,
@@ -156,6 +159,7 @@ class FeatureInputs(keras.layers.Layer):
         self.gate_units = gate_units
         self.seed = seed
         check_bounds(self)
+        self._vector_units = per_vector("vector_units", vector_units, [v.name for v in layout.vectors])
         self._find_features()
         self._make_layers()
 
@@ -201,13 +205,13 @@ class FeatureInputs(keras.layers.Layer):
             for vector in vectors
         }
         self.projections = {
-            vector.name: keras.layers.Dense(
-                self.vector_units,
-                name=f"project_{vector.name}",
-                kernel_initializer=keras.initializers.GlorotUniform(derive_seed(self.seed, vector.name)),
+            vector: keras.layers.Dense(
+                units,
+                name=f"project_{vector}",
+                kernel_initializer=keras.initializers.GlorotUniform(derive_seed(self.seed, vector)),
                 **policy,
             )
-            for vector in (vectors if self.vector_units is not None else ())
+            for vector, units in self._vector_units.items()
         }
         self.vectors = {}
         self.meetings = {
@@ -221,11 +225,13 @@ class FeatureInputs(keras.layers.Layer):
             )
             for vector in self.met
         }
-        self.vector_drop = self.id_drop = self.numeric = self.epnet = self.cross = self.position_bias = None
-        if self.vector_dropout:
-            self.vector_drop = Dropout(
-                self.vector_dropout, seed=derive_seed(self.seed, "vector_dropout"), **policy
-            )
+        dropouts = per_vector("vector_dropout", self.vector_dropout, self.absent)
+        self.vector_drops = {
+            vector: Dropout(rate, seed=derive_seed(self.seed, f"vector_dropout_{vector}"), **policy)
+            for vector, rate in dropouts.items()
+            if rate
+        }
+        self.id_drop = self.numeric = self.epnet = self.cross = self.position_bias = None
         if self.id_dropout:
             self.id_drop = self._make_id_dropout()
         if self.numeric_embedding is not None and self.layout.numbers:
@@ -305,7 +311,7 @@ class FeatureInputs(keras.layers.Layer):
     @property
     def width(self) -> int:
         """D, the length of the dense vector."""
-        vectors = sum(self.vector_units or vector.dim for vector in self.layout.vectors)
+        vectors = sum(self._vector_units.get(vector.name, vector.dim) for vector in self.layout.vectors)
         return (
             len(self.features) * self.embedding_dim
             + len(self.layout.numbers) * (1 if self.numeric is None else self.numeric_units)
@@ -359,8 +365,8 @@ class FeatureInputs(keras.layers.Layer):
             values = vectors[vector.name]
             if vector.name in self.projections:
                 values = self.projections[vector.name](values)
-            if self.vector_drop is not None:
-                values = self.vector_drop(values, training=training)
+            if vector.name in self.vector_drops:
+                values = self.vector_drops[vector.name](values, training=training)
             parts.append(values)
         x = ops.concatenate(parts, axis=1)
         if self.epnet is not None:

@@ -27,10 +27,10 @@ from pipeline.content_encoders.fetch import content_digest, fetch
 from pipeline.content_encoders.images import image_array
 from pipeline.content_encoders.located import Located
 from pipeline.content_encoders.models import Inputs, Model, load_model
-from pipeline.moves import Moves
 from pipeline.content_encoders.references import holds_paths, open_shard
 from pipeline.content_encoders.tokens import Texts
 from pipeline.ingest.errors import DataError
+from pipeline.moves import Moves
 
 ERROR = "error.txt"
 FLUSH_BYTES, FLUSH_SECONDS = 16 << 20, 20.0

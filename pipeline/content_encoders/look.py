@@ -12,8 +12,8 @@ import pyarrow as pa
 from pipeline.content_encoders.cache import DIGEST
 from pipeline.content_encoders.errors import BadContent
 from pipeline.content_encoders.fetch import content_digest, fetch
-from pipeline.moves import Moves
 from pipeline.content_encoders.references import holds_paths, open_shard
+from pipeline.moves import Moves
 
 THREADS = 8  # most of the time a thread waits for a disk or a network
 # one row a content, in the order of the shard's flattened lists

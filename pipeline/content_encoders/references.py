@@ -60,9 +60,7 @@ def write_references(recipe: Recipe, feature: str, input_dir: Path, folder: Path
     return shards
 
 
-def content_batches(
-    recipe: Recipe, feature: str, input_dir: Path, file: str
-) -> Iterator[pa.RecordBatch]:
+def content_batches(recipe: Recipe, feature: str, input_dir: Path, file: str) -> Iterator[pa.RecordBatch]:
     """A feature's content in one file of its catalog, in batches of `SCHEMA`, with `PATHS` as metadata where
     contents are paths and URIs.
 

@@ -61,7 +61,6 @@ class AskedModel:
             for name, shape in self.outputs.items()
         }
 
-
     def scores(self, examples: tf.Tensor, outputs: Sequence[str]) -> dict[str, np.ndarray]:
         """Of those of `outputs` that it has the predictions as float64, `(rows,)` or `(rows, classes)`; NaN
         once there is a fault, such as an answer that is of another form."""

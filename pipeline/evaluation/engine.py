@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.evaluation.group_parts import GroupParts, LargeGroup
 from pipeline.evaluation.groups import (
     GAUC_TERMS,
     REQUEST_TERMS,
@@ -24,7 +25,6 @@ from pipeline.evaluation.groups import (
     request_entries,
     sorted_groups,
 )
-from pipeline.evaluation.group_parts import GroupParts, LargeGroup
 from pipeline.evaluation.partitions import ROWS_A_PART, SortedParts, parts_for, range_bounds
 from pipeline.evaluation.ranks import RankSums
 from pipeline.evaluation.records import ScoreFiles, TaskRecords, read_records, slice_columns
@@ -223,9 +223,7 @@ class _Task:
     def _walk(self, scores: dict[str, _Score], roles: Sequence[str], k: int) -> None:
         """Sums over rows and groups."""
         by_role = {
-            role: GroupParts(
-                self.folder / f"by_{role}", self.records.sample.dtype, f"role/{role}", self.rows
-            )
+            role: GroupParts(self.folder / f"by_{role}", self.records.sample.dtype, f"role/{role}", self.rows)
             for role in roles
             if role != "user"
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from pipeline.evaluation.groups import GAUC_TERMS, Groups
+from pipeline.evaluation.groups import Groups
 from pipeline.evaluation.ranks import STEPS, steps_down
 from pipeline.evaluation.replicates import Draws
 from pipeline.evaluation.row_sums import ratio
@@ -57,9 +57,7 @@ def _finished(groups: Groups, positive: np.ndarray, weights: np.ndarray, draws: 
     new_group[groups.first], new_score[groups.ties] = True, True
     step, tied = steps_down(new_group, new_score, up)
     steps, weight = step[-1] + 1, weights[groups.rows]
-    matrices = [
-        draws.matrix(step[kind], groups.rows[kind], weight[kind], steps) for kind in (up, ~up, tied)
-    ]
+    matrices = [draws.matrix(step[kind], groups.rows[kind], weight[kind], steps) for kind in (up, ~up, tied)]
     ends = np.r_[step[groups.first[1:]], steps]  # where each group's steps end
     slices = groups.slices[groups.first]
     held = np.zeros((3, draws.counts.shape[1]))  # of the group that goes on

@@ -9,14 +9,22 @@ milliseconds and nothing is written twice.
 import ast
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 _ROOT = Path(__file__).resolve().parents[2] / "mtl_models"
-_TYPES = {"int": int, "float": float, "bool": bool, "str": str, "tuple": tuple, "Sequence": Sequence}
+_TYPES = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "tuple": tuple,
+    "Sequence": Sequence,
+    "Mapping": Mapping,
+}
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """What `model:` may say of the inputs: settings that name features, and tasks beside a position."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import near
@@ -44,6 +44,15 @@ def input_problems(recipe: Recipe) -> Iterator[Problem]:
     for setting in ("scenario", "personal"):
         for i, name in enumerate(getattr(model, setting)):
             yield from _single(f"model.{setting}.{i}", name, single)
+    for setting in ("vector_units", "vector_dropout"):
+        value = getattr(model, setting)
+        for name in value if isinstance(value, Mapping) else ():
+            if name not in recipe.vectors:
+                yield Problem(
+                    f"model.{setting}.{name}",
+                    f"'{name}' is not a vision, text, precomputed or vector feature{near(name, recipe.vectors)}",
+                    value=value[name],
+                )
     if model.position is not None:
         yield from _position(recipe, single)
     elif model.position_tasks:

@@ -1,5 +1,6 @@
 """YAML → Recipe, or one error that lists every mistake with its place in the file."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,8 @@ def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
     path: list[str] = []
     schema: Mapping[str, Any] = root
     for key in loc:
+        if _CHOICE.match(str(key)):
+            continue
         found = step(schema, key)
         if found is None:
             if not (isinstance(key, str) and ("[" in key or key in ("str", "literal['none']"))):
@@ -141,16 +144,23 @@ def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
     return path, resolve(schema)
 
 
+# what pydantic calls the choices of "a number, or name -> number" in a location
+_CHOICE = re.compile(r"constrained-(int|float)$|dict\[str,constrained-(int|float)\]$")
+
+
 def _told_once(errors: list[Any]) -> list[Any]:
-    """Without what a union says of a choice that was not meant: `gates` as a list is not a wrong `none`."""
-    return [
-        e
-        for e in errors
-        if not (
-            str(e["loc"][-1]).startswith("literal[")
-            and any(o is not e and o["loc"][0] == e["loc"][0] for o in errors)
+    """Without what a union says of a choice that was not meant: `gates` as a list is not a wrong `none`, and a
+    wrong number is not meant as a mapping."""
+
+    def not_meant(error: Any) -> bool:
+        last = str(error["loc"][-1])
+        if last.startswith("literal["):
+            return any(o is not error and o["loc"][0] == error["loc"][0] for o in errors)
+        return bool(_CHOICE.match(last)) and (
+            error["type"] == "dict_type" or isinstance(error["input"], Mapping)
         )
-    ]
+
+    return [error for error in errors if not not_meant(error)]
 
 
 def _problem(error: Mapping[str, Any]) -> Problem:

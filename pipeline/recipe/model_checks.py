@@ -63,9 +63,7 @@ def model_problems(recipe: Recipe) -> Iterator[Problem]:
             )
     yield from _chain(recipe)
     yield from _weighting(recipe)
-    paired = [
-        n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets", "vector", *KEYED)
-    ]
+    paired = [n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets", "vector", *KEYED)]
     pairs = getattr(recipe.model, "interactions", None)
     if isinstance(pairs, str) and pairs != "all":
         yield Problem("model.interactions", "is `all` or a list of pairs of features", value=pairs)

@@ -37,4 +37,3 @@ class VectorGate(Part):
         if self.metric != "shift" and self.upper >= 1:
             raise ValueError(f"{self.metric} is a share; with upper 1 or more nothing could fail")
         return self
-

@@ -158,8 +158,6 @@ def test_the_same_content_is_not_a_reason_to_run_again(place, go, outcome):
     assert again.metrics["status"] == "unchanged"
 
 
-
-
 @pytest.fixture(scope="module")
 def pushed(place, outcome, tmp_path_factory):
     """The pushed model as versions 1 and 2 of a folder, the label canary of the first."""
@@ -348,7 +346,15 @@ def test_what_changed_is_found_by_the_next_run(place, go, outcome):
     serving = place / "output/demo_content/serving"
     before = (serving / "CURRENT").read_text()
     changed = go(place / "recipe.yaml", place / "data", place / "output", "training.epochs=1")
-    assert {"Ingest", "HoldVectors", "WatchVectors", "BuildVocabularies", "Transform", "Trainer", "ServingCheck"} <= changed.ran
+    assert {
+        "Ingest",
+        "HoldVectors",
+        "WatchVectors",
+        "BuildVocabularies",
+        "Transform",
+        "Trainer",
+        "ServingCheck",
+    } <= changed.ran
     absent = []
     for version in (before, (serving / "CURRENT").read_text()):
         signature = tf.saved_model.load(str(serving / version)).signatures["serving_default"]

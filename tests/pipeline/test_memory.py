@@ -21,7 +21,9 @@ def test_what_was_freed_between_what_is_held_goes_back():
     memory.restart_peak()
     before = memory.peak()
     if before is None or platform.libc_ver()[0] != "glibc":
-        pytest.skip("this system does not say how much memory a process held, or keeps freed memory otherwise")
+        pytest.skip(
+            "this system does not say how much memory a process held, or keeps freed memory otherwise"
+        )
     pieces = [bytearray(b"x") * 60_000 for _ in range(4000)]
     held = pieces[::100]
     del pieces

@@ -1,7 +1,6 @@
 """The check before push: a model in a process of its own, asked as clients ask."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from serving import check as module

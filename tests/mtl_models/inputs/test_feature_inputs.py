@@ -59,6 +59,35 @@ def test_vectors_are_projected():
     )
 
 
+def test_each_vector_has_a_projection_and_dropout_of_its_own():
+    layout = Layout.of({}, [], {"picture": 4, "words": 6, "sound": 2})
+    layer = FeatureInputs(layout, vector_units={"words": 3}, vector_dropout={"picture": 0.5}, seed=1)
+    layer.build()
+    draws = np.random.default_rng(0)
+    packed = {v.key: draws.normal(1, 1, (50, v.dim)).astype("float32") for v in layout.vectors}
+    out = np.asarray(layer(packed))
+    assert out.shape[1] == layer.width == 4 + 3 + 2
+    dense = layer.projections["words"]
+    expected = [
+        packed["vector_picture"],
+        packed["vector_words"] @ dense.kernel.numpy() + dense.bias.numpy(),
+        packed["vector_sound"],
+    ]
+    np.testing.assert_allclose(out, np.concatenate(expected, axis=1), rtol=1e-5, atol=1e-6)
+    trained = np.asarray(layer(packed, training=True))
+    dropped = trained[:, :4] == 0
+    assert 0.3 < dropped.mean() < 0.7
+    np.testing.assert_allclose(trained[:, :4][~dropped], 2 * out[:, :4][~dropped], rtol=1e-6)
+    np.testing.assert_array_equal(trained[:, 4:], out[:, 4:])
+    again = FeatureInputs.from_config(layer.get_config())
+    again.build()
+    np.testing.assert_allclose(np.asarray(again(packed)), out, rtol=1e-6)
+    with pytest.raises(ValueError, match="'smell' is not a vector; those are picture, words, sound"):
+        FeatureInputs(layout, vector_units={"smell": 3})
+    with pytest.raises(ValueError, match="vector_dropout must be between"):
+        FeatureInputs(layout, vector_dropout={"words": 1.0})
+
+
 def test_no_categorical_features():
     layer = FeatureInputs(Layout(numbers=("age",)))
     layer.build()

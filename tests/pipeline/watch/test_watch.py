@@ -57,9 +57,7 @@ def write_rows(folder, split, items, own):
             feature = {"own": tf.train.Feature(float_list=tf.train.FloatList(value=vector))}
             if item is not None:
                 feature["item"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[item.encode()]))
-            writer.write(
-                tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-            )
+            writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
 
 
 def hold(folder, vectors, encoder="one", keys=ITEMS):
