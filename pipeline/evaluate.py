@@ -129,7 +129,7 @@ def _evaluate(
     from pipeline.report.facts import RunFacts
     from pipeline.report.versions import package_versions
     from pipeline.report.write import write_report
-    from pipeline.watch.gates import not_watched
+    from pipeline.watch.gates import VectorGate, not_watched
 
     _check_outputs(recipe, model)
     done("start", begin)
@@ -148,6 +148,7 @@ def _evaluate(
         raise CannotEvaluate(f"--input: {error}") from None
     done("Evaluate", begin)
     gates = [Gate(**gate.model_dump()) for gate in recipe.metric_gates]
+    vector_gates = [VectorGate(**gate.model_dump()) for gate in recipe.vector_gates]
     facts = RunFacts(
         recipe=recipe.name,
         run=folder.name,
@@ -158,7 +159,7 @@ def _evaluate(
         rows=rows,
         table=evaluated.table,
         reliability=evaluated.reliability.to_pylist(),
-        verdicts=[*judge_all(gates, evaluated.table), *not_watched(recipe)],
+        verdicts=[*judge_all(gates, evaluated.table), *not_watched(vector_gates)],
         seconds=seconds | {"total": round(sum(seconds.values()), 2)},
         memory=held,
         versions=package_versions(),

@@ -21,7 +21,7 @@ from pipeline.report.facts import Failure, RowCounts, RunFacts
 from pipeline.runners.local import Step
 from pipeline.span_run import shown
 from pipeline.trainer import HISTORY
-from pipeline.watch.watch import read_pictures, read_watched
+from pipeline.watch.found import read_pictures, read_watched
 
 
 def facts_of(

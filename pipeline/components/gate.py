@@ -14,8 +14,8 @@ from pipeline.evaluation.files import METRICS
 from pipeline.evaluation.gates import Gate as MetricGate
 from pipeline.evaluation.gates import Verdict, judge_all
 from pipeline.evaluation.table import OVERALL, MetricsTable
+from pipeline.watch.found import read_watched
 from pipeline.watch.gates import VectorGate, judge_vectors
-from pipeline.watch.watch import read_watched
 
 
 @component

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pipeline.evaluation.gate_sentences import Status, bound_sentence
 from pipeline.evaluation.gates import Verdict
-from pipeline.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ def judge_vectors(
     ]
 
 
-def not_watched(recipe: Recipe) -> list[Verdict]:
-    """A verdict for each gate on vectors where nothing was watched."""
+def not_watched(gates: Iterable[VectorGate]) -> list[Verdict]:
+    """A verdict for each gate where nothing was watched."""
     return [
         Verdict(
             "skipped",
@@ -49,7 +48,7 @@ def not_watched(recipe: Recipe) -> list[Verdict]:
             metric=gate.metric,
             gate="vectors",
         )
-        for gate in recipe.vector_gates
+        for gate in gates
     ]
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline import progress, vectors
 from pipeline.recipe import Recipe
+from pipeline.watch.found import FACTS, PICTURES
 from pipeline.watch.kept import Kept, read_kept, write_kept
 from pipeline.watch.likeness import choose, likeness
 from pipeline.watch.measure import Measure
@@ -22,21 +23,10 @@ from pipeline.watch.moments import shift
 from pipeline.watch.rows import SAMPLE, KeyRows, Sample, batches, read_rows
 from pipeline.watch.shown import show
 
-FACTS, PICTURES = "watched.json", "pictures.json"
 PICTURED = 60  # items on a map whose pictures are wanted
 ITEMS = 100_000  # of more items in a split's rows, moments and norms are of so many, drawn at random
 UNKNOWN, NO_KEY = "its key is not in the table", "the row has no key"
 _SPLITS = ("train", "test")
-
-
-def read_watched(folder: str | Path) -> dict[str, dict[str, Any]]:
-    """What `watch` found."""
-    return json.loads(Path(folder, FACTS).read_text())
-
-
-def read_pictures(folder: str | Path) -> dict[str, dict[str, str]]:
-    """Feature → key → its picture as a `data:` URI, of items that `read_watched` names."""
-    return json.loads(Path(folder, PICTURES).read_text())
 
 
 @dataclass

@@ -87,6 +87,7 @@ def place(tmp_path_factory, root):
     text = (root / "data/demo/recipe.yaml").read_text()
     start, end = text.index("gates:\n"), text.index("evaluation:\n")
     text = text[:start] + GATES + text[end:]
+    text = text.replace("spans: {by: day, window: 7}\n", "")  # which cannot go with downsampling
     text = text.replace("features:\n", MORE).replace("tasks:\n", TASKS)
     for label, method in (("click", "isotonic"), ("like", "platt")):
         text = text.replace(f"binary, label: {label}}}", f"binary, label: {label}, calibration: {method}}}")

@@ -16,10 +16,11 @@ from pipeline.recipe import loads
 from pipeline.report.form import VectorFeature
 from pipeline.vectors import Table, write_vectors
 from pipeline.watch import rows
+from pipeline.watch.found import FACTS, PICTURES, read_pictures
 from pipeline.watch.gates import VectorGate, judge_vectors
 from pipeline.watch.kept import read_kept
 from pipeline.watch.moments import Moments, shift
-from pipeline.watch.watch import FACTS, NO_KEY, PICTURES, UNKNOWN, read_pictures, watch
+from pipeline.watch.watch import NO_KEY, UNKNOWN, watch
 from serving.versions import KEPT
 
 RECIPE = """
