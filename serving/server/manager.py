@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -69,16 +69,12 @@ class Manager:
         """States by version, the highest first."""
         return dict(sorted(self._status.items(), reverse=True))
 
-    def look(self, loading: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
-        """Brings what is loaded in line with the folder, and returns when it is. One caller at a time.
-
-        Args:
-          loading: makes what is entered for as long as a version loads.
-        """
+    def look(self) -> None:
+        """Brings what is loaded in line with the folder, and returns when it is. One caller at a time."""
         wanted = self._wanted()
         loaded = dict(self._served.loaded)
         for version in sorted(wanted - set(loaded)):
-            if servable := self._load(version, loading):
+            if servable := self._load(version):
                 loaded[version] = servable
                 # at once, so that it waits for no other's loading
                 self._publish(loaded)
@@ -96,16 +92,15 @@ class Manager:
         serves = preferred(self._folder)
         return wanted | ({serves} if serves is not None else set())
 
-    def _load(self, version: int, loading: Callable[[], AbstractContextManager[None]]) -> Servable | None:
+    def _load(self, version: int) -> Servable | None:
         folder, now = self._folder / str(version), None
         try:
             now = stamp(folder)
             if self._failed.get(version) == now or not is_settled(now, SETTLE_SECONDS):
                 return None
             self._status[version] = Status("LOADING")
-            with loading():
-                servable = Servable(folder, version)
-                self._warm_up(servable, folder)
+            servable = Servable(folder, version)
+            self._warm_up(servable, folder)
             if stamp(folder) != now:
                 servable.retire()
                 raise ValueError("its files changed while they were read")

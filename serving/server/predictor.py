@@ -4,9 +4,8 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from serving.server.errors import RequestError
@@ -54,20 +53,6 @@ class Predictor:
         """Records a request's end; names of models that are not served are counted as one."""
         known = model if model == self.manager.name else "other"
         self.metrics.record(known, entrypoint, status, time.monotonic() - began)
-
-    @contextmanager
-    def one_call_at_a_time(self) -> Iterator[None]:
-        """Until the block ends, calls run one after another, once those under way have ended: what loads a
-        version gets processor time that a server at its limit would not have, and requests wait."""
-        taken = 0
-        try:
-            while taken < self.limits.threads - 1:
-                self._places.get()
-                taken += 1
-            yield
-        finally:
-            for _ in range(taken):
-                self._places.put(None)
 
     def close(self) -> None:
         """Waits for the calls under way."""

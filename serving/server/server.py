@@ -86,7 +86,7 @@ class Server:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
-                await asyncio.to_thread(self.manager.look, self._predictor.one_call_at_a_time)
+                await asyncio.to_thread(self.manager.look)
             except Exception:  # the folder may be gone for a moment; what is loaded serves on
                 _LOG.exception("the served folder could not be read")
 

@@ -47,20 +47,6 @@ def test_too_many_at_once_and_an_end_that_waits(serve, hold_calls):
     assert [status for status, _ in results] == [200, 200]
 
 
-def test_calls_run_one_after_another_while_a_version_loads(serve, hold_calls):
-    live = serve(limits=Limits(threads=3))
-    gate, results = hold_calls(live), []
-    with live.server._predictor.one_call_at_a_time():
-        threads = [in_thread(live, results) for _ in range(3)]
-        assert gate.inside.acquire(timeout=10)
-        assert not gate.inside.acquire(timeout=0.3)
-    assert gate.inside.acquire(timeout=10) and gate.inside.acquire(timeout=10)
-    gate.open.set()
-    for thread in threads:
-        thread.join()
-    assert [status for status, _ in results] == [200, 200, 200]
-
-
 def test_time(serve, hold_calls):
     live = serve(limits=Limits(seconds=0.3, concurrency=1))
     gate = hold_calls(live)
