@@ -630,8 +630,8 @@ def serve(
     """Serve the versions in DIR, such as output/demo/serving, in TensorFlow Serving's protocol (REST, gRPC).
 
     For laptops and tests. The version that DIR/CURRENT names answers, and is labelled `stable`; a push or a
-    rollback takes effect within seconds. TensorFlow Serving itself is used where it is here: with --host 0.0.0.0
-    a tensorflow_model_server on the PATH, or Docker with its image.
+    rollback takes effect within seconds. TensorFlow Serving itself is used where it is here: a
+    tensorflow_model_server on the PATH (with --host 0.0.0.0), or Docker with its image.
     """
     from pipeline.terminal import quiet
     from serving.server.limits import Limits

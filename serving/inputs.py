@@ -61,10 +61,12 @@ def parse_examples(serialized: tf.Tensor, recipe: Recipe) -> dict[str, tf.Tensor
 def one_batch(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Repeats inputs of one row to the batch size of the others.
 
-    Not by tf.cond: its branches are functions, two an input, and TensorFlow optimizes each before a version can
-    answer. Of inputs that have all rows already, broadcasting copies nothing.
+    Not by tf.cond: its branches are functions, two an input, and TensorFlow optimizes each before a version
+    can answer. Of inputs that have all rows already, broadcasting copies nothing.
     """
-    rows = tf.reduce_max(tf.stack([tf.size(x) if x.shape.rank == 1 else tf.shape(x)[0] for x in inputs.values()]))
+    rows = tf.reduce_max(
+        tf.stack([tf.size(x) if x.shape.rank == 1 else tf.shape(x)[0] for x in inputs.values()])
+    )
     shapes = {1: tf.expand_dims(rows, 0), 2: tf.stack([rows, 0])}
     return {
         name: tf.broadcast_to(x, tf.maximum(tf.shape(x), shapes[x.shape.rank])) for name, x in inputs.items()

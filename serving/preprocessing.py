@@ -14,8 +14,8 @@ class Preprocessing(tf.Module):
 
     TensorFlow Transform's own layer calls its whole graph: labels, masks and weights too, of columns that it
     makes up for them. Their lookups then lead to nothing, which is why TensorFlow cannot inline the call, and
-    optimizes it apart. Cut down to what is read, the demo's `serving_default` answers in three quarters of the
-    time, and is ready in as much.
+    optimizes it apart. Cut down to what is read, the demo's `serving_default` answers in three quarters of
+    the time, and is ready in as much.
     """
 
     def __init__(self, layer: Any, columns: Iterable[str]):

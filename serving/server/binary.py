@@ -1,5 +1,5 @@
-"""TensorFlow Serving itself in place of ours, as a binary or a container: command line, and configuration that
-follows CURRENT."""
+"""TensorFlow Serving itself in place of ours, as a binary or a container: command line, and configuration
+that follows CURRENT."""
 
 import os
 import shutil
@@ -44,8 +44,8 @@ def docker() -> str | None:
 def model_config(
     folder: Path, name: str, labels: Mapping[str, int], every_version: bool, base: str = ""
 ) -> str:
-    """A ModelServerConfig in text form that serves what `mtl serve` would; `base` is where the server finds the
-    folder, where that is elsewhere.
+    """A ModelServerConfig in text form that serves what `mtl serve` would; `base` is where the server finds
+    the folder, where that is elsewhere.
 
     The version that CURRENT names is loaded and labelled `stable`. Of the versions loaded TensorFlow Serving
     answers with the highest where a request names none.
@@ -111,8 +111,8 @@ class Runner:
 
 
 def runner(host: str, rest_port: int, grpc_port: int) -> Runner | None:
-    """TensorFlow Serving, where it is here: the binary on the PATH, or else Docker with the image. A container's
-    ports must be chosen beforehand."""
+    """TensorFlow Serving, where it is here: the binary on the PATH, or else Docker with the image. A
+    container's ports must be chosen beforehand."""
     if path := found(host):
         return Runner(path, False, host, rest_port, grpc_port)
     if rest_port and grpc_port and (path := docker()):

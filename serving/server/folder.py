@@ -51,9 +51,7 @@ def stamp(version: Path) -> tuple[Stamp, ...]:
     found = []
     for path in [version, *sorted(version.rglob("*"))]:
         about = path.stat()
-        found.append(
-            Stamp(str(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_nlink)
-        )
+        found.append(Stamp(str(path), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_nlink))
     return tuple(found)
 
 

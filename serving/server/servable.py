@@ -174,8 +174,8 @@ class Servable:
 
 
 def _session_config() -> config_pb2.ConfigProto:
-    # a call is on one core, and several calls are on all: shared out, small operations cost more in changes of
-    # thread than they take
+    # a call is on one core, and several calls are on all: shared out, small operations cost more in changes
+    # of thread than they take
     config = config_pb2.ConfigProto(intra_op_parallelism_threads=1)
     # a version answers once every signature's graph was optimized. Of 3.3 s of processor time that the demo's
     # model took to load and answer its warm-up, these took a third, and no call became faster by them

@@ -1,5 +1,5 @@
-"""The configuration and command line of the real server, as a binary and as a container, up to starting it: none
-is at hand here."""
+"""The configuration and command line of the real server, as a binary and as a container, up to starting it:
+none is at hand here."""
 
 import os
 import signal
@@ -135,7 +135,9 @@ def test_a_container_serves_at_one_address_where_docker_has_the_image(folder, tm
     )
     model = parsed((tmp_path / "given.config").read_text())
     assert model.base_path == "/models/demo" and list(model.model_version_policy.specific.versions) == [2]
-    assert said[0].startswith(f"{tmp_path / 'docker'} with {binary.IMAGE} serves; REST: http://127.0.0.1:18501")
+    assert said[0].startswith(
+        f"{tmp_path / 'docker'} with {binary.IMAGE} serves; REST: http://127.0.0.1:18501"
+    )
 
 
 def test_docker_without_the_image_is_left_alone(with_docker):

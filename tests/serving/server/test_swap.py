@@ -116,8 +116,8 @@ def test_nothing_to_serve_is_said(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pushed_while_loading(tmp_path, saved, monkeypatch):
-    """`pushed_while_loading(change)` is what serves after version 2 was loaded and once all is, where `change`
-    was made to the folder while version 2 was loading."""
+    """`pushed_while_loading(change)` is what serves after version 2 was loaded and once all is, where
+    `change` was made to the folder while version 2 was loading."""
     folder = tmp_path / "served"
     for version in ("1", "2"):
         now = str(versions.pointed(folder) or "")
@@ -141,8 +141,8 @@ def pushed_while_loading(tmp_path, saved, monkeypatch):
 
 
 def test_a_version_serves_where_the_next_is_pushed_while_it_loads(pushed_while_loading, saved):
-    change = lambda folder: releases.push(saved / "3", folder, {"run": "3", "model": "3"}, "2")  # noqa: E731
-    assert pushed_while_loading(change) == [2, 3]
+    note = {"run": "3", "model": "3"}
+    assert pushed_while_loading(lambda folder: releases.push(saved / "3", folder, note, "2")) == [2, 3]
 
 
 def test_a_version_that_is_rolled_back_from_while_it_loads_never_serves(pushed_while_loading):
