@@ -35,7 +35,9 @@ def docker() -> str | None:
     if path is None:
         return None
     try:
-        asked = subprocess.run([path, "image", "inspect", IMAGE], capture_output=True, timeout=10)
+        asked = subprocess.run(
+            [path, "image", "inspect", IMAGE], check=False, capture_output=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return path if asked.returncode == 0 else None
