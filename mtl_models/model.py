@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from mtl_models.architectures._base import Architecture
@@ -18,8 +19,10 @@ from mtl_models.seeds import derive_seed
 from mtl_models.step_log import StepLog
 from mtl_models.tasks import Task
 from mtl_models.towers import Towers
+from mtl_models.training.array_batches import source_of
 from mtl_models.training.forward import forward, outputs_of
 from mtl_models.training.gates import gate_statistics
+from mtl_models.training.many_steps import ManySteps
 from mtl_models.training.step import TrainStep
 from mtl_models.weighting._base import Weighting
 from mtl_models.weighting.equal import Equal
@@ -287,7 +290,8 @@ class MultiTaskModel(keras.Model):
             embedding_optimizer: for the embedding table; None: `RowAdagrad()`.
             clip_norm: greatest norm of a step's gradients, all of them taken as one vector.
             steps_per_execution: steps a call from Python.
-            jit_compile: compiles a step with XLA; see `TrainStep`.
+            jit_compile: compiles a step with XLA; see `TrainStep`. Of `array_batches`, and without a GPU, a
+                call's steps are then one program.
             run_eagerly: as in Keras.
         """
         super().compile(
@@ -303,8 +307,9 @@ class MultiTaskModel(keras.Model):
             self.embedding_optimizer = embedding_optimizer or RowAdagrad()
             self.embedding_optimizer.build([self.feature_inputs.table])
         self._step = TrainStep(self, clip_norm, jit_compile)
+        self._many_steps = ManySteps(self)
 
-    def fit(self, *args, callbacks=None, **kwargs):
+    def fit(self, x=None, *args, callbacks=None, **kwargs):
         """As in Keras; the weighting is also told when an epoch ends."""
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.weighting.end_epoch())
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -312,7 +317,15 @@ class MultiTaskModel(keras.Model):
         else:
             given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
             callbacks = [told, *given]
-        return super().fit(*args, callbacks=callbacks, **kwargs)
+        source = source_of(x) if self._jit_dense and not self.run_eagerly else None
+        if source is None or tf.config.list_logical_devices("GPU"):
+            return super().fit(x, *args, callbacks=callbacks, **kwargs)
+        batches, function = self._many_steps.of(source)
+        before, self.train_function = self.train_function, function
+        try:
+            return super().fit(batches, *args, callbacks=callbacks, **kwargs)
+        finally:
+            self.train_function = before
 
     def get_compile_config(self) -> dict:
         return {
