@@ -409,14 +409,29 @@ def explain(where: Path) -> None:
     type=click.FloatRange(min=0, max=0.9),
     default=0.0,
     show_default=True,
-    help="Share of the items that are shown on the last two days alone.",
+    help="Share of the items that are shown from the ninth day on alone.",
 )
-def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str, new_items: float) -> None:
-    """Write the demo's world: ten days of impressions whose true propensities are known."""
+@click.option("--days", type=click.IntRange(min=10), default=10, show_default=True, help="From 2024-03-04 on.")
+@click.option(
+    "--drift",
+    metavar="KIND[:DAY]",
+    help="Plant what a drift gate should find: unit, ids, label or encoder, from a day on (from 1; the last).",
+)
+def demo(
+    out: Path,
+    rows: int,
+    seed: int,
+    content_effect: float,
+    relation: str,
+    new_items: float,
+    days: int,
+    drift: str | None,
+) -> None:
+    """Write the demo's world: days of impressions whose true propensities are known."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from pipeline.demo import generate
+    from pipeline.demo import generate, parse
 
     with Progress(
         "impressions",
@@ -436,6 +451,8 @@ def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str, 
                 relation,
                 new_items,
                 lambda done: bar.update(task, completed=done),
+                days,
+                parse(drift, days) if drift is not None else None,
             )
         except (ValueError, OSError) as error:
             raise click.UsageError(str(error)) from None

@@ -30,6 +30,7 @@ from pipeline.recipe.parts import (
     Stopping,
     Tune,
 )
+from pipeline.recipe.skew import Skew
 from pipeline.recipe.spans import Spans
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
 from pipeline.recipe.vector_gates import VectorGate
@@ -184,6 +185,7 @@ class Recipe(Part):
     fuse: Fuse | None = None
     tune: Tune | None = None
     beam: Beam = Beam()
+    skew: Skew | None = None
     notify: Notify | None = None
 
     @cached_property
@@ -342,6 +344,7 @@ class Recipe(Part):
             "fuse": None,
             "tune": None,
             "beam": Beam(),
+            "skew": None,
             "notify": None,
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
         }
