@@ -16,6 +16,7 @@ from rich.console import Console
 
 from pipeline import disk, memory, notify, progress, terminal
 from pipeline.ingest.errors import DataError
+from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
 from pipeline.private import key_id
@@ -61,7 +62,8 @@ def run(
 
     Raises:
       BadSpan: `span` is no span's name, or the recipe has no `spans`; nothing was started.
-      RecipeError: the recipe is wrong, or there is no key for its private columns; nothing was started.
+      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service where it
+        says; nothing was started.
       BadOutput: nothing can be made there.
       NoRoom: nothing can be written there.
       Busy: another run is at work there.
@@ -69,6 +71,7 @@ def run(
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
     key_id(recipe, recipe_file)
+    check_job_service(recipe, recipe_file)
     span = span and span_name(recipe, span)
     home = output.resolve() / recipe.name
     try:

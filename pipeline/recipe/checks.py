@@ -1,5 +1,6 @@
 """What types alone cannot say of a recipe: names that must exist and parts that must fit."""
 
+from pipeline.recipe.beam_checks import beam_problems
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.feature_checks import derived_problems, feature_problems, history_problems
 from pipeline.recipe.fuse_checks import fuse_problems
@@ -16,7 +17,7 @@ from pipeline.recipe.tune_checks import tune_problems
 
 def problems(recipe: Recipe) -> list[Problem]:
     """Every mistake in a recipe whose fields are all of the right type."""
-    found = list(source_problems(recipe)) + list(event_problems(recipe))
+    found = list(source_problems(recipe)) + list(event_problems(recipe)) + list(beam_problems(recipe))
     if not found:
         found += role_problems(recipe)
         found += history_problems(recipe)

@@ -510,18 +510,3 @@ class Tune(Part):
     seed: int = Field(
         1, ge=1, lt=2**31, description="of the values tried; trials all train with training.seed"
     )
-
-
-class Beam(Part):
-    """How Beam runs on this machine."""
-
-    mode: Literal["in_memory", "multi_processing"] = "in_memory"
-    workers: int = Field(1, ge=1)
-
-    def arguments(self) -> list[str]:
-        """Options of Beam's runner on this machine."""
-        return [
-            "--runner=DirectRunner",
-            f"--direct_running_mode={self.mode}",
-            f"--direct_num_workers={self.workers}",
-        ]
