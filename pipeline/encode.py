@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline import terminal
 from pipeline.job_service import check_job_service
 from pipeline.recipe import load
+from pipeline.remote_files import files_for_once
 
 INTERRUPTED = 130
 
@@ -46,7 +47,8 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
         from pipeline.content_encoders.errors import NeedsExtra
 
         try:
-            tables = encode(recipe, input_dir, home, steps.move)
+            with files_for_once(recipe, input_dir, home / "content") as files:
+                tables = encode(recipe, files, home, steps.move)
         except NeedsExtra as error:
             raise CannotEncode(str(error)) from None
         except KeyboardInterrupt:

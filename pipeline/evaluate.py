@@ -17,6 +17,7 @@ from pipeline.job_service import check_job_service
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
+from pipeline.remote_files import files_for_once
 from serving.versions import saved_model
 
 PASSED, REFUSED = 0, 3
@@ -197,11 +198,12 @@ def _check_outputs(recipe: Recipe, model: Path) -> None:
 
 
 def _ingest(recipe: Recipe, input_dir: Path, examples: Path) -> Any:
+    from pipeline.beam_pipeline import beam_pipeline
     from pipeline.ingest.explain import DEAD_LETTERS
     from pipeline.ingest.run import ingest
-    from pipeline.beam_pipeline import beam_pipeline
     from pipeline.report.counted import row_counts
 
     examples.mkdir()
-    counts = ingest(recipe, input_dir, examples, beam_pipeline(recipe), dead_dir=examples.parent)
+    with files_for_once(recipe, input_dir, examples.parent) as files:
+        counts = ingest(recipe, files, examples, beam_pipeline(recipe), dead_dir=examples.parent)
     return row_counts(counts, examples.parent / DEAD_LETTERS)

@@ -8,6 +8,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from pipeline.job_service import check_job_service
 from pipeline.only_one import LOCK, only_one
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
+from pipeline.remote_files import files_for_once
 from serving.versions import record, saved_model
 
 if TYPE_CHECKING:
@@ -78,7 +80,10 @@ def predict(
                 console.print(
                     f"{recipe.name}: scoring by {terminal.shown(found)} into {output}", markup=False
                 )
-                about = _score(console, recipe, found, source, part)
+                # a file is in place of the log, and what it needs is beside it
+                once = files_for_once(recipe, source, part) if source.is_dir() else nullcontext(source)
+                with once as files:
+                    about = _score(console, recipe, found, files, part)
             except Exception as error:
                 shutil.rmtree(part / SCORES, ignore_errors=True)
                 if type(error).__name__ not in ("CannotScore", "DataError"):
@@ -132,8 +137,8 @@ def _clear(part: Path) -> None:
 
 
 def _score(console: Console, recipe: Recipe, model: Path, source: Path, part: Path) -> dict[str, Any]:
-    from pipeline.ingest.run import ingest
     from pipeline.beam_pipeline import beam_pipeline
+    from pipeline.ingest.run import ingest
     from pipeline.scoring.model import takes
     from pipeline.scoring.rows import SPLIT, log_and_folder, rows_to_score
 

@@ -9,6 +9,7 @@ from pipeline.recipe.input_checks import input_problems
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.model_checks import model_problems, split_problems
 from pipeline.recipe.private_checks import private_problems
+from pipeline.recipe.remote_checks import remote_problems
 from pipeline.recipe.source_checks import event_problems, role_problems, source_problems
 from pipeline.recipe.span_checks import span_problems
 from pipeline.recipe.task_checks import downsampling_problems, task_problems
@@ -32,6 +33,7 @@ def problems(recipe: Recipe) -> list[Problem]:
             downsampling_problems,
             model_problems,
             input_problems,
+            remote_problems,
             gate_problems,
             evaluation_problems,
             fuse_problems,

@@ -125,7 +125,10 @@ class Column(Part):
 class Source(Part):
     """Files with rows. CSV, JSON Lines and Parquet, plain or .gz or .bz2, by their endings."""
 
-    files: Files = Field(description="paths or patterns below the input folder, such as `logs/*.parquet`")
+    files: Files = Field(
+        description="paths or patterns below the input folder, such as `logs/*.parquet`, or on s3, gs or "
+        "hdfs, such as `s3://bucket/logs/*.parquet`"
+    )
     format: Literal["csv", "jsonl", "parquet"] | None = Field(
         None, description="where the ending does not say"
     )
