@@ -13,9 +13,10 @@ import click
 from pipeline.cli_predict import predict
 from pipeline.cli_runs import runs
 from pipeline.cli_schedule import schedule
+from pipeline.cli_types import Folder
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FOLDER = Folder()
 
 
 @click.group(

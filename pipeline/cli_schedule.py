@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+from pipeline.cli_types import Folder
+
+_FOLDER = Folder()
 
 
 @click.command(short_help="Write what a scheduler needs to run RECIPE.")

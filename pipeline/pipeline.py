@@ -309,8 +309,7 @@ def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline
         components=steps,
         metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
         enable_cache=enable_cache,
-        # workers run from this installation; without the latter TFX packs itself up for them, 2 s a step
-        beam_pipeline_args=[*plan.recipe.beam.arguments(), "--sdk_container_image=none"],
+        beam_pipeline_args=plan.recipe.beam.arguments(),
     )
 
 

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, create_model, model_validator
 
 from pipeline.recipe import constructors
+from pipeline.recipe.beam import Beam
 from pipeline.recipe.encoders import Content, Encoder
 from pipeline.recipe.expressions import Expression, parse
 from pipeline.recipe.features import KEYED, VECTORS, Feature
 from pipeline.recipe.notify import Notify
 from pipeline.recipe.parts import (
     OUTSIDE,
-    Beam,
     Column,
     Dead,
     Downsampling,
