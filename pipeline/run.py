@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import disk, memory, notify, progress, terminal
+from pipeline import disk, distribution, memory, notify, progress, terminal
 from pipeline.ingest.errors import DataError
 from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
@@ -69,6 +69,7 @@ def run(
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
     key_id(recipe, recipe_file)
+    distribution.one_process(recipe, recipe_file)
     span = span and span_name(recipe, span)
     home = output.resolve() / recipe.name
     try:
