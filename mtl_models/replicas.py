@@ -1,9 +1,9 @@
 """What the replicas of a model, each with its share of a batch, come to together.
 
 Replicas are what `tf.distribute` runs a training step on: devices, of one process or of several (see
-`training.distributed`). Outside such a step there is one, and every function here gives back what it is given.
-A loss, or whatever joins the total, is on each replica a share: shares add up to what one replica would have
-found of the whole batch, and so do their gradients.
+`training.distributed`). Outside such a step there is one, and every function here gives back what it is
+given. A loss, or whatever joins the total, is on each replica a share: shares add up to what one replica would
+have found of the whole batch, and so do their gradients.
 """
 
 import keras

@@ -34,15 +34,15 @@ class Worker:
 
 
 def one_process(recipe: Recipe, recipe_file: Path) -> None:
-    """Raises RecipeError where the recipe is to be trained by several processes, of which this is one alone."""
+    """Raises RecipeError where the recipe is to be trained by several processes, and this is one alone."""
     if recipe.training.distribution == "multi_worker":
         problem = Problem("training.distribution", _ONE_PROCESS, value="multi_worker")
         raise RecipeError(str(recipe_file), [problem])
 
 
 _ONE_PROCESS = (
-    "is for `mtl train` alone, started once for each worker; a run and a comparison train in one process. Leave "
-    "it out of the recipe and give it to `mtl train -s training.distribution=multi_worker`"
+    "is for `mtl train` alone, started once for each worker; a run and a comparison train in one process. "
+    "Leave it out of the recipe and give it to `mtl train -s training.distribution=multi_worker`"
 )
 
 
@@ -55,8 +55,8 @@ def this_worker(environment: Mapping[str, str]) -> Worker:
     text = environment.get("TF_CONFIG")
     if not text:
         raise BadCluster(
-            "training.distribution is multi_worker, and TF_CONFIG is not set: start the same command once for "
-            f"each worker, each with all addresses and its own place in them, such as TF_CONFIG='{_EXAMPLE}'"
+            "training.distribution is multi_worker, and TF_CONFIG is not set: start the same command once "
+            f"for each worker, with all addresses and its own place in them, such as TF_CONFIG='{_EXAMPLE}'"
         )
     try:
         config = json.loads(text)

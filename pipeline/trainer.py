@@ -242,7 +242,7 @@ def _is_compiled(settings: Training, steps: int) -> bool:
 
 
 def _in_float32(model: MultiTaskModel) -> MultiTaskModel:
-    """The same model for validation and serving, on one device: in 16 bits an answer would depend on its batch."""
+    """The same model for validation and serving, on one device: in 16 bits answers depend on their batch."""
     exact = MultiTaskModel.from_config({**model.get_config(), "dtype": "float32"})
     for variable, trained in zip(exact.weights, model.weights, strict=True):
         variable.assign(trained)

@@ -1,9 +1,9 @@
-"""Training over the replicas of a `tf.distribute` strategy: the devices of one process, or of several workers.
+"""Training over the replicas of a `tf.distribute` strategy: devices of one process, or of several workers.
 
 Keras' `fit` fails on several workers (keras#20585), and would average over replicas what is to be divided by
-the whole batch's weights. Here every worker makes the same batches and each replica takes its rows of them, so
-that a step is the one that a single replica would take, whatever the number of replicas and however rows and
-known labels fall on them; `TrainStep` says what is summed where. Draws (dropout) are each replica's own.
+the whole batch's weights. Here every worker makes the same batches and each replica takes its rows of them,
+so that a step is the one that a single replica would take, whatever the number of replicas and however rows
+and known labels fall on them; `TrainStep` says what is summed where. Draws (dropout) are each replica's own.
 """
 
 from collections.abc import Callable

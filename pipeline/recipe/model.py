@@ -136,8 +136,8 @@ class Training(Part):
         "none",
         description="what shares a step: `mirrored` all GPUs of the machine (with one device it is `none`), "
         "`multi_worker` the devices of several processes, each `mtl train` with a TF_CONFIG of its own. "
-        "batch_size is that of all together, and without dropout the model is the same to rounding; such steps "
-        "are not compiled with XLA",
+        "batch_size is that of all together, and without dropout the model is the same to rounding; such "
+        "steps are not compiled with XLA",
     )
 
 

@@ -124,7 +124,8 @@ def _distribution(recipe: Recipe) -> Iterator[Problem]:
     if training.precision == "mixed_float16":
         yield Problem(
             "training.precision",
-            f"losses are not scaled with distribution {training.distribution}; mixed_bfloat16 needs no scaling",
+            f"losses are not scaled with distribution {training.distribution}; mixed_bfloat16 needs no "
+            "scaling",
             value=training.precision,
         )
 

@@ -1,9 +1,12 @@
 """Which worker TF_CONFIG says this process is, and where several processes cannot train."""
 
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.distribution import BadCluster, Worker, of_this_process, this_worker
 from pipeline.recipe import RecipeError
@@ -56,3 +59,20 @@ def test_neither_a_run_nor_a_comparison_begins_with_several_workers(tmp_path):
     assert not (tmp_path / "output").exists()
     with pytest.raises(ValueError, match=said):
         of_this_process("multi_worker")
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_documented_job_says_which_pod_each_is(index):
+    text = Path("docs/operations.md").read_text(encoding="utf-8")
+    block = next(b for b in re.findall(r"```yaml\n(.*?)```", text, re.S) if "completionMode" in b)
+    service, job = yaml.safe_load_all(block)
+    pod = job["spec"]["template"]["spec"]
+    shell = pod["containers"][0]["command"][-1].replace("exec mtl train", "printenv TF_CONFIG; exit #")
+    told = subprocess.run(
+        ["sh", "-c", shell], env={"JOB_COMPLETION_INDEX": str(index)}, capture_output=True, text=True, check=True
+    )
+    assert this_worker({"TF_CONFIG": told.stdout}) == Worker(index, job["spec"]["completions"])
+    name = job["metadata"]["name"]
+    hosts = [address.partition(":")[0] for address in json.loads(told.stdout)["cluster"]["worker"]]
+    assert hosts == [f"{name}-{i}.{pod['subdomain']}" for i in range(2)]
+    assert service["metadata"]["name"] == pod["subdomain"] and service["spec"]["selector"] == {"job-name": name}

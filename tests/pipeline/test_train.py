@@ -79,9 +79,9 @@ def run_dir(tmp_path_factory):
     return run
 
 
-def start(run_dir, output, *settings, **environment):
+def start(run_dir, output, *settings, first="", **environment):
     code = (
-        "import sys\n"
+        f"{first}\nimport sys\n"
         "from pipeline.cli import mtl\n"
         "try: mtl(sys.argv[1:])\n"
         "finally: print('TFX:', sorted({m.partition('.')[0] for m in sys.modules} & "
@@ -223,13 +223,28 @@ def test_two_workers_train_one_model_and_go_on_after_one_was_killed(run_dir, tmp
         "model.keras", "history.json", "metrics.json", "state.npz", "tensorboard", "log.txt",
         "log-worker-1.txt",
     }  # fmt: skip
-    one, two = (json.loads((folder / "history.json").read_text()) for folder in (tmp_path / "alone", together))
-    for here, there in zip(one["epochs"], two["epochs"], strict=True):
-        for part in ("losses", "validation", "gains"):
-            assert here[part] == pytest.approx(there[part], rel=1e-3), part
-    weights = [
-        keras.models.load_model(folder / "model.keras").get_weights()
-        for folder in (tmp_path / "alone", together)
-    ]
-    for a, b in zip(*weights, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-4)
+
+    two_devices = (
+        "import tensorflow as tf\n"
+        "cpu, two = tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(cpu, two)"
+    )
+    mirrored = start(
+        run_dir, tmp_path / "mirrored", "training.distribution=mirrored", *settings, first=two_devices
+    )
+    told, _ = mirrored.communicate(timeout=300)
+    assert mirrored.returncode == 0, told
+
+    def ended(folder):
+        weights = keras.models.load_model(folder / "model.keras").get_weights()
+        return json.loads((folder / "history.json").read_text())["epochs"], weights
+
+    epochs, weights = ended(tmp_path / "alone")
+    for folder in (together, tmp_path / "mirrored"):
+        found, found_weights = ended(folder)
+        for here, there in zip(epochs, found, strict=True):
+            assert here["losses"] == pytest.approx(there["losses"], rel=1e-4)
+            for task, measured in here["validation"].items():
+                assert measured == pytest.approx(there["validation"][task], rel=1e-4), task
+        for a, b in zip(weights, found_weights, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)

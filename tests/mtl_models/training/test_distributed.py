@@ -1,8 +1,8 @@
 """A batch divided among replicas against the whole batch on one.
 
-Fast: two replicas simulated by threads of this process that add up what they have. Slow: TensorFlow's own, two
-processes that talk over localhost, and two devices of one process, each started anew, since a process cannot be
-given workers or devices once TensorFlow has begun.
+Fast: two replicas simulated by threads of this process that add up what they have. Slow: TensorFlow's own,
+two processes that talk over localhost, and two devices of one process, each started anew, since a process
+cannot be given workers or devices once TensorFlow has begun.
 """
 
 import json
