@@ -153,7 +153,8 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
     """Train RECIPE on a run's transformed examples, and say what it beats.
 
     Model, weighting, training, and the tasks' losses may differ from the run's recipe. Ctrl-C leaves the best
-    model so far; the same command goes on from there.
+    model so far; the same command goes on from there. With training.distribution=multi_worker start it once for
+    each worker, each with its TF_CONFIG.
     """
     from pipeline import train as trainer
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import disk, memory, notify, progress, terminal
+from pipeline import disk, distribution, memory, notify, progress, terminal
 from pipeline.ingest.errors import DataError
 from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
@@ -74,6 +74,7 @@ def run(
     check_schema(recipe, recipe_file)
     key_id(recipe, recipe_file)
     check_job_service(recipe, recipe_file)
+    distribution.one_process(recipe, recipe_file)
     span = span and span_name(recipe, span)
     home = output.resolve() / recipe.name
     try:

@@ -133,6 +133,13 @@ class Training(Part):
         "float32, and so does what is measured and served. Without a GPU training is in float32, as 16 bits "
         "would only be slower there",
     )
+    distribution: Literal["none", "mirrored", "multi_worker"] = Field(
+        "none",
+        description="what shares a step: `mirrored` all GPUs of the machine (with one device it is `none`), "
+        "`multi_worker` the devices of several processes, each `mtl train` with a TF_CONFIG of its own. "
+        "batch_size is that of all together, and without dropout the model is the same to rounding; such "
+        "steps are not compiled with XLA",
+    )
 
 
 def _gate_tag(value: Any) -> str:
