@@ -16,7 +16,7 @@ ROWS ?= 200000
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow airflow lock docs clean
+.PHONY: help setup run test test-slow airflow kfp lock docs clean
 
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
@@ -24,6 +24,7 @@ help:
 	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too"
 	@echo "make test-slow  the tests that take long"
 	@echo "make airflow    Airflow in an environment of its own, for a slow test of its DAG"
+	@echo "make kfp        Kubeflow Pipelines' library likewise, for a slow test of pipelines for Vertex AI"
 	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
 	@echo "make lock       resolve the locks anew"
 
@@ -70,6 +71,14 @@ airflow: .venv-airflow/.stamp
 	@$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python --no-deps --require-hashes -r requirements-airflow.lock
 	@touch $@
 
+# apart from ours: kfp needs another version of Kubernetes' client
+kfp: .venv-kfp/.stamp
+
+.venv-kfp/.stamp: requirements-kfp.lock $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-kfp
+	@$(BIN)/uv pip install --quiet --python .venv-kfp/bin/python --no-deps --require-hashes -r requirements-kfp.lock
+	@touch $@
+
 docs: setup
 	@$(BIN)/python -m pipeline.recipe.reference
 	@$(BIN)/python -m pipeline.report.form
@@ -88,6 +97,8 @@ lock:
 		--custom-compile-command "make lock" $(VENV)/encoders.in -o $(ENCODERS)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" .ci/airflow.in -o requirements-airflow.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" .ci/kfp.in -o requirements-kfp.lock
 
 clean:
 	rm -rf output demo-data build dist *.egg-info
