@@ -19,7 +19,7 @@ ROWS ?= 200000
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow airflow s3 lock docs clean
+.PHONY: help setup run test test-slow airflow s3 kfp lock docs clean
 
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
@@ -28,6 +28,7 @@ help:
 	@echo "make test-slow  the tests that take long"
 	@echo "make airflow    Airflow in an environment of its own, for a slow test of its DAG"
 	@echo "make s3         a local S3 server in an environment of its own, for tests of remote files"
+	@echo "make kfp        Kubeflow Pipelines' library likewise, for a slow test of pipelines for Vertex AI"
 	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
 	@echo "make lock       resolve the locks anew"
 
@@ -85,6 +86,14 @@ s3: .venv-s3/.stamp
 	@$(BIN)/uv pip install --quiet --python .venv-s3/bin/python --no-deps --require-hashes -r requirements-s3.lock
 	@touch $@
 
+# apart from ours: kfp needs another version of Kubernetes' client
+kfp: .venv-kfp/.stamp
+
+.venv-kfp/.stamp: requirements-kfp.lock $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-kfp
+	@$(BIN)/uv pip install --quiet --python .venv-kfp/bin/python --no-deps --require-hashes -r requirements-kfp.lock
+	@touch $@
+
 docs: setup
 	@$(BIN)/python -m pipeline.recipe.reference
 	@$(BIN)/python -m pipeline.report.form
@@ -108,6 +117,8 @@ lock:
 		--custom-compile-command "make lock" .ci/s3.in -o requirements-s3.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" .ci/airflow.in -o requirements-airflow.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" .ci/kfp.in -o requirements-kfp.lock
 
 clean:
 	rm -rf output demo-data build dist *.egg-info
