@@ -80,6 +80,7 @@ def run(
     if input_dir is not None and not input_dir.is_dir():
         raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
     from pipeline import run as runner
+    from pipeline.disk import NoRoom
     from pipeline.only_one import Busy
     from pipeline.spans.calendar import BadSpan
 
@@ -90,7 +91,7 @@ def run(
         sys.exit(runner.run(*given, span or ""))
     except BadSpan as error:
         raise click.BadParameter(str(error), param_hint="--from, --to" if first else "--span") from None
-    except (Busy, runner.NoRoom) as error:
+    except (Busy, NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except runner.BadOutput as error:
         raise click.UsageError(str(error)) from None
