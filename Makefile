@@ -23,9 +23,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
-	@echo "make test       set up and run the tests"
+	@echo "make test       set up and run the tests, but for those that take long"
 	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too; EXTRAS=aws: s3"
-	@echo "make test-slow  the tests that take long"
+	@echo "make test-slow  the tests that take long: kills, full disks, Airflow's DAG, several workers"
 	@echo "make airflow    Airflow in an environment of its own, for a slow test of its DAG"
 	@echo "make s3         a local S3 server in an environment of its own, for tests of remote files"
 	@echo "make kfp        Kubeflow Pipelines' library likewise, for a slow test of pipelines for Vertex AI"
@@ -66,10 +66,12 @@ run: setup
 # two processes, a test file in one of them: whole runs in one, everything else beside them
 test: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
-	@echo "next: make run"
+	@echo "next: make run; make test-slow runs the tests that take long"
 
-test-slow: setup $(AWS_STAMP) s3
-	@$(BIN)/python -m pytest -m slow
+# each test is named as it ends, as one may take minutes
+test-slow: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3 airflow kfp
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -v
+	@echo "next: make test, if it has not been run"
 
 # apart from ours: Airflow needs other versions of the same packages
 airflow: .venv-airflow/.stamp
