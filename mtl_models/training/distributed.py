@@ -117,7 +117,7 @@ def _ends(model, agreed: Callable, epoch: int, logs: dict, told) -> bool:
         # the others wait for the word, and hear of a failure too
         verdict = agreed(verdict)
     if verdict == _FAILED:
-        raise WorkerLost("the chief failed after this epoch: its own output says why")
+        raise WorkerLost(f"the chief ended with epoch {epoch + 1}; its own output says why")
     return verdict == _STOP
 
 
