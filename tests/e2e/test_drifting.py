@@ -51,6 +51,7 @@ ONE, TWO, THREE = "2024-03-04", "2024-03-05", "2024-03-06"
 
 def serve(data, day, change):
     """Writes a log of requests for a day's impressions, as the server does, served on that day."""
+    before = set((data / "requests").glob("*"))
     log = RequestLog(data / "requests", 1.0)
     shown = pq.read_table(data / "impressions" / day)
     columns = {n: np.array(change(n, shown[n].to_pylist()), object) for n in ("item_id", "device", "surface")}
@@ -61,13 +62,10 @@ def serve(data, day, change):
         outputs = {"click": np.zeros(len(inputs["device"]), np.float32)}
         log.offer("serving_default", "", 1, inputs, outputs, 100)
     log.close()
-    for path in sorted((data / "requests").glob("requests-*.parquet")):
-        if not path.name.endswith(f"{day}.parquet"):  # it was served now, and should have been on that day
-            table = pq.read_table(path)
-            at = pa.array(np.full(len(table), shown["timestamp"][0].as_py()))
-            table = table.set_column(table.column_names.index("served_at"), "served_at", at)
-            pq.write_table(table, path.with_name(f"{path.stem}-{day}.parquet"))
-            path.unlink()
+    for path in set((data / "requests").glob("*")) - before:  # it was served now, and should have been that day
+        table = pq.read_table(path)
+        at = pa.array(np.full(len(table), shown["timestamp"][0].as_py()))
+        pq.write_table(table.set_column(table.column_names.index("served_at"), "served_at", at), path)
 
 
 @pytest.fixture(scope="module")
