@@ -28,6 +28,7 @@ from pipeline.components.ingestion import SPLITS, Ingest
 from pipeline.components.push import Push
 from pipeline.components.serving_check import ServingCheck
 from pipeline.components.skew_gate import SkewGate
+from pipeline.components.span_kept import KeepSpan
 from pipeline.components.statistics import StatisticsGen
 from pipeline.components.transform import Transform
 from pipeline.components.vectors import HoldVectors
@@ -171,16 +172,28 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     )
 
 
-def create_ingestion(plan: Plan, span: Ingestion, enable_cache: bool = True) -> Pipeline:
+def create_ingestion(plan: Plan, span: Ingestion, enable_cache: bool = True, keep: bool = False) -> Pipeline:
     """The steps that make a version of one span: it is read, counted, and held against the schema. Their
-    names end in the span's."""
-    steps = _read(
+    names end in the span's. With `keep`, the last one remembers it, as no run waits for the others."""
+    read = _read(
         plan,
         span.recipe,
         span.content,
         {"number": span.number, "version": span.version, "rows": span.rows.as_json()},
         span.name,
-    )["steps"]
+    )
+    steps = read["steps"]
+    if keep:
+        steps.append(
+            KeepSpan(
+                examples=read["examples"],
+                statistics=read["statistics"],
+                gate=read["gate"],
+                home=str(plan.home),
+                span=span.name,
+                told=json.dumps(span.told(plan.run)),
+            )
+        )
     for step in steps:
         step.with_id(f"{step.id}.{span.name}")
     return _pipeline(plan, steps, enable_cache)
@@ -224,11 +237,15 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
     """The spans that are trained on and the one that is evaluated, which have kept to the schema by themselves.
     Which these are is known before the pipeline is made, so that any orchestrator can run it."""
     store, spans, found = SpanStore(plan.home), [], {"examples": [], "statistics": []}
+    calendar = Calendar.of(plan.recipe.spans)
     for name in (*plan.span.window, plan.span.name):
         version = store.newest(name)
         for kind, of in (("examples", Examples), ("statistics", ExampleStatistics)):
             uri = str(plan.home / getattr(version, kind))
-            spans.append(Importer(source_uri=uri, artifact_type=of).with_id(f"{kind.title()}.{name}"))
+            # said again, as an orchestrator with metadata of its own has not seen the span made
+            number = {"span": calendar.number(name)}
+            imported = Importer(source_uri=uri, artifact_type=of, properties=number)
+            spans.append(imported.with_id(f"{kind.title()}.{name}"))
             found[kind].append(spans[-1].outputs["result"])
     schema = ImportSchemaGen(schema_file=_schema_file(plan))
     window = Window(
@@ -250,9 +267,7 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
     return made
 
 
-def _drift_gate(
-    plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel]
-) -> DriftGate:
+def _drift_gate(plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel]) -> DriftGate:
     recipe, calendar = plan.recipe, Calendar.of(plan.recipe.spans)
     names = [*plan.span.window, plan.span.name]
     means = {"binary": "rate", "regression": "mean"}
@@ -309,8 +324,7 @@ def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline
         components=steps,
         metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
         enable_cache=enable_cache,
-        # workers run from this installation; without the latter TFX packs itself up for them, 2 s a step
-        beam_pipeline_args=[*plan.recipe.beam.arguments(), "--sdk_container_image=none"],
+        beam_pipeline_args=plan.recipe.beam.arguments(),
     )
 
 

@@ -9,7 +9,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
-from pipeline.components.ingestion import SPLITS
+from pipeline.components.ingestion import FORMATS, SPLITS
 from pipeline.ingest.span_rows import HEAD, TAIL
 from pipeline.spans.statistics import merge
 from pipeline.spans.window import parts_of, write_window
@@ -37,8 +37,8 @@ def Window(
     write_window(folders, evaluated, Path(examples.uri))
     examples.split_names = statistics.split_names = json.dumps(SPLITS)
     examples.span = statistics.span = evaluated
-    for name in ("payload_format", "file_format"):
-        examples.set_string_custom_property(name, spans[0].get_string_custom_property(name))
+    for name, value in FORMATS.items():
+        examples.set_string_custom_property(name, value)
     of = {artifact.span: artifact for artifact in span_statistics}
     for split, parts in parts_of(folders, evaluated).items():
         found = [read_statistics(Path(of[number].uri), part) for number, part in parts]

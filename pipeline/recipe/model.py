@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, create_model, model_validator
 
 from pipeline.recipe import constructors
+from pipeline.recipe.beam import Beam
 from pipeline.recipe.encoders import Content, Encoder
 from pipeline.recipe.expressions import Expression, parse
 from pipeline.recipe.features import KEYED, VECTORS, Feature
 from pipeline.recipe.notify import Notify
 from pipeline.recipe.parts import (
     OUTSIDE,
-    Beam,
     Column,
     Dead,
     Downsampling,
@@ -132,6 +132,13 @@ class Training(Part):
         description="what layers compute in while training on a GPU; weights and the embedding table stay "
         "float32, and so does what is measured and served. Without a GPU training is in float32, as 16 bits "
         "would only be slower there",
+    )
+    distribution: Literal["none", "mirrored", "multi_worker"] = Field(
+        "none",
+        description="what shares a step: `mirrored` all GPUs of the machine (with one device it is `none`), "
+        "`multi_worker` the devices of several processes, each `mtl train` with a TF_CONFIG of its own. "
+        "batch_size is that of all together, and without dropout the model is the same to rounding; such "
+        "steps are not compiled with XLA",
     )
 
 
