@@ -282,8 +282,9 @@ def _report(
     if failure is not None:
         return BAD_DATA if data_error(failure[1]) else OTHER
     if plan.span:
+        drifted = any((g["gate"], g["status"]) == ("drift", "failed") for g in metrics["gates"])
         SpanStore(plan.home).add_run(
-            plan.span.name, plan.run, plan.fingerprint(), metrics["status"], metrics["reason"]
+            plan.span.name, plan.run, plan.fingerprint(), metrics["status"], metrics["reason"], drifted
         )
     return BLESSED if metrics["blessed"] or only else REFUSED
 

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.demo import Drift, generate
+from pipeline.spans.store import SpanStore
 from serving.server.request_log import RequestLog
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,8 @@ def test_a_day_like_the_one_before_is_pushed(days):
 
 def test_another_encoder_and_skewed_requests_are_refused(days):
     assert (days["three"].code, days["three"].metrics["status"]) == (3, "refused")
+    store = SpanStore(days["three"].folder.parents[1])
+    assert [store.drifted(day) for day in (ONE, TWO, THREE)] == [False, False, True]
     drift = said(days["three"], "drift")
     assert {status for status, _ in drift} == {"failed"}
     # vectors that the model holds by key are the same table's for all days
