@@ -29,6 +29,7 @@ history:
 derived:
   hour: hour(at)
   pair: cross(id, word)
+  flat: if_missing(price * 0 + 0.1, 0.6)
 features:
   recent_ids: {kind: categorical, shares: id, max_length: 2}
   id: {kind: categorical, min_count: 2}
@@ -43,6 +44,7 @@ features:
   price_standard: {kind: numeric, column: price}
   price_log: {kind: numeric, column: price, scaling: log_standard}
   price_or_9: {kind: numeric, column: price, scaling: none, missing: 9}
+  flat: {kind: numeric}
   own: {kind: custom, transform: "tests_own_transform:double_price"}
   vector: {kind: vector, dimension: 2}
 tasks:
@@ -256,6 +258,11 @@ def test_scalings_with_the_mean_for_missing(transformed):
     want = [*((logs - logs.mean()) / logs.std()), 0]
     np.testing.assert_allclose(number(transformed, "price_log"), want, atol=1e-6)
     np.testing.assert_allclose(number(transformed, "price_or_9"), [1, 3, 5, 9])
+
+
+def test_what_did_not_vary_in_training_stays_0_when_it_does(transformed):
+    assert 0 < np.std([0.1, 0.1, 0.1]) < 1e-16  # what rounding makes of a constant
+    np.testing.assert_array_equal(number(transformed, "flat"), [0, 0, 0, 0])
 
 
 def test_a_transform_from_elsewhere(transformed):
