@@ -14,6 +14,7 @@ from pipeline.evaluation.table import MetricsTable
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.explain import DEAD_LETTERS
+from pipeline.job_service import without_workers
 from pipeline.plan import Plan
 from pipeline.recipe.dump import resolved
 from pipeline.report.counted import row_counts
@@ -46,7 +47,7 @@ def facts_of(
     status, reason, failed = "pushed", f"{said}; version {Path(path).name} serves from now on", None
     if failure is not None:
         step, error = failure
-        failed = Failure(step, _message(error, plan.home))
+        failed = Failure(step, _message(error, plan))
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
     elif only:
         status, reason = "ingested", f"{plan.span.name} is ingested; no model was trained: {only}"
@@ -140,7 +141,8 @@ def data_error(error: BaseException | None) -> DataError | None:
     return error
 
 
-def _message(error: BaseException, home: Path) -> str:
+def _message(error: BaseException, plan: Plan) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
-    return disk.full(error, home) or str(data_error(error) or f"{type(error).__name__}: {error}")
+    said = disk.full(error, plan.home) or without_workers(error, plan.recipe.beam)
+    return said or str(data_error(error) or f"{type(error).__name__}: {error}")

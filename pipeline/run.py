@@ -8,21 +8,24 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from pipeline import disk, memory, notify, progress, terminal
+from pipeline import disk, distribution, memory, notify, progress, terminal
 from pipeline.ingest.errors import DataError
+from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.features import ENCODED
+from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import check_schema
+from pipeline.remote_files import local_files
 from pipeline.report.versions import package_versions
 from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
@@ -61,7 +64,8 @@ def run(
 
     Raises:
       BadSpan: `span` is no span's name, or the recipe has no `spans`; nothing was started.
-      RecipeError: the recipe is wrong, or there is no key for its private columns; nothing was started.
+      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service where it
+        says; nothing was started.
       BadOutput: nothing can be made there.
       NoRoom: nothing can be written there.
       Busy: another run is at work there.
@@ -69,6 +73,8 @@ def run(
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
     key_id(recipe, recipe_file)
+    check_job_service(recipe, recipe_file)
+    distribution.one_process(recipe, recipe_file)
     span = span and span_name(recipe, span)
     home = output.resolve() / recipe.name
     try:
@@ -86,17 +92,18 @@ def run(
             raise NoRoom(disk.full(error, home) or f"{home} cannot be written: {error.strerror}") from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
-                plan, encoded = _planned(console, recipe, recipe_file, input_dir, output, name, span)
-                of = f", span {span}," if span else ""
-                console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
-                if plan.span and plan.span.left_out:
-                    console.print(f"spans:   {_left_out(plan)}", markup=False)
-                for said in before:
-                    console.print(f"before:  {said}", markup=False)
-                nothing = _nothing_to_do(plan) if cache else ""
-                if nothing:
-                    return _unchanged(console, plan, nothing, encoded)
-                return _run(console, plan, cache, encoded)
+                with _files(console, recipe, input_dir, home) as files:
+                    plan, encoded = _planned(console, recipe, recipe_file, files, output, name, span)
+                    of = f", span {span}," if span else ""
+                    console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
+                    if plan.span and plan.span.left_out:
+                        console.print(f"spans:   {_left_out(plan)}", markup=False)
+                    for said in before:
+                        console.print(f"before:  {said}", markup=False)
+                    nothing = _nothing_to_do(plan) if cache else ""
+                    if nothing:
+                        return _unchanged(console, plan, nothing, encoded)
+                    return _run(console, plan, cache, encoded)
             except (
                 Exception,
                 KeyboardInterrupt,
@@ -142,6 +149,21 @@ def _nothing_to_do(plan: Plan) -> str:
 def _left_out(plan: Plan) -> str:
     names = ", ".join(plan.span.left_out)
     return f"not trained on, as they were never ingested (`mtl run --from ... --to ...` does): {names}"
+
+
+@contextlib.contextmanager
+def _files(console: Console, recipe: Recipe, input_dir: Path, home: Path) -> Iterator[Path]:
+    """The folder to read from; what is not on this machine is brought there first."""
+    with contextlib.ExitStack() as stack:
+        if not remote_patterns(recipe):
+            yield input_dir
+            return
+        begin = time.perf_counter()
+        with terminal.Steps(console) as steps:
+            steps.start("fetching what is new of the remote files", 0, 0)
+            folder = stack.enter_context(local_files(recipe, input_dir, home, steps.move))
+            steps.end("remote files fetched", time.perf_counter() - begin, "")
+        yield folder
 
 
 def _planned(console: Console, recipe: Recipe, *given: Any) -> tuple[Plan, dict[str, float]]:
