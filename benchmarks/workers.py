@@ -55,7 +55,9 @@ def measured(steps: int, batch: int) -> float:
     x = {"ids": ids, "numbers": generator.normal(size=(rows, 7)).astype("float32")}
     y = {f"t{i}": (generator.random(rows) < 0.3).astype("float32") for i in range(2)}
     ends = []
-    told = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs=None: ends.append(time.perf_counter()))
+    told = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs=None: ends.append(time.perf_counter())
+    )
     made.fit(m.array_batches((x, y), batch), epochs=1, verbose=0, shuffle=False, callbacks=[told])
     return (ends[-1] - ends[0]) / (20 * (len(ends) - 1)) if ends else 0.0
 

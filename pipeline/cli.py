@@ -81,6 +81,7 @@ def run(
     if input_dir is not None and not input_dir.is_dir():
         raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
     from pipeline import run as runner
+    from pipeline.disk import NoRoom
     from pipeline.only_one import Busy
     from pipeline.spans.calendar import BadSpan
 
@@ -91,7 +92,7 @@ def run(
         sys.exit(runner.run(*given, span or ""))
     except BadSpan as error:
         raise click.BadParameter(str(error), param_hint="--from, --to" if first else "--span") from None
-    except (Busy, runner.NoRoom) as error:
+    except (Busy, NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except runner.BadOutput as error:
         raise click.UsageError(str(error)) from None
@@ -413,7 +414,9 @@ def explain(where: Path) -> None:
     show_default=True,
     help="Share of the items that are shown from the ninth day on alone.",
 )
-@click.option("--days", type=click.IntRange(min=10), default=10, show_default=True, help="From 2024-03-04 on.")
+@click.option(
+    "--days", type=click.IntRange(min=10), default=10, show_default=True, help="From 2024-03-04 on."
+)
 @click.option(
     "--drift",
     metavar="KIND[:DAY]",

@@ -101,4 +101,3 @@ def of_this_process(distribution: str) -> Any:
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     names = [device.name for device in devices]
     return tf.distribute.MirroredStrategy(names) if len(names) > 1 else None
-

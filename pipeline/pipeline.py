@@ -172,9 +172,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     )
 
 
-def create_ingestion(
-    plan: Plan, span: Ingestion, enable_cache: bool = True, keep: bool = False
-) -> Pipeline:
+def create_ingestion(plan: Plan, span: Ingestion, enable_cache: bool = True, keep: bool = False) -> Pipeline:
     """The steps that make a version of one span: it is read, counted, and held against the schema. Their
     names end in the span's. With `keep`, the last one remembers it, as no run waits for the others."""
     read = _read(
@@ -269,9 +267,7 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
     return made
 
 
-def _drift_gate(
-    plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel]
-) -> DriftGate:
+def _drift_gate(plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel]) -> DriftGate:
     recipe, calendar = plan.recipe, Calendar.of(plan.recipe.spans)
     names = [*plan.span.window, plan.span.name]
     means = {"binary": "rate", "regression": "mean"}

@@ -223,9 +223,7 @@ def _write_day(
         shown = world.block(day.index, first, last)
         chance = drifted_chances(world.propensities(shown), drift, day.index)
         labels = draw_labels(shown, chance)
-        orders, events = draw_orders(
-            world.seed, day, shown, labels, first_row, _collected_until(world)
-        )
+        orders, events = draw_orders(world.seed, day, shown, labels, first_row, _collected_until(world))
         name = f"{day.date}/part-{part:05d}.parquet"
         write_table(out / LOG / name, impression_table(called, shown, labels, first_row, first_request))
         write_table(out / TRUTH / name, propensity_table(chance, first_row))

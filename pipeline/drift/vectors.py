@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 import pyarrow as pa
 
 from pipeline import vectors
@@ -156,4 +155,3 @@ def _length(of: Moments) -> float:
 def _apart(of: SpanVectors) -> float:
     one, two = (_length(half) for half in of.halves)
     return abs(one - two) / max(one, two) if one and two else 0.0
-

@@ -109,7 +109,9 @@ def test_another_encoder_and_skewed_requests_are_refused(days):
     assert {status for status, _ in drift} == {"failed"}
     # vectors that the model holds by key are the same table's for all days
     assert {sentence.split(": ")[1] for _, sentence in drift} == {"look"}
-    start = f"drift: look: {THREE} against {TWO}: the shift of the vectors (Fréchet distance over the total var"
+    start = (
+        f"drift: look: {THREE} against {TWO}: the shift of the vectors (Fréchet distance over the total var"
+    )
     assert any(sentence.startswith(start) for _, sentence in drift)
     skew = said(days["three"], "skew")
     assert {status for status, _ in skew} == {"failed"}

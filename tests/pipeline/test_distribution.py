@@ -69,10 +69,16 @@ def test_the_documented_job_says_which_pod_each_is(index):
     pod = job["spec"]["template"]["spec"]
     shell = pod["containers"][0]["command"][-1].replace("exec mtl train", "printenv TF_CONFIG; exit #")
     told = subprocess.run(
-        ["sh", "-c", shell], env={"JOB_COMPLETION_INDEX": str(index)}, capture_output=True, text=True, check=True
+        ["sh", "-c", shell],
+        env={"JOB_COMPLETION_INDEX": str(index)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert this_worker({"TF_CONFIG": told.stdout}) == Worker(index, job["spec"]["completions"])
     name = job["metadata"]["name"]
     hosts = [address.partition(":")[0] for address in json.loads(told.stdout)["cluster"]["worker"]]
     assert hosts == [f"{name}-{i}.{pod['subdomain']}" for i in range(2)]
-    assert service["metadata"]["name"] == pod["subdomain"] and service["spec"]["selector"] == {"job-name": name}
+    assert service["metadata"]["name"] == pod["subdomain"] and service["spec"]["selector"] == {
+        "job-name": name
+    }

@@ -172,7 +172,9 @@ def test_refuses_other_features_and_runs_without_examples(run_dir, tmp_path):
 def test_several_workers_need_a_cluster(run_dir, tmp_path, monkeypatch):
     recipe = run_dir.parent.parent / "recipe.yaml"
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(CannotTrain, match="TF_CONFIG is not set: start the same command once for each worker"):
+    with pytest.raises(
+        CannotTrain, match="TF_CONFIG is not set: start the same command once for each worker"
+    ):
         train(recipe, run_dir, tmp_path / "never", ["training.distribution=multi_worker"])
     assert not (tmp_path / "never").exists()
 

@@ -110,12 +110,15 @@ def test_no_gate_fires_in_twenty_clean_days(days, judged):
         ("unit", "duration_s", "Jensen-Shannon divergence is 1.000", "; mean "),
         ("ids", "item_id", "the share of values that were never there is 1.000", "such as 'n0"),
         ("label", "like", "the relative change of the label's rate is 0.", "%, was "),
-        ("encoder", "look", "the shift of the vectors (Fréchet distance over the total variance) is ", "length"),
+        (
+            "encoder",
+            "look",
+            "the shift of the vectors (Fréchet distance over the total variance) is ",
+            "length",
+        ),
     ],
 )
-def test_planted_drift_is_stopped_with_the_right_sentence(
-    worlds, ingested, judged, kind, name, what, moved
-):
+def test_planted_drift_is_stopped_with_the_right_sentence(worlds, ingested, judged, kind, name, what, moved):
     found = judged(PLANTED, ingested(worlds[0][kind], PLANTED))
     assert {v.status for v in found} == {"failed"}
     assert {v.sentence.split(": ")[1] for v in found} == {name}, [v.sentence for v in found]

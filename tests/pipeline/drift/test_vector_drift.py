@@ -61,7 +61,9 @@ def test_another_encoder_is_told(change, measure, moved):
 
 def test_absent_vectors_are_told():
     [(measure, distance)] = beyond(day(1, absent=0.4), day(0)).items()
-    assert measure == "missing" and distance.moved.startswith("40.0% of the rows have no vector, and 2.0% had")
+    assert measure == "missing" and distance.moved.startswith(
+        "40.0% of the rows have no vector, and 2.0% had"
+    )
 
 
 def test_no_vector_at_all_is_told_as_missing():

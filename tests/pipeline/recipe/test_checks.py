@@ -181,7 +181,10 @@ def test_a_vector_may_be_in_an_interaction_and_other_features_may_not():
 @pytest.mark.parametrize(
     "training, message",
     [
-        ({"distribution": "mirrored", "jit_compile": True}, "steps of distribution mirrored are not compiled"),
+        (
+            {"distribution": "mirrored", "jit_compile": True},
+            "steps of distribution mirrored are not compiled",
+        ),
         (
             {"distribution": "multi_worker", "precision": "mixed_float16"},
             "losses are not scaled with distribution multi_worker; mixed_bfloat16 needs",
