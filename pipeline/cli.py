@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipeline.cli_predict import predict
+from pipeline.cli_publish import publish
 from pipeline.cli_runs import runs
 from pipeline.cli_schedule import schedule
 from pipeline.cli_types import Folder
@@ -448,6 +449,7 @@ def models() -> None:
     """Look at the versions that were pushed, and say which serves."""
 
 
+models.add_command(publish)
 _REASON = click.option("--reason", default="", help="Why; kept in the audit log.")
 _OUTPUT = click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
 
