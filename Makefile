@@ -19,15 +19,16 @@ ROWS ?= 200000
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow airflow s3 lock docs clean
+.PHONY: help setup run test test-slow airflow s3 kfp lock docs clean
 
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
-	@echo "make test       set up and run the tests"
+	@echo "make test       set up and run the tests, but for those that take long"
 	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too; EXTRAS=aws: s3"
-	@echo "make test-slow  the tests that take long"
+	@echo "make test-slow  the tests that take long: kills, full disks, Airflow's DAG, several workers"
 	@echo "make airflow    Airflow in an environment of its own, for a slow test of its DAG"
 	@echo "make s3         a local S3 server in an environment of its own, for tests of remote files"
+	@echo "make kfp        Kubeflow Pipelines' library likewise, for a slow test of pipelines for Vertex AI"
 	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
 	@echo "make lock       resolve the locks anew"
 
@@ -65,10 +66,12 @@ run: setup
 # two processes, a test file in one of them: whole runs in one, everything else beside them
 test: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
-	@echo "next: make run"
+	@echo "next: make run; make test-slow runs the tests that take long"
 
-test-slow: setup $(AWS_STAMP) s3
-	@$(BIN)/python -m pytest -m slow
+# each test is named as it ends, as one may take minutes
+test-slow: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3 airflow kfp
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -v
+	@echo "next: make test, if it has not been run"
 
 # apart from ours: Airflow needs other versions of the same packages
 airflow: .venv-airflow/.stamp
@@ -83,6 +86,14 @@ s3: .venv-s3/.stamp
 .venv-s3/.stamp: requirements-s3.lock $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-s3
 	@$(BIN)/uv pip install --quiet --python .venv-s3/bin/python --no-deps --require-hashes -r requirements-s3.lock
+	@touch $@
+
+# apart from ours: kfp needs another version of Kubernetes' client
+kfp: .venv-kfp/.stamp
+
+.venv-kfp/.stamp: requirements-kfp.lock $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-kfp
+	@$(BIN)/uv pip install --quiet --python .venv-kfp/bin/python --no-deps --require-hashes -r requirements-kfp.lock
 	@touch $@
 
 docs: setup
@@ -108,6 +119,8 @@ lock:
 		--custom-compile-command "make lock" .ci/s3.in -o requirements-s3.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" .ci/airflow.in -o requirements-airflow.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" .ci/kfp.in -o requirements-kfp.lock
 
 clean:
 	rm -rf output demo-data build dist *.egg-info

@@ -27,6 +27,7 @@ REQUIRES = [
     "tensorboard>=2.20",
     "keras-tuner>=1.4.7,<2",
     "Pillow>=10,<13",
+    "kfp-pipeline-spec>=2.16,<2.17",  # what TFX compiles pipelines to for Vertex AI, and reads there
 ]
 
 setup(

@@ -23,6 +23,7 @@ from pipeline.runners.local import Step
 from pipeline.span_run import shown
 from pipeline.trainer import HISTORY
 from pipeline.watch.found import read_pictures, read_watched
+from serving.versions import record
 
 
 def facts_of(
@@ -65,6 +66,9 @@ def facts_of(
             f"this very model is version {number}, which was rolled back from, or whose push was cut off; "
             f"`mtl models promote {plan.home} {number}` serves it all the same"
         )
+    elif blessed and not path and plan.finishes:
+        path, by = str(plan.finishes), record(plan.finishes)["run"]
+        reason = f"{said}; version {plan.finishes.name} serves: run {by} pushed it, and was killed after that"
     elif blessed and not path:
         status = "unchanged"
         reason = (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from pipeline import terminal
+from pipeline import disk, terminal
 from pipeline.job_service import check_job_service
 from pipeline.only_one import LOCK, only_one
 from pipeline.private import key_id
@@ -60,7 +60,20 @@ def predict(
       CannotScore: see there.
       DataError: the rows cannot be used.
       Busy: another process writes there.
+      NoRoom: the disk is full.
     """
+    try:
+        return _predict(recipe_file, model, source, output, settings)
+    except Exception as error:
+        said = disk.full(error, output.absolute().parent, f"make room, and run again: {output} appears whole")
+        if said:
+            raise disk.NoRoom(said) from error
+        raise
+
+
+def _predict(
+    recipe_file: Path, model: Path | None, source: Path, output: Path, settings: Sequence[str]
+) -> int:
     recipe = load(recipe_file, settings)
     folder = model or Path("output", recipe.name, "serving")
     try:

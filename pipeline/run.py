@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import disk, memory, notify, progress, terminal
+from pipeline import disk, distribution, memory, notify, progress, terminal
 from pipeline.ingest.errors import DataError
 from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
@@ -30,6 +30,7 @@ from pipeline.report.versions import package_versions
 from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
 from pipeline.spans.store import SpanStore
+from pipeline.unreported import finishing
 from serving import versions
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
@@ -46,10 +47,6 @@ MADE = {
 
 class BadOutput(Exception):
     """The output folder cannot be made."""
-
-
-class NoRoom(Exception):
-    """A run's folder cannot be written, most often as the disk is full."""
 
 
 def run(
@@ -74,6 +71,7 @@ def run(
     check_schema(recipe, recipe_file)
     key_id(recipe, recipe_file)
     check_job_service(recipe, recipe_file)
+    distribution.one_process(recipe, recipe_file)
     span = span and span_name(recipe, span)
     home = output.resolve() / recipe.name
     try:
@@ -88,11 +86,14 @@ def run(
             run_dir = home / "runs" / name
             (run_dir / "recipe.yaml").write_text(resolved(recipe))
         except OSError as error:
-            raise NoRoom(disk.full(error, home) or f"{home} cannot be written: {error.strerror}") from None
+            raise disk.NoRoom(
+                disk.full(error, home) or f"{home} cannot be written: {error.strerror}"
+            ) from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
                 with _files(console, recipe, input_dir, home) as files:
                     plan, encoded = _planned(console, recipe, recipe_file, files, output, name, span)
+                    plan = finishing(plan) if cache else plan
                     of = f", span {span}," if span else ""
                     console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                     if plan.span and plan.span.left_out:
@@ -142,7 +143,7 @@ def _nothing_to_do(plan: Plan) -> str:
             f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this "
             "recipe, data and code (--no-cache runs it all the same)"
         )
-    return settled(plan) if plan.span else ""
+    return settled(plan) if plan.span and not plan.finishes else ""
 
 
 def _left_out(plan: Plan) -> str:
@@ -266,15 +267,15 @@ def _report(
             )
     _keep_dead_letters(plan, done, letters_step(plan))
     _publish_history(plan, done, letters_step(plan))
-    facts = facts_of(plan, done, names, failure, total, package_versions(), only)
-    metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
-    if metrics["tuning"]:
-        (plan.run_dir / "tune.yaml").write_text(patch(metrics["tuning"], plan.run), encoding="utf-8")
     for step, key in MADE.items():  # what `mtl train`, `mtl compare` and `mtl fuse` begin from
         if step[0] in done:
             _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)
+    facts = facts_of(plan, done, names, failure, total, package_versions(), only)
+    metrics = write_report(facts, plan.run_dir / "report")
+    if metrics["tuning"]:
+        (plan.run_dir / "tune.yaml").write_text(patch(metrics["tuning"], plan.run), encoding="utf-8")
     _latest(plan.run_dir)
     _print_outcome(console, plan, metrics)
     _notify(console, plan.recipe, metrics, plan.run_dir)

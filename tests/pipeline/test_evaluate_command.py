@@ -3,7 +3,6 @@
 import pytest
 
 from pipeline.evaluate import CannotEvaluate, evaluate
-from pipeline.recipe import load
 
 
 @pytest.fixture
