@@ -6,12 +6,15 @@ from typing import Any
 
 import click
 
+from pipeline.cli_publish import publish
+
 
 @click.group()
 def models() -> None:
     """Look at the versions that were pushed, and say which serves."""
 
 
+models.add_command(publish)
 _REASON = click.option("--reason", default="", help="Why; kept in the audit log.")
 _OUTPUT = click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
 
