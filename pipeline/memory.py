@@ -1,4 +1,4 @@
-"""The memory that this process holds: the most over a stretch of its life, giving back, and having no more."""
+"""The memory that this process holds: the most over a stretch of its life, giving it back, having no more."""
 
 import ctypes
 import errno
@@ -56,7 +56,7 @@ def refused(error: BaseException | None) -> str:
             held = peak()
             holds = "" if held is None else f"; this process held {held / 1e6:,.0f} MB"
             return (
-                f"out of memory ({type(error).__name__}){holds}: give it more, or have less at a time by `beam: "
+                f"out of memory ({type(error).__name__}){holds}: give it more, or less at a time by `beam: "
                 "{workers: 1}` and a smaller `training.batch_size`, and run again: what had finished is used"
             )
         error = error.__cause__ or error.__context__
