@@ -104,6 +104,7 @@ def _vertex(
     span: str | None,
     submit: bool,
 ) -> None:
+    from pipeline.distribution import one_process
     from pipeline.ingest.errors import DataError
     from pipeline.recipe import load
     from pipeline.recipe.schema_file import check_schema
@@ -115,6 +116,7 @@ def _vertex(
 
     recipe = load(file, settings)
     check_schema(recipe, file)
+    one_process(recipe, file)
     if span and recipe.spans is None:
         raise click.BadParameter("the recipe has no `spans:`", param_hint="--span")
     job = vertex.VertexJob(recipe, file.resolve(), input_dir, output, settings, image, project, region)
