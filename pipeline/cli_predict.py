@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+from pipeline.cli_types import FILE, settings_option
 
 
 @click.command(short_help="Score rows of a file, or logs, with a pushed model.")
 @click.option(
     "--recipe",
-    type=_FILE,
+    type=FILE,
     help="Reads --input as `mtl run` with this recipe would, on Beam, and writes a folder of Parquet files.",
 )
 @click.option(
@@ -38,14 +38,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--private", is_flag=True, help="Hash private inputs, which the file has as they are, by MTL_PRIVATE_KEY."
 )
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of --recipe, such as beam.workers=4; @FILE: those in a file. Repeatable.",
-)
+@settings_option("beam.workers=4", "of --recipe")
 def predict(
     recipe: Path | None,
     model: str | None,
@@ -81,6 +74,7 @@ def _predict_logs(
     private: bool,
     settings: tuple[str, ...],
 ) -> None:
+    from pipeline.disk import NoRoom
     from pipeline.only_one import Busy
     from pipeline.predict import SCORES, CannotScore
     from pipeline.predict import predict as score
@@ -95,7 +89,7 @@ def _predict_logs(
         raise click.UsageError("--output must be a folder for --recipe")
     try:
         rows = score(recipe, Path(model) if model else None, source, Path(target), settings)
-    except Busy as error:
+    except (Busy, NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except CannotScore as error:
         raise click.UsageError(str(error)) from None
@@ -103,6 +97,7 @@ def _predict_logs(
 
 
 def _predict_file(model: str, server: str | None, source: Path, target: str, private: bool) -> None:
+    from pipeline import disk
     from pipeline.terminal import quiet
     from serving.client.errors import ServerError
     from serving.predict import PredictError, predict_on
@@ -122,6 +117,9 @@ def _predict_file(model: str, server: str | None, source: Path, target: str, pri
     except ServerError as error:
         raise click.ClickException(f"{server}: {error}") from None
     except (PredictError, ValueError, OSError) as error:
+        full = disk.full(error, Path(target).absolute().parent, "make room, and run again")
+        if full:
+            raise click.ClickException(full) from None
         raise click.UsageError(str(error)) from None
     if target != "-":
         click.echo(f"{target}: {rows:,} rows")

@@ -37,6 +37,7 @@ class Plan:
     started: str  # ISO 8601, UTC
     tables: dict[str, Table] = field(default_factory=dict)  # of the vectors that the model holds
     span: SpanRun | None = None  # that this run is of; without, it is of all there is
+    finishes: Path | None = None  # the version that a killed run pushed, and this run reports
 
     @property
     def run_dir(self) -> Path:

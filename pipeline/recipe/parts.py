@@ -125,7 +125,10 @@ class Column(Part):
 class Source(Part):
     """Files with rows. CSV, JSON Lines and Parquet, plain or .gz or .bz2, by their endings."""
 
-    files: Files = Field(description="paths or patterns below the input folder, such as `logs/*.parquet`")
+    files: Files = Field(
+        description="paths or patterns below the input folder, such as `logs/*.parquet`, or on s3, gs or "
+        "hdfs, such as `s3://bucket/logs/*.parquet`"
+    )
     format: Literal["csv", "jsonl", "parquet"] | None = Field(
         None, description="where the ending does not say"
     )
@@ -441,6 +444,12 @@ class Serving(Part):
         1e-5, gt=0, description="largest difference allowed there, relative to max(1, |value|)"
     )
     check: ServingBounds = Field(ServingBounds(), description="bounds on time, memory and size")
+    publish: str | None = Field(
+        None,
+        min_length=1,
+        description="a place on s3, gs or hdfs, such as `s3://bucket/models/shop`, that a run copies the "
+        "version that serves to, for servers that have it as the model's base path",
+    )
 
 
 class FuseBound(Part):
@@ -510,18 +519,3 @@ class Tune(Part):
     seed: int = Field(
         1, ge=1, lt=2**31, description="of the values tried; trials all train with training.seed"
     )
-
-
-class Beam(Part):
-    """How Beam runs on this machine."""
-
-    mode: Literal["in_memory", "multi_processing"] = "in_memory"
-    workers: int = Field(1, ge=1)
-
-    def arguments(self) -> list[str]:
-        """Options of Beam's runner on this machine."""
-        return [
-            "--runner=DirectRunner",
-            f"--direct_running_mode={self.mode}",
-            f"--direct_num_workers={self.workers}",
-        ]
