@@ -269,12 +269,13 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
 
 def _drift_gate(plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel]) -> DriftGate:
     recipe, calendar = plan.recipe, Calendar.of(plan.recipe.spans)
-    names = [*plan.span.window, plan.span.name]
+    store = SpanStore(plan.home)
+    names = [(n, store.drifted(n)) for n in plan.span.window] + [(plan.span.name, False)]
     means = {"binary": "rate", "regression": "mean"}
     return DriftGate(
         spans=union(found["examples"]),
         span_statistics=union(found["statistics"]),
-        names=json.dumps([(calendar.number(name), name) for name in names]),
+        names=json.dumps([(calendar.number(name), name, drifted) for name, drifted in names]),
         columns=json.dumps(list(dict.fromkeys([*_still(recipe), *recipe.spans.drift.columns]))),
         labels=json.dumps({n: means[t.kind] for n, t in recipe.tasks.items() if t.kind in means}),
         recipe=recipe.part("features").model_dump_json(),

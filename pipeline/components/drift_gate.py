@@ -30,21 +30,22 @@ def DriftGate(
     verdict: OutputArtifact[VerdictArtifact],
     vectors: InputArtifact[Vectors] = None,
 ) -> None:
-    """Writes verdicts. `names` is JSON of the spans' numbers and names, of which the last is judged; `columns`,
-    `labels` and `bounds` are JSON of what `judge` takes. Examples are read where features are vectors."""
+    """Writes verdicts. `names` is JSON of the spans' numbers, names and whether they were refused for drift, of
+    which the last is judged; `columns`, `labels` and `bounds` are JSON of what `judge` takes. Examples are read where features are vectors."""
     read, named = Recipe.model_validate_json(recipe), json.loads(names)
     statistics = {artifact.span: artifact.uri for artifact in span_statistics}
     examples = {artifact.span: artifact.uri for artifact in spans}
     of_vectors = {}
     if read.vectors:
         held = HeldVectors(Path(vectors.uri), read.keyed_vectors) if vectors else None
-        of_vectors = {name: span_vectors(read, examples[number], held) for number, name in named}
+        of_vectors = {name: span_vectors(read, examples[number], held) for number, name, _ in named}
     given = Spans(
-        {name: read_span(statistics[number]) for number, name in named},
+        {name: read_span(statistics[number]) for number, name, _ in named},
         json.loads(columns),
         json.loads(labels),
         read.roles.user,
         of_vectors,
+        [name for _, name, drifted in named if drifted],
         list(read.history),
     )
     write_verdicts(verdict.uri, judge(given, Drift.model_validate_json(bounds)))

@@ -172,9 +172,15 @@ def _numbers(
         float(np.clip(sum(terms), 0, 1)),
         _SIGMAS * len(p) / (8 * np.log(2)) * sum(1 / max(size, 1) for size in sizes),
         "Jensen-Shannon divergence",
-        f"median {new.median:,.4g}, was {old.median:,.4g}; mean {new.mean:,.4g}, was {old.mean:,.4g}; "
-        f"{new.min:,.4g} to {new.max:,.4g}, was {old.min:,.4g} to {old.max:,.4g}",
+        f"median {_shown(new.median)}, was {_shown(old.median)}; mean {_shown(new.mean)}, was "
+        f"{_shown(old.mean)}; {_shown(new.min)} to {_shown(new.max)}, was {_shown(old.min)} to "
+        f"{_shown(old.max)}",
     )
+
+
+def _shown(number: float) -> str:
+    """Four digits, or all before the point."""
+    return f"{number:,.0f}" if 1e4 <= abs(number) < 1e15 else f"{number:,.4g}"
 
 
 def _quantiles(numbers: statistics_pb2.NumericStatistics) -> statistics_pb2.Histogram | None:
@@ -201,12 +207,12 @@ def _label(task: str, called: str, ours: Mapping, others: Mapping) -> Iterator[D
     if not before:
         return
     noise = _SIGMAS * abs(spread / before) * float(np.sqrt(1 / rows + 1 / others_rows))
-    digits = "{:.2%}" if called == "rate" else "{:,.4g}"
+    shown = "{:.2%}".format if called == "rate" else _shown
     yield Distance(
         "label",
         task,
         abs(mean / before - 1),
         noise,
         f"the relative change of the label's {called}",
-        f"{digits.format(mean)}, was {digits.format(before)}",
+        f"{shown(mean)}, was {shown(before)}",
     )

@@ -38,6 +38,7 @@ class Spans:
       statistics: span → its, in order; the one that is judged is the last.
       columns, labels, user: see `distances`.
       vectors: span → its, where features are vectors.
+      drifted: spans that were refused themselves: nothing is learned from them, and none is the one before.
       grown: columns of which only the shares of values are compared: more of them are there the longer the log is.
     """
 
@@ -46,6 +47,7 @@ class Spans:
     labels: Mapping[str, str]
     user: str | None
     vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    drifted: Collection[str] = ()
     grown: Collection[str] = ()
 
     def between(self, new: str, old: Sequence[str]) -> Iterator[Distance]:
@@ -72,14 +74,15 @@ def judge(spans: Spans, drift: Drift) -> list[Verdict]:
       one that passed, with the distance that came nearest to its bound.
     """
     *earlier, evaluated = spans.statistics
-    before = {earlier[-1]: earlier[-1:]}
+    like = [name for name in earlier if name not in spans.drifted] or earlier
+    before = {like[-1]: like[-1:]}
     if len(earlier) > 1:
         before[f"{earlier[0]} to {earlier[-1]}"] = earlier
-    history = _history(spans, earlier)
+    history = _history(spans, like)
     found, nearest = [], None
     for who, old in before.items():
         for distance in spans.between(evaluated, old):
-            bound, why = _bound(distance, drift, history, len(earlier))
+            bound, why = _bound(distance, drift, history, len(like))
             said = sentence(_GATE, distance, evaluated, who, bound, why)
             if distance.value > bound:
                 found.append(beyond(_GATE, said, drift.then))

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import near
 from pipeline.recipe.model import Recipe
+from pipeline.recipe.remote import scheme
 
 
 def span_problems(recipe: Recipe) -> Iterator[Problem]:
+    for place in recipe.skew.requests if recipe.skew else ():
+        if scheme(place):
+            yield Problem("skew.requests", "is read from this machine alone; write a path", value=place)
     for name in recipe.skew.columns if recipe.skew else ():
         if name not in recipe.request_columns:
             known = recipe.request_columns

@@ -104,14 +104,23 @@ class SpanStore:
         kept["versions"].append(asdict(version))
         self._write(name, kept)
 
+    def drifted(self, name: str) -> bool:
+        """Whether the drift gate refused the newest version of a span in its last run."""
+        runs, newest = self.runs(name), self.newest(name)
+        return bool(runs and newest and runs[-1].get("drifted") and newest.run <= runs[-1]["run"])
+
     def runs(self, name: str) -> list[dict[str, Any]]:
-        """The runs of a span that came to an end, oldest first: `run`, `fingerprint`, `status`, `reason`."""
+        """The runs of a span that came to an end, oldest first: `run`, `fingerprint`, `status`, `reason`,
+        `drifted`."""
         return self._load(name)["runs"]
 
-    def add_run(self, name: str, run: str, fingerprint: str, status: str, reason: str) -> None:
-        """Remembers how a run of a span ended."""
+    def add_run(
+        self, name: str, run: str, fingerprint: str, status: str, reason: str, drifted: bool
+    ) -> None:
+        """Remembers how a run of a span ended, and whether the drift gate refused it."""
         kept = self._load(name)
-        kept["runs"].append({"run": run, "fingerprint": fingerprint, "status": status, "reason": reason})
+        ended = {"run": run, "fingerprint": fingerprint, "status": status, "reason": reason}
+        kept["runs"].append(ended | {"drifted": drifted})
         self._write(name, kept)
 
     def _path(self, name: str) -> Path:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.demo import Drift, generate
+from pipeline.spans.store import SpanStore
 from serving.server.request_log import RequestLog
 
 pytestmark = pytest.mark.slow
@@ -51,6 +52,7 @@ ONE, TWO, THREE = "2024-03-04", "2024-03-05", "2024-03-06"
 
 def serve(data, day, change):
     """Writes a log of requests for a day's impressions, as the server does, served on that day."""
+    before = set((data / "requests").glob("*"))
     log = RequestLog(data / "requests", 1.0)
     shown = pq.read_table(data / "impressions" / day)
     columns = {n: np.array(change(n, shown[n].to_pylist()), object) for n in ("item_id", "device", "surface")}
@@ -61,13 +63,10 @@ def serve(data, day, change):
         outputs = {"click": np.zeros(len(inputs["device"]), np.float32)}
         log.offer("serving_default", "", 1, inputs, outputs, 100)
     log.close()
-    for path in sorted((data / "requests").glob("requests-*.parquet")):
-        if not path.name.endswith(f"{day}.parquet"):  # it was served now, and should have been on that day
-            table = pq.read_table(path)
-            at = pa.array(np.full(len(table), shown["timestamp"][0].as_py()))
-            table = table.set_column(table.column_names.index("served_at"), "served_at", at)
-            pq.write_table(table, path.with_name(f"{path.stem}-{day}.parquet"))
-            path.unlink()
+    for path in set((data / "requests").glob("*")) - before:  # it was served now, and should have been that day
+        table = pq.read_table(path)
+        at = pa.array(np.full(len(table), shown["timestamp"][0].as_py()))
+        pq.write_table(table.set_column(table.column_names.index("served_at"), "served_at", at), path)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +104,8 @@ def test_a_day_like_the_one_before_is_pushed(days):
 
 def test_another_encoder_and_skewed_requests_are_refused(days):
     assert (days["three"].code, days["three"].metrics["status"]) == (3, "refused")
+    store = SpanStore(days["three"].folder.parents[1])
+    assert [store.drifted(day) for day in (ONE, TWO, THREE)] == [False, False, True]
     drift = said(days["three"], "drift")
     assert {status for status, _ in drift} == {"failed"}
     # vectors that the model holds by key are the same table's for all days

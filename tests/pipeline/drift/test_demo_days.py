@@ -24,7 +24,7 @@ from pipeline.spans.resolve import resolve
 
 pytestmark = pytest.mark.slow
 
-ROWS, SEED, DAYS = 100_000, 7, 20
+ROWS, SEED, DAYS = 160_000, 3, 20
 PLANTED = "2024-03-19"  # the sixteenth
 
 

@@ -48,13 +48,13 @@ def days():
     return {f"2024-03-{day + 1:02d}": statistics(rows(day, 1)) for day in range(20)}
 
 
-def judged(days, drift=None, changed=None, last=LAST):
+def judged(days, drift=None, changed=None, last=LAST, drifted=()):
     names = [name for name in days if name <= last][-8:]
     spans = {name: days[name] for name in names}
     if changed is not None:
         frame = rows(int(last[-2:]) - 1, 1)
         spans[last] = statistics(changed(frame))
-    return judge(Spans(spans, COLUMNS, LABELS, None), drift or Drift())
+    return judge(Spans(spans, COLUMNS, LABELS, None, drifted=drifted), drift or Drift())
 
 
 def test_twenty_clean_days_with_weekends_are_let_pass(days):
@@ -140,6 +140,23 @@ def test_bounds_are_learned_from_days_that_differ_by_nature():
     assert verdict.status == "passed" and "learned from 5 earlier spans" in verdict.sentence
     steady = {name: wild["2024-03-01"] for name in wild} | {"2024-03-06": wild["2024-03-06"]}
     assert {v.status for v in judge(Spans(steady, ["place"], {}, None), Drift())} == {"failed"}
+
+
+def test_nothing_is_learned_from_a_day_that_was_refused(days):
+    """It drifts on: told again. The feed is mended: let pass, though the day before is far off."""
+
+    def dear(frame):
+        return frame.assign(price=frame["price"] * 1.1e3)
+
+    bad = "2024-03-19"
+    broken = days | {bad: statistics(dear(rows(18, 1)))}
+    on = judged(broken, changed=dear, drifted=[bad])
+    assert {v.status for v in on} == {"failed"}
+    for old, verdict in zip(("2024-03-18", f"2024-03-13 to {bad}"), on, strict=True):
+        assert verdict.sentence.startswith(f"drift: price: {LAST} against {old}: Jensen-Shannon")
+    [mended] = judged(broken, drifted=[bad])
+    assert mended.status == "passed"
+    assert mended.sentence.startswith(f"drift: {LAST} is like 2024-03-18 and 2024-03-13 to {bad}; ")
 
 
 def test_a_label_that_is_not_known_yet_is_not_compared(days):

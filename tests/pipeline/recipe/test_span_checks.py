@@ -41,11 +41,13 @@ def test_spans_need_a_time_and_every_row():
         load(spans={"by": "day", "validation": 1})
 
 
-def test_skew_is_of_columns_that_a_request_has():
+def test_skew_is_of_columns_that_a_request_has_and_of_files_here():
     files = "requests/*.parquet"
     assert load(skew={"requests": files, "columns": {"user": 1}}).skew.requests == [files]
     with pytest.raises(RecipeError, match=r"skew.columns.clicked .*is no column that a request has"):
         load(skew={"requests": files, "columns": {"clicked": 1}})
+    with pytest.raises(RecipeError, match=r"skew.requests .*is read from this machine alone"):
+        load(skew={"requests": "s3://shop/requests/*"})
 
 
 @pytest.mark.parametrize(
