@@ -5,6 +5,7 @@ two processes that talk over localhost, and two devices of one process, each sta
 cannot be given workers or devices once TensorFlow has begun.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -23,6 +24,7 @@ from mtl_models import (
     DWA,
     ESCM2,
     FAMO,
+    EpochRecorder,
     Equal,
     GradNorm,
     HardSharing,
@@ -34,6 +36,7 @@ from mtl_models import (
     SoftSharing,
     Task,
     Uncertainty,
+    array_batches,
     replicas,
 )
 from mtl_models.draws import uniform
@@ -222,6 +225,31 @@ def test_replicas_draw_numbers_of_their_own_for_rows_alone(of_rows, simulated):
     simulated.run([lambda: draw(0), lambda: draw(1)])
     assert np.array_equal(*drawn) is not of_rows
     assert np.array_equal(made[0].state, made[1].state)
+
+
+def test_the_loop_is_that_of_keras_with_its_orders_callbacks_and_stopping(tmp_path):
+    def train(strategy):
+        with strategy.scope() if strategy is not None else contextlib.nullcontext():
+            model = CASES["dwa, soft sharing"]()
+            model.compile(keras.optimizers.SGD(3.0), RowAdagrad(0.5), steps_per_execution=2)
+        recorder = EpochRecorder(batch(seed=1), patience=1)
+        model.fit(array_batches(batch(50), 8, seed=3), epochs=9, verbose=0, shuffle=False, callbacks=[recorder])
+        return model, recorder.history
+
+    plain, history = train(None)
+    replicated, found = train(tf.distribute.OneDeviceStrategy("/cpu:0"))
+    assert 1 < len(found) == len(history) < 9  # stopped by patience
+    for here, there in zip(found, history):
+        assert here["losses"] == pytest.approx(there["losses"], rel=1e-5)
+        assert here["task_weights"] == pytest.approx(there["task_weights"], rel=1e-5)
+    assert_same(state(replicated), state(plain))
+    replicated.save(tmp_path / "model.keras")
+    x = batch()[0]
+    np.testing.assert_allclose(
+        keras.saving.load_model(tmp_path / "model.keras").predict(x, verbose=0)["click"],
+        plain.predict(x, verbose=0)["click"],
+        rtol=1e-5,
+    )
 
 
 def test_what_replicas_cannot_train_is_refused():
