@@ -105,6 +105,7 @@ def facts_of(
         not_reached=[n for n in names if n not in left_out],
         recipe_text=resolved(plan.recipe),
         span=shown(plan) if plan.span else None,
+        warm_start=plan.beginning.facts() if plan.beginning and "Trainer" in done else None,
     )
 
 

@@ -43,6 +43,7 @@ from pipeline.span_run import waiting
 from pipeline.spans.calendar import Calendar
 from pipeline.spans.resolve import Ingestion
 from pipeline.spans.store import SpanStore
+from pipeline.trainer_files import STATISTICS
 
 
 def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
@@ -60,10 +61,13 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         )
     held = {"vectors": vectors.outputs["vectors"]} if vectors else {}
     columns = recipe.part("features", "derived").model_dump_json()
+    base = plan.beginning.base if plan.beginning else None
     vocabularies = BuildVocabularies(
         examples=examples,
         **({"gate": read["gate"]} if "gate" in read else {}),
         recipe=columns,
+        base=str(base.part("vocabularies")) if base else "",
+        base_content=base.content if base else "",
         code=code("pipeline.components.vocabularies"),
         **held,
     )
@@ -73,7 +77,9 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         vocabularies=vocabularies.outputs["vocabularies"],
         splits=SPLITS[:2],
         preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
-        custom_config={"recipe": columns, "code": plan.transform_code()},
+        custom_config={"recipe": columns, "code": plan.transform_code()}
+        | ({"keep_statistics": True} if plan.beginning else {})
+        | ({"statistics": json.loads((base.part("transform_graph") / STATISTICS).read_text())} if base else {}),
     )
 
     tuner = _tuner(plan, transform) if recipe.tune else None
@@ -85,11 +91,18 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         eval_args=trainer_pb2.EvalArgs(splits=[SPLITS[1]]),
         hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
         custom_config={
-            "recipe": recipe.part("features", "derived", "tasks", "model", "weighting", "training")
-            .model_copy(update={"serving": Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)})
-            .model_dump_json(),
+            "recipe": _trained(plan).model_dump_json(),
             "code": plan.trainer_code(),
-        },
+        }
+        | (
+            {
+                "base": str(base.part("model_run") / "model.keras"),
+                "base_content": base.content,
+                "keep_optimizer": recipe.training.warm_start.keep_optimizer,
+            }
+            if base
+            else {}
+        ),
     )
     model = trainer.outputs["model"]
 
@@ -144,6 +157,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         note=json.dumps(
             {"fingerprint": plan.fingerprint(), "recipe": digests.text_digest(resolved(plan.recipe))}
             | ({"span": plan.span.name} if plan.span else {})
+            | ({"warm_start": plan.beginning.facts()} if plan.beginning else {})
         ),
     )
 
@@ -163,6 +177,19 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             push,
         ],
         enable_cache,
+    )
+
+
+def _trained(plan: Plan) -> Recipe:
+    """The part of the recipe that training depends on; a run that begins from a model has epochs of its own."""
+    recipe = plan.recipe
+    part = recipe.part("features", "derived", "tasks", "model", "weighting", "training")
+    settings: dict[str, Any] = {"warm_start": None}
+    if plan.beginning and plan.beginning.base:
+        settings["epochs"] = recipe.training.warm_start.epochs
+    serving = Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)
+    return part.model_copy(
+        update={"serving": serving, "training": recipe.training.model_copy(update=settings)}
     )
 
 
@@ -217,6 +244,7 @@ def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: st
 def _window(plan: Plan) -> dict[str, Any]:
     """The spans that are trained on and the one that is evaluated, which have kept to the schema by themselves.
     Which these are is known before the pipeline is made, so that any orchestrator can run it."""
+    base = plan.beginning.base if plan.beginning else None
     store, spans, found = SpanStore(plan.home), [], {"examples": [], "statistics": []}
     for name in (*plan.span.window, plan.span.name):
         version = store.newest(name)
@@ -229,6 +257,7 @@ def _window(plan: Plan) -> dict[str, Any]:
         spans=union(found["examples"]),
         span_statistics=union(found["statistics"]),
         evaluated=plan.span.number,
+        base=Calendar.of(plan.recipe.spans).number(base.span) if base else 0,
         code=digests.code_digest("pipeline.components.window"),
     )
     made = {

@@ -20,6 +20,7 @@ from mtl_models import (
     quantile_bins,
 )
 from mtl_models.training.array_batches import ITERATORS_PER_EPOCH
+from mtl_models.training.warm_start import grow, keep_optimizers
 from pipeline import progress
 from pipeline.calibration import calibrate_on
 from pipeline.recipe import Recipe, constructors
@@ -52,7 +53,12 @@ def run_fn(fn_args: Any) -> None:
     train = read_arrays(fn_args.train_files, layout, recipe)
     validation = read_arrays(fn_args.eval_files, layout, recipe)
     held = held_vectors(fn_args.transform_graph_path, layout)
-    model, history = fit(recipe, layout, train, validation, Path(fn_args.model_run_dir), vectors=held)
+    base = fn_args.custom_config.get("base")
+    keep = fn_args.custom_config.get("keep_optimizer", False)
+    run_dir = Path(fn_args.model_run_dir)
+    model, history = fit(
+        recipe, layout, train, validation, run_dir, vectors=held, base=base, keep_optimizer=keep
+    )
     export(
         model,
         tft_output.transform_features_layer(),
@@ -128,6 +134,8 @@ def fit(
     checkpoint: tuple[Path, str] | None = None,
     show: Callable[[dict], None] | None = None,
     vectors: Mapping[str, np.ndarray] | None = None,
+    base: str | Path | None = None,
+    keep_optimizer: bool = False,
 ) -> tuple[MultiTaskModel, dict]:
     """Trains, keeps the epoch that is best on validation, calibrates, and says how it went.
 
@@ -139,15 +147,21 @@ def fit(
       checkpoint: a folder, and what is trained there as text: training that was stopped goes on from it.
       vectors: those that the model holds, by feature (see `held_vectors`).
       show: told how far it is (see `EpochRecorder`); None tells the pipeline's step.
+      base: the file of a model to begin from, whose inputs this layout has grown from; None begins anew.
+      keep_optimizer: whether to go on with its optimizers' state too.
 
     Returns:
       The model of the best epoch, in float32, and its history: `epochs` as `EpochRecorder` has them, before
-      calibration, `best_epoch`, `steps` an epoch, `precision`, `objective` in words, and `calibration` (see
+      calibration, `best_epoch`, `steps` an epoch, `precision`, `kept_optimizer`, `objective` in words, and `calibration` (see
       `calibrate_on`).
     """
     settings = recipe.training
     inputs, labels, weights, _ = train
-    model = build(recipe, layout, labels, weights, inputs.get("duration"), inputs.get("numbers"), vectors)
+    earlier = keras.models.load_model(base) if base else None
+    if earlier is None:
+        model = build(recipe, layout, labels, weights, inputs.get("duration"), inputs.get("numbers"), vectors)
+    else:
+        model = grow(earlier, layout, vectors or {}, precision(recipe))
     groups = _requests(inputs)
     batches = array_batches((inputs, labels, weights), settings.batch_size, settings.seed, groups=groups)
     steps = int(batches.cardinality())
@@ -159,6 +173,7 @@ def fit(
         jit_compile=_is_compiled(settings, steps) and groups is None,
         steps_per_execution=min(settings.steps_per_execution, steps),
     )
+    kept = keep_optimizer and earlier is not None and keep_optimizers(earlier, model)
     recorder = EpochRecorder(
         (validation[0], validation[1], validation[3]),
         objective=Objective(settings.stopping.objective or {name: 1.0 for name in recipe.tasks}),
@@ -208,6 +223,7 @@ def fit(
         "best_epoch": recorder.best_epoch,
         "steps": steps,
         "precision": used_precision,
+        "kept_optimizer": kept,
         "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: "
         + used,
         "calibration": calibration,

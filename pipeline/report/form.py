@@ -228,6 +228,16 @@ class Spans(_Part):
     left_out: list[str] = Field(description="Spans of the window that were never ingested.")
 
 
+class WarmStart(_Part):
+    """How training began, where the recipe asks for warm starts."""
+
+    version: str | None = Field(description="That the model it began from served as; null from nothing.")
+    run: str | None = Field(description="That made this model.")
+    reason: str = Field(description="Why it began from nothing; empty where it did not.")
+    since_full: int = Field(description="Runs since the last that began from nothing, this one included.")
+    every: int = Field(description="One run in so many begins from nothing.")
+
+
 class Tuning(_Part):
     """What a search of settings came to."""
 
@@ -267,6 +277,7 @@ class Metrics(_Part):
     training: dict[str, Any] | None = Field(
         description="The history: epochs [{epoch, losses, validation, ...}], best_epoch, objective."
     )
+    warm_start: WarmStart | None = Field(None, description="Null where no model was trained, or none asked for.")
     tuning: Tuning | None = Field(description="Null where nothing was tuned.")
     seconds: dict[str, float] = Field(description="Step: seconds; total is of the run.")
     memory: dict[str, int] = Field(description="Step: most resident memory of the process, in bytes.")
