@@ -2,7 +2,8 @@
 #   docker build -t mtl-recommender:0.1.0 .
 #   docker run --rm -v $PWD/demo-data:/input:ro -v $PWD/output:/output mtl-recommender:0.1.0 \
 #     run data/demo/recipe.yaml --input /input --output /output
-FROM python:3.11-slim-bookworm
+# With --target worker: the same with the harness that Flink, Spark and Dataflow start Python workers by (`beam.sdk_image`).
+FROM python:3.11-slim-bookworm AS installed
 
 ENV PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=1
 WORKDIR /app
@@ -26,5 +27,12 @@ RUN uv pip install --no-cache --python /opt/venv/bin/python --no-deps --editable
     && useradd --uid 10001 --create-home mtl
 USER mtl
 
+FROM installed AS worker
+# of the version in requirements.lock
+COPY --from=apache/beam_python3.11_sdk:2.77.0 /opt/apache/beam /opt/apache/beam
+ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
+ENTRYPOINT ["/opt/apache/beam/boot"]
+
+FROM installed
 ENTRYPOINT ["mtl"]
 CMD ["--help"]

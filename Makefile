@@ -1,5 +1,6 @@
 # `make run`: set up, then the demo from logs to a served model. `make test`: set up, then the tests.
-# GPU=1 installs TensorFlow with CUDA beside it; EXTRAS=encoders what runs ONNX encoders, and two of them (120 MB).
+# GPU=1 installs TensorFlow with CUDA beside it; EXTRAS=encoders what runs ONNX encoders, and two of them (120 MB);
+# EXTRAS=aws what reads sources on s3 (30 MB); EXTRAS="encoders aws" both.
 SHELL := /bin/bash
 PYTHON ?= python3
 # also where .venv is activated, Python is the one outside: .venv has no pip
@@ -10,24 +11,28 @@ LOCKS := requirements.lock $(if $(GPU),requirements-gpu.lock)
 STAMP := $(VENV)/.stamp$(if $(GPU),-gpu)
 ENCODERS := requirements-encoders.lock
 ENCODERS_STAMP := $(VENV)/.stamp-encoders
+AWS := requirements-aws.lock
+AWS_STAMP := $(VENV)/.stamp-aws
 ROWS ?= 200000
 
 # bytecode is kept: without it every process compiles TensorFlow and TFX anew, some 15 s
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow airflow lock docs clean
+.PHONY: help setup run test test-slow airflow s3 kfp lock docs clean
 
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
-	@echo "make test       set up and run the tests"
-	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too"
-	@echo "make test-slow  the tests that take long"
+	@echo "make test       set up and run the tests, but for those that take long"
+	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too; EXTRAS=aws: s3"
+	@echo "make test-slow  the tests that take long: kills, full disks, Airflow's DAG, several workers"
 	@echo "make airflow    Airflow in an environment of its own, for a slow test of its DAG"
+	@echo "make s3         a local S3 server in an environment of its own, for tests of remote files"
+	@echo "make kfp        Kubeflow Pipelines' library likewise, for a slow test of pipelines for Vertex AI"
 	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
 	@echo "make lock       resolve the locks anew"
 
-setup: $(STAMP) $(if $(filter encoders,$(EXTRAS)),$(ENCODERS_STAMP))
+setup: $(STAMP) $(if $(filter encoders,$(EXTRAS)),$(ENCODERS_STAMP)) $(if $(filter aws,$(EXTRAS)),$(AWS_STAMP))
 
 $(STAMP): .ci/uv.lock $(LOCKS) setup.py pyproject.toml .ci/supported.py
 	@$(PYTHON) .ci/supported.py
@@ -46,6 +51,10 @@ $(ENCODERS_STAMP): $(ENCODERS) $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(ENCODERS)
 	@touch $@
 
+$(AWS_STAMP): $(AWS) $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(AWS)
+	@touch $@
+
 run: setup
 	@$(BIN)/mtl data demo --out demo-data --rows $(ROWS)
 	@$(BIN)/mtl run data/demo/recipe.yaml --input demo-data --output output
@@ -55,12 +64,14 @@ run: setup
 	@echo; echo "next: open output/demo/latest/report/index.html; then README.md, 'Your own data'"
 
 # two processes, a test file in one of them: whole runs in one, everything else beside them
-test: setup $(ENCODERS_STAMP)
+test: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
-	@echo "next: make run"
+	@echo "next: make run; make test-slow runs the tests that take long"
 
-test-slow: setup
-	@$(BIN)/python -m pytest -m slow
+# each test is named as it ends, as one may take minutes
+test-slow: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3 airflow kfp
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -v
+	@echo "next: make test, if it has not been run"
 
 # apart from ours: Airflow needs other versions of the same packages
 airflow: .venv-airflow/.stamp
@@ -68,6 +79,21 @@ airflow: .venv-airflow/.stamp
 .venv-airflow/.stamp: requirements-airflow.lock $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-airflow
 	@$(BIN)/uv pip install --quiet --python .venv-airflow/bin/python --no-deps --require-hashes -r requirements-airflow.lock
+	@touch $@
+
+s3: .venv-s3/.stamp
+
+.venv-s3/.stamp: requirements-s3.lock $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-s3
+	@$(BIN)/uv pip install --quiet --python .venv-s3/bin/python --no-deps --require-hashes -r requirements-s3.lock
+	@touch $@
+
+# apart from ours: kfp needs another version of Kubernetes' client
+kfp: .venv-kfp/.stamp
+
+.venv-kfp/.stamp: requirements-kfp.lock $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-kfp
+	@$(BIN)/uv pip install --quiet --python .venv-kfp/bin/python --no-deps --require-hashes -r requirements-kfp.lock
 	@touch $@
 
 docs: setup
@@ -86,8 +112,15 @@ lock:
 	@$(BIN)/python .ci/extra.py encoders > $(VENV)/encoders.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --no-emit-index-url \
 		--custom-compile-command "make lock" $(VENV)/encoders.in -o $(ENCODERS)
+	@$(BIN)/python .ci/extra.py aws > $(VENV)/aws.in
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --no-emit-index-url \
+		--custom-compile-command "make lock" $(VENV)/aws.in -o $(AWS)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" .ci/s3.in -o requirements-s3.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" .ci/airflow.in -o requirements-airflow.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" .ci/kfp.in -o requirements-kfp.lock
 
 clean:
 	rm -rf output demo-data build dist *.egg-info

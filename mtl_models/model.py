@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from mtl_models.architectures._base import Architecture
@@ -18,8 +19,11 @@ from mtl_models.seeds import derive_seed
 from mtl_models.step_log import StepLog
 from mtl_models.tasks import Task
 from mtl_models.towers import Towers
+from mtl_models.training import distributed
+from mtl_models.training.array_batches import source_of
 from mtl_models.training.forward import forward, outputs_of
 from mtl_models.training.gates import gate_statistics
+from mtl_models.training.many_steps import ManySteps
 from mtl_models.training.step import TrainStep
 from mtl_models.weighting._base import Weighting
 from mtl_models.weighting.equal import Equal
@@ -186,6 +190,7 @@ class MultiTaskModel(keras.Model):
         self.embedding_l2 = embedding_l2
         self.seed = seed
         self.embedding_optimizer = None
+        self.replicated_by = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
         with _policy(self.dtype_policy):
             self.feature_inputs = FeatureInputs(
                 layout,
@@ -280,15 +285,19 @@ class MultiTaskModel(keras.Model):
         jit_compile: bool = False,
         run_eagerly: bool = False,
     ):
-        """Sets how the model is trained.
+        """Sets how the model is trained; in the scope of the strategy that the model was made in, if any.
 
         Args:
             optimizer: any Keras optimizer, for all weights but the embedding table.
             embedding_optimizer: for the embedding table; None: `RowAdagrad()`.
             clip_norm: greatest norm of a step's gradients, all of them taken as one vector.
             steps_per_execution: steps a call from Python.
-            jit_compile: compiles a step with XLA; see `TrainStep`.
+            jit_compile: compiles a step with XLA; see `TrainStep`. Of `array_batches`, and without a GPU, a
+                call's steps are then one program.
             run_eagerly: as in Keras.
+
+        Raises:
+            ValueError: if a model of a strategy is to be compiled with XLA, or to scale losses (float16).
         """
         super().compile(
             optimizer=optimizer,
@@ -296,6 +305,8 @@ class MultiTaskModel(keras.Model):
             jit_compile=False,
             run_eagerly=run_eagerly,
         )
+        if self.replicated_by is not None:
+            distributed.check(self.optimizer, jit_compile)
         self.clip_norm = clip_norm
         self._jit_dense = jit_compile
         self.optimizer.build(self.dense_variables())
@@ -303,16 +314,31 @@ class MultiTaskModel(keras.Model):
             self.embedding_optimizer = embedding_optimizer or RowAdagrad()
             self.embedding_optimizer.build([self.feature_inputs.table])
         self._step = TrainStep(self, clip_norm, jit_compile)
+        self._many_steps = ManySteps(self)
 
-    def fit(self, *args, callbacks=None, **kwargs):
-        """As in Keras; the weighting is also told when an epoch ends."""
+    def fit(self, x=None, *args, callbacks=None, **kwargs):
+        """As in Keras; the weighting is also told when an epoch ends.
+
+        A model made in the scope of a `tf.distribute` strategy is trained by `training.distributed.fit`,
+        over all its replicas; it takes batches, `epochs`, `initial_epoch` and callbacks.
+        """
+        if self.replicated_by is not None:
+            return distributed.fit(self, x, *args, callbacks=callbacks, **kwargs)
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.weighting.end_epoch())
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks.append(told)
         else:
             given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
             callbacks = [told, *given]
-        return super().fit(*args, callbacks=callbacks, **kwargs)
+        source = source_of(x) if self._jit_dense and not self.run_eagerly else None
+        if source is None or tf.config.list_logical_devices("GPU"):
+            return super().fit(x, *args, callbacks=callbacks, **kwargs)
+        batches, function = self._many_steps.of(source)
+        before, self.train_function = self.train_function, function
+        try:
+            return super().fit(batches, *args, callbacks=callbacks, **kwargs)
+        finally:
+            self.train_function = before
 
     def get_compile_config(self) -> dict:
         return {
@@ -327,6 +353,11 @@ class MultiTaskModel(keras.Model):
     def compile_from_config(self, config: dict) -> None:
         _import_homes(config)
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+    @property
+    def distribute_strategy(self):
+        """Of Keras' own loops, such as `predict`: a model of many replicas is measured on one, alone."""
+        return tf.distribute.get_strategy()
 
     @property
     def metrics(self) -> list:

@@ -16,8 +16,10 @@ class StepLog(keras.metrics.Metric):
         super().__init__(**kwargs)
         self.tasks = tuple(tasks)
         size = 1 + 2 * len(self.tasks)
-        self.totals = self.add_variable((size,), initializer="zeros", name="totals")
-        self.counts = self.add_variable((size,), initializer="zeros", name="counts")
+        # replicas that divide a batch all log the whole of it
+        alike = {"initializer": "zeros", "aggregation": "only_first_replica"}
+        self.totals = self.add_variable((size,), name="totals", **alike)
+        self.counts = self.add_variable((size,), name="counts", **alike)
 
     def update_state(self, total, losses, task_weights, weight_sums):
         """Adds a step: the total loss (scalar), and losses, task weights, and sums of row weights, [T]."""

@@ -13,9 +13,10 @@ import click
 from pipeline.cli_predict import predict
 from pipeline.cli_runs import runs
 from pipeline.cli_schedule import schedule
+from pipeline.cli_types import Folder
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FOLDER = Folder()
 
 
 @click.group(
@@ -80,6 +81,7 @@ def run(
     if input_dir is not None and not input_dir.is_dir():
         raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
     from pipeline import run as runner
+    from pipeline.disk import NoRoom
     from pipeline.only_one import Busy
     from pipeline.spans.calendar import BadSpan
 
@@ -90,7 +92,7 @@ def run(
         sys.exit(runner.run(*given, span or ""))
     except BadSpan as error:
         raise click.BadParameter(str(error), param_hint="--from, --to" if first else "--span") from None
-    except (Busy, runner.NoRoom) as error:
+    except (Busy, NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except runner.BadOutput as error:
         raise click.UsageError(str(error)) from None
@@ -152,7 +154,8 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
     """Train RECIPE on a run's transformed examples, and say what it beats.
 
     Model, weighting, training, and the tasks' losses may differ from the run's recipe. Ctrl-C leaves the best
-    model so far; the same command goes on from there.
+    model so far; the same command goes on from there. With training.distribution=multi_worker start it once for
+    each worker, each with its TF_CONFIG.
     """
     from pipeline import train as trainer
 
@@ -409,14 +412,31 @@ def explain(where: Path) -> None:
     type=click.FloatRange(min=0, max=0.9),
     default=0.0,
     show_default=True,
-    help="Share of the items that are shown on the last two days alone.",
+    help="Share of the items that are shown from the ninth day on alone.",
 )
-def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str, new_items: float) -> None:
-    """Write the demo's world: ten days of impressions whose true propensities are known."""
+@click.option(
+    "--days", type=click.IntRange(min=10), default=10, show_default=True, help="From 2024-03-04 on."
+)
+@click.option(
+    "--drift",
+    metavar="KIND[:DAY]",
+    help="Plant what a drift gate should find: unit, ids, label or encoder, from a day on (from 1; the last).",
+)
+def demo(
+    out: Path,
+    rows: int,
+    seed: int,
+    content_effect: float,
+    relation: str,
+    new_items: float,
+    days: int,
+    drift: str | None,
+) -> None:
+    """Write the demo's world: days of impressions whose true propensities are known."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
-    from pipeline.demo import generate
+    from pipeline.demo import generate, parse
 
     with Progress(
         "impressions",
@@ -436,6 +456,8 @@ def demo(out: Path, rows: int, seed: int, content_effect: float, relation: str, 
                 relation,
                 new_items,
                 lambda done: bar.update(task, completed=done),
+                days,
+                parse(drift, days) if drift is not None else None,
             )
         except (ValueError, OSError) as error:
             raise click.UsageError(str(error)) from None
@@ -630,7 +652,8 @@ def serve(
     """Serve the versions in DIR, such as output/demo/serving, in TensorFlow Serving's protocol (REST, gRPC).
 
     For laptops and tests. The version that DIR/CURRENT names answers, and is labelled `stable`; a push or a
-    rollback takes effect within seconds. With --host 0.0.0.0 a tensorflow_model_server on the PATH is used.
+    rollback takes effect within seconds. TensorFlow Serving itself is used where it is here: a
+    tensorflow_model_server on the PATH (with --host 0.0.0.0), or Docker with its image.
     """
     from pipeline.terminal import quiet
     from serving.server.limits import Limits

@@ -81,6 +81,7 @@ def _predict_logs(
     private: bool,
     settings: tuple[str, ...],
 ) -> None:
+    from pipeline.disk import NoRoom
     from pipeline.only_one import Busy
     from pipeline.predict import SCORES, CannotScore
     from pipeline.predict import predict as score
@@ -95,7 +96,7 @@ def _predict_logs(
         raise click.UsageError("--output must be a folder for --recipe")
     try:
         rows = score(recipe, Path(model) if model else None, source, Path(target), settings)
-    except Busy as error:
+    except (Busy, NoRoom) as error:
         raise click.ClickException(str(error)) from None
     except CannotScore as error:
         raise click.UsageError(str(error)) from None
@@ -103,6 +104,7 @@ def _predict_logs(
 
 
 def _predict_file(model: str, server: str | None, source: Path, target: str, private: bool) -> None:
+    from pipeline import disk
     from pipeline.terminal import quiet
     from serving.client.errors import ServerError
     from serving.predict import PredictError, predict_on
@@ -122,6 +124,9 @@ def _predict_file(model: str, server: str | None, source: Path, target: str, pri
     except ServerError as error:
         raise click.ClickException(f"{server}: {error}") from None
     except (PredictError, ValueError, OSError) as error:
+        full = disk.full(error, Path(target).absolute().parent, "make room, and run again")
+        if full:
+            raise click.ClickException(full) from None
         raise click.UsageError(str(error)) from None
     if target != "-":
         click.echo(f"{target}: {rows:,} rows")

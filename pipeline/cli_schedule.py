@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+from pipeline.cli_types import Folder
+
+_FOLDER = Folder()
 
 
 @click.command(short_help="Write what a scheduler needs to run RECIPE.")
-@click.argument("target", type=click.Choice(["cron", "systemd", "kubernetes", "airflow"]))
+@click.argument("target", type=click.Choice(["cron", "systemd", "kubernetes", "airflow", "vertex"]))
 @click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--at",
@@ -16,8 +18,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     show_default=True,
     help="When, as cron writes it; in UTC, but for cron itself, which keeps the machine's zone.",
 )
-@click.option("--input", "input_dir", type=_FOLDER, help="As of `mtl run`.")
-@click.option("--output", type=_FOLDER, default="output", show_default=True, help="As of `mtl run`.")
+@click.option("--input", "input_dir", type=_FOLDER, help="As of `mtl run`; for Vertex AI gs://BUCKET/FOLDER.")
+@click.option("--output", type=_FOLDER, default="output", show_default=True, help="The same.")
 @click.option(
     "--set", "-s", "settings", multiple=True, metavar="KEY=VALUE", help="As of `mtl run`. Repeatable."
 )
@@ -26,19 +28,24 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "--image",
     default="mtl-recommender:0.1.0",
     show_default=True,
-    help="Of Kubernetes: what Dockerfile makes.",
+    help="Of Kubernetes and Vertex AI: what Dockerfile makes.",
 )
+@click.option("--project", help="Of Google Cloud, for Vertex AI.")
+@click.option("--region", help="Of Vertex AI, such as europe-west4.")
+@click.option("--span", help="For Vertex AI, of the pipeline that is compiled now; the newest that is over.")
+@click.option("--submit", is_flag=True, help="For Vertex AI: write nothing, run it there now, and wait.")
 def schedule(
     target: str,
     recipe: Path,
     at: str,
-    input_dir: Path | None,
-    output: Path,
+    input_dir: str | None,
+    output: str,
     settings: tuple[str, ...],
-    folder: Path,
+    folder: str,
     image: str,
+    **of_vertex: str | bool | None,
 ) -> None:
-    """Write what cron, systemd, Kubernetes or Airflow needs to run RECIPE again and again.
+    """Write what cron, systemd, Kubernetes, Airflow or Vertex AI needs to run RECIPE again and again.
 
     A refused model (exit code 3) is told apart from a run that broke, and one run is at work at a time. The
     comments at the top of each file say how to install it.
@@ -47,8 +54,27 @@ def schedule(
     from pipeline.schedule.times import BadTime
     from pipeline.schedule.write import write
 
+    if target == "vertex":
+        given = [name for name in ("project", "region") if not of_vertex[name]]
+        missing = [*(["input"] if input_dir is None else []), *given]
+        if missing:
+            raise click.UsageError(f"for vertex, --{' and --'.join(missing)} must be given")
+        _vertex(recipe, at, input_dir, output, settings, folder, image, **of_vertex)
+        return
+    unused = [name for name, value in of_vertex.items() if value]
+    if unused:
+        raise click.UsageError(f"--{unused[0]} is for vertex, and this is {target}")
     try:
-        made = write(target, recipe, input_dir or recipe.parent, output, settings, at, folder, image)
+        made = write(
+            target,
+            recipe,
+            Path(input_dir) if input_dir else recipe.parent,
+            Path(output),
+            settings,
+            at,
+            Path(folder),
+            image,
+        )
     except BadTime as error:
         raise click.BadParameter(str(error), param_hint="--at") from None
     except NotInContainer as error:
@@ -56,4 +82,48 @@ def schedule(
     except OSError as error:
         raise click.BadParameter(f"{folder} cannot be written: {error.strerror}", param_hint="--to") from None
     for path in made:
+        click.echo(path)
+
+
+def _vertex(
+    file: Path,
+    at: str,
+    input_dir: str,
+    output: str,
+    settings: tuple[str, ...],
+    folder: str,
+    image: str,
+    project: str,
+    region: str,
+    span: str | None,
+    submit: bool,
+) -> None:
+    from pipeline.ingest.errors import DataError
+    from pipeline.recipe import load
+    from pipeline.recipe.schema_file import check_schema
+    from pipeline.runners.buckets import NoBucket
+    from pipeline.schedule import vertex
+    from pipeline.schedule.times import BadTime, parse
+    from pipeline.schedule.write import write_files
+    from pipeline.spans.calendar import LAST, BadSpan
+
+    recipe = load(file, settings)
+    check_schema(recipe, file)
+    if span and recipe.spans is None:
+        raise click.BadParameter("the recipe has no `spans:`", param_hint="--span")
+    job = vertex.VertexJob(recipe, file.resolve(), input_dir, output, settings, image, project, region)
+    try:
+        job.check()
+        if submit:
+            for what in vertex.submit(job, span or LAST):
+                click.echo(f"{job.name}: {what}")
+            return
+        made = vertex.files(job, parse(at), span or LAST)
+    except BadTime as error:
+        raise click.BadParameter(str(error), param_hint="--at") from None
+    except BadSpan as error:
+        raise click.BadParameter(str(error), param_hint="--span") from None
+    except (NoBucket, vertex.NotOnVertex, DataError) as error:
+        raise click.UsageError(str(error)) from None
+    for path in write_files(made, Path(folder)):
         click.echo(path)

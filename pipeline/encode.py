@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import terminal
+from pipeline.job_service import check_job_service
 from pipeline.recipe import load
+from pipeline.remote_files import files_for_once
 
 INTERRUPTED = 130
 
@@ -21,13 +23,14 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
     """Encodes, tells how far it is and what came of it, and returns the exit code: 0, or 130 after Ctrl-C.
 
     Raises:
-      RecipeError: the recipe is wrong.
+      RecipeError: the recipe is wrong, or there is no job service where it says.
       CannotEncode: see there.
       DataError: as `content_encoders.encode`.
     """
     recipe = load(recipe_file, settings)
     if not any(feature.kind in ("vision", "text") for feature in recipe.features.values()):
         raise CannotEncode(f"{recipe_file} has no feature of kind vision or text; there is nothing to encode")
+    check_job_service(recipe, recipe_file)
     home = output.resolve() / recipe.name
     try:
         (home / "content").mkdir(parents=True, exist_ok=True)
@@ -44,7 +47,8 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
         from pipeline.content_encoders.errors import NeedsExtra
 
         try:
-            tables = encode(recipe, input_dir, home, steps.move)
+            with files_for_once(recipe, input_dir, home / "content") as files:
+                tables = encode(recipe, files, home, steps.move)
         except NeedsExtra as error:
             raise CannotEncode(str(error)) from None
         except KeyboardInterrupt:

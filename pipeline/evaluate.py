@@ -13,9 +13,11 @@ from typing import Any
 from rich.console import Console
 
 from pipeline import memory, terminal
+from pipeline.job_service import check_job_service
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
+from pipeline.remote_files import files_for_once
 from serving.versions import saved_model
 
 PASSED, REFUSED = 0, 3
@@ -46,12 +48,14 @@ def evaluate(
       settings: of the recipe, `key=value`.
 
     Raises:
-      RecipeError: the recipe is wrong, or there is no key for its private columns.
+      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service where it
+        says.
       CannotEvaluate: see there.
       DataError: the logs cannot be used.
     """
     recipe = load(recipe_file, settings)
     saved = _saved_model(model)
+    check_job_service(recipe, recipe_file)
     _check_examples(input_dir)
     if not (input_dir / _TEST).is_dir():
         key_id(recipe, recipe_file)
@@ -123,6 +127,7 @@ def _evaluate(
 
     memory.restart_peak()
     begin = time.perf_counter()
+    from pipeline.beam_pipeline import beam_options
     from pipeline.evaluation.evaluate_model import evaluate_model
     from pipeline.evaluation.gates import Gate, judge_all
     from pipeline.examples import UnusableExamples
@@ -142,7 +147,7 @@ def _evaluate(
     begin = time.perf_counter()
     try:
         evaluated = evaluate_model(
-            recipe, str(examples), str(model), None, folder, recipe.gated_slices, recipe.beam.arguments()
+            recipe, str(examples), str(model), None, folder, recipe.gated_slices, beam_options(recipe)
         )
     except UnusableExamples as error:
         raise CannotEvaluate(f"--input: {error}") from None
@@ -193,11 +198,12 @@ def _check_outputs(recipe: Recipe, model: Path) -> None:
 
 
 def _ingest(recipe: Recipe, input_dir: Path, examples: Path) -> Any:
+    from pipeline.beam_pipeline import beam_pipeline
     from pipeline.ingest.explain import DEAD_LETTERS
     from pipeline.ingest.run import ingest
-    from pipeline.local_beam import local_pipeline
     from pipeline.report.counted import row_counts
 
     examples.mkdir()
-    counts = ingest(recipe, input_dir, examples, local_pipeline(recipe), dead_dir=examples.parent)
+    with files_for_once(recipe, input_dir, examples.parent) as files:
+        counts = ingest(recipe, files, examples, beam_pipeline(recipe), dead_dir=examples.parent)
     return row_counts(counts, examples.parent / DEAD_LETTERS)

@@ -1,7 +1,7 @@
 """What preprocessing found in the rows that a model was first trained on: means, variances, bucket edges.
 
-They decide what the numbers that a model reads mean. A model that training goes on from has learned by them, so
-its rows stay scaled and bucketed by them until a model is trained from nothing.
+They decide what the numbers that a model reads mean. A model that training goes on from has learned by them,
+so its rows stay scaled and bucketed by them until a model is trained from nothing.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _busy(holder: dict, home: Path, what: str) -> str:
     if not holder:
         return f"another {what} is at work in {home}; wait for it, or give another --output"
     here = _here()
-    if (holder["host"], holder["boot"]) == (here["host"], here["boot"]) and not _lives(holder["pid"]):
+    if (holder["host"], holder["boot"]) == (here["host"], here["boot"]) and not _lives(holder):
         return (
             f"{_named(holder)} has ended, and a process that it began still holds {home}: "
             f"`fuser {home / LOCK}` names it; end it, or give another --output"
@@ -105,6 +105,7 @@ def _here() -> dict:
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "boot": _BOOT.read_text().strip() if _BOOT.is_file() else "",
+        "begun": _begun(os.getpid()),
         "since": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
@@ -114,11 +115,19 @@ def _named(holder: dict) -> str:
     return f"{holder['what']} (process {holder['pid']}{elsewhere}, since {holder['since']})"
 
 
-def _lives(pid: int) -> bool:
+def _lives(holder: dict) -> bool:
     try:
-        os.kill(pid, 0)
+        os.kill(holder["pid"], 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
-    return True
+    return _begun(holder["pid"]) == holder["begun"]  # another process may have its number by now
+
+
+def _begun(pid: int) -> str:
+    """When a process began, as the system counts; empty where it does not say."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""

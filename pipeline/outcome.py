@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline import disk, tuned
+from pipeline import disk, staleness, tuned
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.files import METRICS, RELIABILITY
 from pipeline.evaluation.gates import agreement
@@ -14,6 +14,7 @@ from pipeline.evaluation.table import MetricsTable
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.explain import DEAD_LETTERS
+from pipeline.job_service import without_workers
 from pipeline.plan import Plan
 from pipeline.recipe.dump import resolved
 from pipeline.report.counted import row_counts
@@ -22,6 +23,7 @@ from pipeline.runners.local import Step
 from pipeline.span_run import shown
 from pipeline.trainer import HISTORY
 from pipeline.watch.found import read_pictures, read_watched
+from serving.versions import record
 
 
 def facts_of(
@@ -46,7 +48,7 @@ def facts_of(
     status, reason, failed = "pushed", f"{said}; version {Path(path).name} serves from now on", None
     if failure is not None:
         step, error = failure
-        failed = Failure(step, _message(error, plan.home))
+        failed = Failure(step, _message(error, plan))
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
     elif only:
         status, reason = "ingested", f"{plan.span.name} is ingested; no model was trained: {only}"
@@ -64,6 +66,9 @@ def facts_of(
             f"this very model is version {number}, which was rolled back from, or whose push was cut off; "
             f"`mtl models promote {plan.home} {number}` serves it all the same"
         )
+    elif blessed and not path and plan.finishes:
+        path, by = str(plan.finishes), record(plan.finishes)["run"]
+        reason = f"{said}; version {plan.finishes.name} serves: run {by} pushed it, and was killed after that"
     elif blessed and not path:
         status = "unchanged"
         reason = (
@@ -105,6 +110,9 @@ def facts_of(
         not_reached=[n for n in names if n not in left_out],
         recipe_text=resolved(plan.recipe),
         span=shown(plan) if plan.span else None,
+        staleness=json.loads(Path(done["Staleness"].uri("staleness"), staleness.FILE).read_text())
+        if "Staleness" in done
+        else None,
         warm_start=plan.beginning.facts() if plan.beginning and "Trainer" in done else None,
     )
 
@@ -141,7 +149,8 @@ def data_error(error: BaseException | None) -> DataError | None:
     return error
 
 
-def _message(error: BaseException, home: Path) -> str:
+def _message(error: BaseException, plan: Plan) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
-    return disk.full(error, home) or str(data_error(error) or f"{type(error).__name__}: {error}")
+    said = disk.full(error, plan.home) or without_workers(error, plan.recipe.beam)
+    return said or str(data_error(error) or f"{type(error).__name__}: {error}")

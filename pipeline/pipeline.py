@@ -27,12 +27,16 @@ from pipeline.components.gate import Gate
 from pipeline.components.ingestion import SPLITS, Ingest
 from pipeline.components.push import Push
 from pipeline.components.serving_check import ServingCheck
+from pipeline.components.skew_gate import SkewGate
+from pipeline.components.span_kept import KeepSpan
+from pipeline.components.staleness import Staleness
 from pipeline.components.statistics import StatisticsGen
 from pipeline.components.transform import Transform
 from pipeline.components.vectors import HoldVectors
 from pipeline.components.vocabularies import BuildVocabularies
 from pipeline.components.watch import WatchVectors
 from pipeline.components.window import Window
+from pipeline.drift.requests import request_files
 from pipeline.ingest.part import ingested_part
 from pipeline.ingest.schema import schema_proto
 from pipeline.plan import Plan
@@ -43,15 +47,13 @@ from pipeline.span_run import waiting
 from pipeline.spans.calendar import Calendar
 from pipeline.spans.resolve import Ingestion
 from pipeline.spans.store import SpanStore
+from pipeline.staleness import older_models
 from pipeline.trainer_files import STATISTICS
 
 
 def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     """The steps of a run, each with the part of the recipe and the digest of the code it depends on."""
     recipe, code = plan.recipe, digests.code_digest
-
-    read = _window(plan) if plan.span else _whole(plan)
-    examples, schema = read["examples"], read["schema"]
 
     vectors = None
     if plan.tables:
@@ -60,8 +62,12 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             code=code("pipeline.components.vectors"),
         )
     held = {"vectors": vectors.outputs["vectors"]} if vectors else {}
+
+    read = _window(plan, held) if plan.span else _whole(plan)
+    examples, schema = read["examples"], read["schema"]
     columns = recipe.part("features", "derived").model_dump_json()
     base = plan.beginning.base if plan.beginning else None
+    kept = base and json.loads((base.part("transform_graph") / STATISTICS).read_text())
     vocabularies = BuildVocabularies(
         examples=examples,
         **({"gate": read["gate"]} if "gate" in read else {}),
@@ -79,7 +85,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
         custom_config={"recipe": columns, "code": plan.transform_code()}
         | ({"keep_statistics": True} if plan.beginning else {})
-        | ({"statistics": json.loads((base.part("transform_graph") / STATISTICS).read_text())} if base else {}),
+        | ({"statistics": kept} if base else {}),
     )
 
     tuner = _tuner(plan, transform) if recipe.tune else None
@@ -119,6 +125,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         code=code("pipeline.components.evaluation"),
         **baseline,
     )
+    stale = _staleness(plan, examples, model, judged) if plan.span else None
     watch = None
     if recipe.vectors:
         watch = WatchVectors(
@@ -136,10 +143,12 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         recipe=recipe.part("features", "derived", "serving").model_dump_json(),
         code=code("pipeline.components.serving_check", "serving.standalone"),
     )
+    skew = _skew_gate(plan, read["statistics"]) if recipe.skew else None
     gate = Gate(
         evaluation=evaluate.outputs["evaluation"],
         check=check.outputs["verdict"],
         **({"drift": read["drift"]} if "drift" in read else {}),
+        **({"skew": skew.outputs["verdict"]} if skew else {}),
         gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.metric_gates]),
         vector_gates=json.dumps([g.model_dump() for g in recipe.vector_gates]),
         serving=plan.baseline.name if plan.baseline else "",
@@ -164,15 +173,17 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     return _pipeline(
         plan,
         [
-            *read["steps"],
             *([vectors] if vectors else []),
+            *read["steps"],
             vocabularies,
             transform,
             *([tuner] if tuner else []),
             trainer,
             evaluate,
+            *([stale] if stale else []),
             *([watch] if watch else []),
             check,
+            *([skew] if skew else []),
             gate,
             push,
         ],
@@ -180,8 +191,23 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     )
 
 
+def _staleness(plan: Plan, examples: BaseChannel, model: BaseChannel, recipe: str) -> Staleness | None:
+    """None where there is nothing older to measure, or no task has an AUC."""
+    older = older_models(plan.serving_dir, Calendar.of(plan.recipe.spans), plan.span.name)
+    if not older or all(task.kind != "binary" for task in plan.recipe.tasks.values()):
+        return None
+    return Staleness(
+        examples=examples,
+        model=model,
+        recipe=recipe,
+        span=plan.span.name,
+        older=json.dumps(older),
+        code=digests.code_digest("pipeline.components.staleness"),
+    )
+
+
 def _trained(plan: Plan) -> Recipe:
-    """The part of the recipe that training depends on; a run that begins from a model has epochs of its own."""
+    """What training depends on of the recipe; a run that begins from a model has epochs of its own."""
     recipe = plan.recipe
     part = recipe.part("features", "derived", "tasks", "model", "weighting", "training")
     settings: dict[str, Any] = {"warm_start": None}
@@ -193,16 +219,28 @@ def _trained(plan: Plan) -> Recipe:
     )
 
 
-def create_ingestion(plan: Plan, span: Ingestion, enable_cache: bool = True) -> Pipeline:
+def create_ingestion(plan: Plan, span: Ingestion, enable_cache: bool = True, keep: bool = False) -> Pipeline:
     """The steps that make a version of one span: it is read, counted, and held against the schema. Their
-    names end in the span's."""
-    steps = _read(
+    names end in the span's. With `keep`, the last one remembers it, as no run waits for the others."""
+    read = _read(
         plan,
         span.recipe,
         span.content,
         {"number": span.number, "version": span.version, "rows": span.rows.as_json()},
         span.name,
-    )["steps"]
+    )
+    steps = read["steps"]
+    if keep:
+        steps.append(
+            KeepSpan(
+                examples=read["examples"],
+                statistics=read["statistics"],
+                gate=read["gate"],
+                home=str(plan.home),
+                span=span.name,
+                told=json.dumps(span.told(plan.run)),
+            )
+        )
     for step in steps:
         step.with_id(f"{step.id}.{span.name}")
     return _pipeline(plan, steps, enable_cache)
@@ -213,8 +251,8 @@ def _whole(plan: Plan) -> dict[str, Any]:
 
 
 def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: str) -> dict[str, Any]:
-    """From the sources to examples that keep to the schema: `steps`, and the channels `examples`, `schema` and
-    `gate`."""
+    """From the sources to examples that keep to the schema: `steps`, and the channels `examples`, `schema`,
+    `statistics` and `gate`."""
     code = digests.code_digest
     ingest = Ingest(
         recipe=part.model_dump_json(),
@@ -237,20 +275,25 @@ def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: st
         "steps": [ingest, statistics, schema, anomalies, gate],
         "examples": examples,
         "schema": schema.outputs["schema"],
+        "statistics": statistics.outputs["statistics"],
         "gate": gate.outputs["verdict"],
     }
 
 
-def _window(plan: Plan) -> dict[str, Any]:
+def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
     """The spans that are trained on and the one that is evaluated, which have kept to the schema by themselves.
     Which these are is known before the pipeline is made, so that any orchestrator can run it."""
     base = plan.beginning.base if plan.beginning else None
     store, spans, found = SpanStore(plan.home), [], {"examples": [], "statistics": []}
+    calendar = Calendar.of(plan.recipe.spans)
     for name in (*plan.span.window, plan.span.name):
         version = store.newest(name)
         for kind, of in (("examples", Examples), ("statistics", ExampleStatistics)):
             uri = str(plan.home / getattr(version, kind))
-            spans.append(Importer(source_uri=uri, artifact_type=of).with_id(f"{kind.title()}.{name}"))
+            # said again, as an orchestrator with metadata of its own has not seen the span made
+            number = {"span": calendar.number(name)}
+            imported = Importer(source_uri=uri, artifact_type=of, properties=number)
+            spans.append(imported.with_id(f"{kind.title()}.{name}"))
             found[kind].append(spans[-1].outputs["result"])
     schema = ImportSchemaGen(schema_file=_schema_file(plan))
     window = Window(
@@ -263,34 +306,64 @@ def _window(plan: Plan) -> dict[str, Any]:
     made = {
         "steps": [*spans, window, schema],
         "examples": window.outputs["examples"],
+        "statistics": window.outputs["statistics"],
         "schema": schema.outputs["schema"],
     }
     if plan.recipe.spans.drift is not None:
-        gate = _drift_gate(plan, union(found["statistics"]))
+        gate = _drift_gate(plan, found, held)
         made["steps"].append(gate)
         made["drift"] = gate.outputs["verdict"]
     return made
 
 
-def _drift_gate(plan: Plan, statistics: BaseChannel) -> DriftGate:
+def _drift_gate(plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel]) -> DriftGate:
     recipe, calendar = plan.recipe, Calendar.of(plan.recipe.spans)
     names = [*plan.span.window, plan.span.name]
-    # what is told by earlier rows grows with the log, and times move by nature
-    still = [
-        name
-        for name, column in recipe.input_columns.items()
-        if name not in recipe.history and column.type not in ("time", "date", "vector")
-    ]
     means = {"binary": "rate", "regression": "mean"}
     return DriftGate(
-        span_statistics=statistics,
+        spans=union(found["examples"]),
+        span_statistics=union(found["statistics"]),
         names=json.dumps([(calendar.number(name), name) for name in names]),
-        columns=json.dumps(list(dict.fromkeys([*still, *recipe.spans.drift.columns]))),
+        columns=json.dumps(list(dict.fromkeys([*_still(recipe), *recipe.spans.drift.columns]))),
         labels=json.dumps({n: means[t.kind] for n, t in recipe.tasks.items() if t.kind in means}),
-        user=recipe.roles.user or "",
+        recipe=recipe.part("features").model_dump_json(),
         bounds=recipe.spans.drift.model_dump_json(),
         code=digests.code_digest("pipeline.components.drift_gate"),
+        **held,
     )
+
+
+def _skew_gate(plan: Plan, statistics: BaseChannel) -> SkewGate:
+    recipe, span = plan.recipe, ""
+    if plan.span:
+        calendar, number = Calendar.of(recipe.spans), plan.span.number
+        span = json.dumps([plan.span.name, calendar.start(number), calendar.start(number + 1)])
+    # where an item stands is not known before it is ranked, and what went before is later than in training
+    left_out = {recipe.roles.position, *recipe.history}
+    columns = [n for n in _still(recipe) if n in recipe.request_columns and n not in left_out]
+    files = request_files(recipe.skew.requests, plan.input_dir)
+    return SkewGate(
+        statistics=statistics,
+        recipe=recipe.part("features").model_dump_json(),
+        skew=recipe.skew.model_dump_json(),
+        columns=json.dumps(list(dict.fromkeys([*columns, *recipe.skew.columns]))),
+        input_dir=str(plan.input_dir),
+        # each is written whole and never again
+        files=digests.text_digest(*(f"{path} {path.stat().st_size}" for path in files)),
+        span=span,
+        code=digests.code_digest("pipeline.components.skew_gate"),
+    )
+
+
+def _still(recipe: Recipe) -> list[str]:
+    """The columns whose values have no reason to move: what is counted of earlier rows grows with the log, and
+    times move by nature. Lists of earlier values do not."""
+    counted = {name for name, earlier in recipe.history.items() if earlier.kind != "last"}
+    return [
+        name
+        for name, column in recipe.input_columns.items()
+        if name not in counted and column.type not in ("time", "date", "vector")
+    ]
 
 
 def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline:
@@ -300,8 +373,7 @@ def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline
         components=steps,
         metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
         enable_cache=enable_cache,
-        # workers run from this installation; without the latter TFX packs itself up for them, 2 s a step
-        beam_pipeline_args=[*plan.recipe.beam.arguments(), "--sdk_container_image=none"],
+        beam_pipeline_args=plan.recipe.beam.arguments(),
     )
 
 

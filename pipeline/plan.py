@@ -39,6 +39,7 @@ class Plan:
     tables: dict[str, Table] = field(default_factory=dict)  # of the vectors that the model holds
     span: SpanRun | None = None  # that this run is of; without, it is of all there is
     beginning: Beginning | None = None  # None where the recipe asks for no warm start
+    finishes: Path | None = None  # the version that a killed run pushed, and this run reports
 
     @property
     def run_dir(self) -> Path:

@@ -8,15 +8,18 @@ import shutil
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from pipeline import terminal
+from pipeline import disk, terminal
+from pipeline.job_service import check_job_service
 from pipeline.only_one import LOCK, only_one
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
+from pipeline.remote_files import files_for_once
 from serving.versions import record, saved_model
 
 if TYPE_CHECKING:
@@ -52,11 +55,25 @@ def predict(
       settings: of the recipe, `key=value`.
 
     Raises:
-      RecipeError: the recipe is wrong, or there is no key for its private columns.
+      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service where it
+        says.
       CannotScore: see there.
       DataError: the rows cannot be used.
       Busy: another process writes there.
+      NoRoom: the disk is full.
     """
+    try:
+        return _predict(recipe_file, model, source, output, settings)
+    except Exception as error:
+        said = disk.full(error, output.absolute().parent, f"make room, and run again: {output} appears whole")
+        if said:
+            raise disk.NoRoom(said) from error
+        raise
+
+
+def _predict(
+    recipe_file: Path, model: Path | None, source: Path, output: Path, settings: Sequence[str]
+) -> int:
     recipe = load(recipe_file, settings)
     folder = model or Path("output", recipe.name, "serving")
     try:
@@ -65,6 +82,7 @@ def predict(
         hint = "" if model else "; --model names a model elsewhere"
         raise CannotScore(f"--model: {error}{hint}") from None
     _check_key(key_id(recipe, recipe_file), found)
+    check_job_service(recipe, recipe_file)
     part = _part(output)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with only_one(part, "predict"):
@@ -75,7 +93,10 @@ def predict(
                 console.print(
                     f"{recipe.name}: scoring by {terminal.shown(found)} into {output}", markup=False
                 )
-                about = _score(console, recipe, found, source, part)
+                # a file is in place of the log, and what it needs is beside it
+                once = files_for_once(recipe, source, part) if source.is_dir() else nullcontext(source)
+                with once as files:
+                    about = _score(console, recipe, found, files, part)
             except Exception as error:
                 shutil.rmtree(part / SCORES, ignore_errors=True)
                 if type(error).__name__ not in ("CannotScore", "DataError"):
@@ -129,8 +150,8 @@ def _clear(part: Path) -> None:
 
 
 def _score(console: Console, recipe: Recipe, model: Path, source: Path, part: Path) -> dict[str, Any]:
+    from pipeline.beam_pipeline import beam_pipeline
     from pipeline.ingest.run import ingest
-    from pipeline.local_beam import local_pipeline
     from pipeline.scoring.model import takes
     from pipeline.scoring.rows import SPLIT, log_and_folder, rows_to_score
 
@@ -151,7 +172,7 @@ def _score(console: Console, recipe: Recipe, model: Path, source: Path, part: Pa
             rows.recipe,
             input_dir,
             examples,
-            local_pipeline(recipe),
+            beam_pipeline(recipe),
             dead_dir=part,
             progress=lambda done: steps.move(f"{done:,} rows", None),
             for_training=False,
@@ -170,7 +191,7 @@ def _score(console: Console, recipe: Recipe, model: Path, source: Path, part: Pa
         scoring.folder.mkdir()
         total = counts.rows_written
         with watch(moves, "scoring", total, steps.move):
-            score(local_pipeline(recipe), scoring, shards(examples, SPLIT))
+            score(beam_pipeline(recipe), scoring, shards(examples, SPLIT))
         steps.end("scoring", time.perf_counter() - begin, f"{total:,} rows")
     return _about(recipe, model, rows, columns, counts)
 

@@ -23,8 +23,8 @@ TASK_PARTS = ("label", "mask", "weight")
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """See the module. `custom_config` holds the recipe as JSON, the folder of vocabularies and, where a model is
-    gone on from, the `statistics` that it saw its inputs by."""
+    """See the module. `custom_config` holds the recipe as JSON, the folder of vocabularies and, where training
+    begins from a model, the `statistics` that this one saw its inputs by."""
     fitted = Fitted(custom_config.get("statistics"))
     recipe = Recipe.model_validate_json(custom_config["recipe"])
     folder = custom_config["vocabularies"]
@@ -38,10 +38,12 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
     outputs: dict[str, tf.Tensor] = {}
     if layout.categorical:
         outputs["ids"] = tf.concat(
-            [_ids(recipe, layout, f.name, columns, values, folder, fitted) for f in layout.categorical], axis=1
+            [_ids(recipe, layout, f.name, columns, values, folder, fitted) for f in layout.categorical],
+            axis=1,
         )
     if layout.numbers:
-        outputs["numbers"] = tf.stack([_number(recipe, n, columns, values, fitted) for n in layout.numbers], axis=1)
+        numbers = [_number(recipe, n, columns, values, fitted) for n in layout.numbers]
+        outputs["numbers"] = tf.stack(numbers, axis=1)
     for vector in layout.vectors:
         column = recipe.column_of(vector.name)
         outputs[vector.key] = (

@@ -8,26 +8,30 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from pipeline import disk, memory, notify, progress, terminal
+from pipeline import disk, distribution, memory, notify, progress, terminal
 from pipeline.ingest.errors import DataError
+from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.features import ENCODED
+from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import check_schema
+from pipeline.remote_files import local_files
 from pipeline.report.sentences import beginning
 from pipeline.report.versions import package_versions
 from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
 from pipeline.spans.store import SpanStore
+from pipeline.unreported import finishing
 from serving.versions import record
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
@@ -47,10 +51,6 @@ class BadOutput(Exception):
     """The output folder cannot be made."""
 
 
-class NoRoom(Exception):
-    """A run's folder cannot be written, most often as the disk is full."""
-
-
 def run(
     recipe_file: Path,
     input_dir: Path,
@@ -63,7 +63,8 @@ def run(
 
     Raises:
       BadSpan: `span` is no span's name, or the recipe has no `spans`; nothing was started.
-      RecipeError: the recipe is wrong, or there is no key for its private columns; nothing was started.
+      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service where it
+        says; nothing was started.
       BadOutput: nothing can be made there.
       NoRoom: nothing can be written there.
       Busy: another run is at work there.
@@ -71,6 +72,8 @@ def run(
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
     key_id(recipe, recipe_file)
+    check_job_service(recipe, recipe_file)
+    distribution.one_process(recipe, recipe_file)
     span = span and span_name(recipe, span)
     home = output.resolve() / recipe.name
     try:
@@ -85,22 +88,26 @@ def run(
             run_dir = home / "runs" / name
             (run_dir / "recipe.yaml").write_text(resolved(recipe))
         except OSError as error:
-            raise NoRoom(disk.full(error, home) or f"{home} cannot be written: {error.strerror}") from None
+            raise disk.NoRoom(
+                disk.full(error, home) or f"{home} cannot be written: {error.strerror}"
+            ) from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
-                plan, encoded = _planned(console, recipe, recipe_file, input_dir, output, name, span)
-                of = f", span {span}," if span else ""
-                console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
-                if plan.span and plan.span.left_out:
-                    console.print(f"spans:   {_left_out(plan)}", markup=False)
-                for said in before:
-                    console.print(f"before:  {said}", markup=False)
-                if plan.beginning:
-                    console.print(f"model:   {beginning(plan.beginning.facts())}", markup=False)
-                nothing = _nothing_to_do(plan) if cache else ""
-                if nothing:
-                    return _unchanged(console, plan, nothing, encoded)
-                return _run(console, plan, cache, encoded)
+                with _files(console, recipe, input_dir, home) as files:
+                    plan, encoded = _planned(console, recipe, recipe_file, files, output, name, span)
+                    plan = finishing(plan) if cache else plan
+                    of = f", span {span}," if span else ""
+                    console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
+                    if plan.span and plan.span.left_out:
+                        console.print(f"spans:   {_left_out(plan)}", markup=False)
+                    for said in before:
+                        console.print(f"before:  {said}", markup=False)
+                    if plan.beginning:
+                        console.print(f"model:   {beginning(plan.beginning.facts())}", markup=False)
+                    nothing = _nothing_to_do(plan) if cache else ""
+                    if nothing:
+                        return _unchanged(console, plan, nothing, encoded)
+                    return _run(console, plan, cache, encoded)
             except (
                 Exception,
                 KeyboardInterrupt,
@@ -140,12 +147,27 @@ def _nothing_to_do(plan: Plan) -> str:
             f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this "
             "recipe, data and code (--no-cache runs it all the same)"
         )
-    return settled(plan) if plan.span else ""
+    return settled(plan) if plan.span and not plan.finishes else ""
 
 
 def _left_out(plan: Plan) -> str:
     names = ", ".join(plan.span.left_out)
     return f"not trained on, as they were never ingested (`mtl run --from ... --to ...` does): {names}"
+
+
+@contextlib.contextmanager
+def _files(console: Console, recipe: Recipe, input_dir: Path, home: Path) -> Iterator[Path]:
+    """The folder to read from; what is not on this machine is brought there first."""
+    with contextlib.ExitStack() as stack:
+        if not remote_patterns(recipe):
+            yield input_dir
+            return
+        begin = time.perf_counter()
+        with terminal.Steps(console) as steps:
+            steps.start("fetching what is new of the remote files", 0, 0)
+            folder = stack.enter_context(local_files(recipe, input_dir, home, steps.move))
+            steps.end("remote files fetched", time.perf_counter() - begin, "")
+        yield folder
 
 
 def _planned(console: Console, recipe: Recipe, *given: Any) -> tuple[Plan, dict[str, float]]:
@@ -249,15 +271,15 @@ def _report(
             )
     _keep_dead_letters(plan, done, letters_step(plan))
     _publish_history(plan, done, letters_step(plan))
-    facts = facts_of(plan, done, names, failure, total, package_versions(), only)
-    metrics = write_report(facts, plan.run_dir / "report")
     if "Trainer" in done:
         _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
-    if metrics["tuning"]:
-        (plan.run_dir / "tune.yaml").write_text(patch(metrics["tuning"], plan.run), encoding="utf-8")
     for step, key in MADE.items():  # what `mtl train`, `mtl compare` and `mtl fuse` begin from
         if step[0] in done:
             _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)
+    facts = facts_of(plan, done, names, failure, total, package_versions(), only)
+    metrics = write_report(facts, plan.run_dir / "report")
+    if metrics["tuning"]:
+        (plan.run_dir / "tune.yaml").write_text(patch(metrics["tuning"], plan.run), encoding="utf-8")
     _latest(plan.run_dir)
     _print_outcome(console, plan, metrics)
     _notify(console, plan.recipe, metrics, plan.run_dir)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.ingest.counts import Counts
 from pipeline.plan import Plan
-from pipeline.spans.resolve import Ingestion
-from pipeline.spans.store import SpanStore, Version
+from pipeline.spans.store import SpanStore, version_of
 from serving.versions import record
 
 if TYPE_CHECKING:
@@ -49,29 +46,15 @@ def ingest_spans(plan: Plan, cache: bool, go: Callable[[Pipeline], None], done: 
     store = SpanStore(plan.home)
     for span in plan.span.ingestions:
         go(create_ingestion(plan, span, cache))
-        store.add(span.name, _version(plan, span, done))
-
-
-def _version(plan: Plan, span: Ingestion, done: Mapping[str, Step]) -> Version:
-    examples = Path(done[f"Ingest.{span.name}"].uri("examples"))
-    statistics = Path(done[f"StatisticsGen.{span.name}"].uri("statistics"))
-    counts = Counts.load(examples / "counts.json")
-    # a span's head and tail are counted as training and validation
-    known = {
-        task: {"all": of["train"] + of["validation"], "tail": of["validation"]}
-        for task, of in counts.known.items()
-    }
-    return Version(
-        span.version,
-        span.content,
-        span.made,
-        os.path.relpath(examples, plan.home),
-        os.path.relpath(statistics, plan.home),
-        plan.run,
-        counts.rows_written,
-        counts.written["validation"],
-        known,
-    )
+        store.add(
+            span.name,
+            version_of(
+                plan.home,
+                Path(done[f"Ingest.{span.name}"].uri("examples")),
+                Path(done[f"StatisticsGen.{span.name}"].uri("statistics")),
+                **span.told(plan.run),
+            ),
+        )
 
 
 def why_only_ingested(plan: Plan) -> str:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pipeline import digests, terminal
+from mtl_models.training.worker_lost import WorkerLost
+from pipeline import digests, distribution, terminal
 from pipeline.calibration_lines import calibration_lines
 from pipeline.recipe import Recipe, load
 from pipeline.trainer_files import HISTORY, METRICS, STATE
@@ -25,10 +26,11 @@ class CannotTrain(Exception):
 
 
 def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings: Sequence[str] = ()) -> int:
-    """Trains and returns the exit code: 0, or 130 where Ctrl-C stopped it.
+    """Trains and returns the exit code: 0, 130 where Ctrl-C stopped it, or 1 where another worker ended.
 
     Writes into `output` (by default a folder beside the recommender's runs, named by settings and data):
-    model.keras, history.json, metrics.json (of validation), state.npz, tensorboard/ and log.txt.
+    model.keras, history.json, metrics.json (of validation), state.npz, tensorboard/ and log.txt. Of several
+    workers only the first does; the others write a log.
 
     Raises:
       RecipeError: the recipe is wrong.
@@ -45,19 +47,27 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
             + f"\nleave them as in {run_dir / 'recipe.yaml'}, or let `mtl run` make new examples; "
             f"what can change here: {CHANGEABLE}"
         )
+    worker = None
+    if recipe.training.distribution == "multi_worker":
+        try:
+            worker = distribution.this_worker(os.environ)
+        except distribution.BadCluster as error:
+            raise CannotTrain(str(error)) from None
     what = digests.text_digest(trained_part(recipe).model_dump_json(), str(examples.resolve()))
     folder = output or run_dir.parent.parent / "train" / what
     if _trained_there(folder) not in (None, what):
         raise CannotTrain(f"{folder} holds a training with other settings or data; give another --output")
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with terminal.chatter_to(folder / "log.txt") as console:
+    log = "log.txt" if worker is None or worker.is_chief else f"log-worker-{worker.number}.txt"
+    with terminal.chatter_to(folder / log) as console:
+        place = "" if worker is None else f", as worker {worker.number} of {worker.count} (from 0)"
         console.print(
-            f"{recipe.name}: training on {run_dir.name}'s examples into {terminal.shown(folder)}",
+            f"{recipe.name}: training on {run_dir.name}'s examples into {terminal.shown(folder)}{place}",
             markup=False,
         )
         try:
-            history = _fit(console, recipe, examples, graph, folder, what)
+            history = _fit(console, recipe, examples, graph, folder, what, worker is not None)
         except KeyboardInterrupt:
             usable = (folder / "model.keras").is_file()
             console.print(
@@ -70,6 +80,12 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
                 markup=False,
             )
             return 130
+        except WorkerLost as error:
+            console.print(f"stopped: {error}", markup=False)
+            return 1
+        if history is None:
+            console.print("trained; worker 0 has the model", markup=False)
+            return 0
         _compare(console, history, run_dir)
         console.print(f"model:   {terminal.shown(folder / 'model.keras')}", markup=False)
     return 0
@@ -124,12 +140,16 @@ def _trained_there(folder: Path) -> str | None:
         return json.loads(str(state["facts"]))["of"]
 
 
-def _fit(console: Console, recipe: Recipe, examples: Path, graph: Path, folder: Path, what: str) -> dict:
+def _fit(
+    console: Console, recipe: Recipe, examples: Path, graph: Path, folder: Path, what: str, together: bool
+) -> dict | None:
+    """The history; None on a worker other than the first, once that one has written all."""
     import keras
 
     from mtl_models import Layout
     from pipeline import trainer
 
+    strategy = distribution.of_workers() if together else None
     keras.utils.set_random_seed(recipe.training.seed)
     layout = Layout.from_dict(json.loads((graph / "layout.json").read_text()))
     arrays = [
@@ -138,7 +158,14 @@ def _fit(console: Console, recipe: Recipe, examples: Path, graph: Path, folder: 
     ]
     with _Shown(console, recipe.training.epochs) as shown:
         held = trainer.held_vectors(graph, layout)
-        model, history = trainer.fit(recipe, layout, *arrays, folder, (folder, what), shown, held)
+        fitted = trainer.fit(recipe, layout, *arrays, folder, (folder, what), shown, held, strategy)
+    history = None if fitted is None else _written(console, *fitted, folder)
+    if strategy is not None:
+        trainer.distributed.of_chief(strategy, 0)  # no worker leaves before the chief has written
+    return history
+
+
+def _written(console: Console, model: Any, history: dict, folder: Path) -> dict:
     part = folder / ".partial-model.keras"
     model.save(part)
     os.replace(part, folder / "model.keras")

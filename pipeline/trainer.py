@@ -1,5 +1,6 @@
 """The Trainer's run function: transformed examples → a trained model → the SavedModel."""
 
+import contextlib
 import importlib
 import json
 from collections.abc import Callable, Mapping
@@ -19,9 +20,10 @@ from mtl_models import (
     make_means,
     quantile_bins,
 )
+from mtl_models.training import distributed
 from mtl_models.training.array_batches import ITERATORS_PER_EPOCH
 from mtl_models.training.warm_start import grow, keep_optimizers
-from pipeline import progress
+from pipeline import distribution, progress
 from pipeline.calibration import calibrate_on
 from pipeline.recipe import Recipe, constructors
 from pipeline.recipe.model import Training
@@ -134,9 +136,10 @@ def fit(
     checkpoint: tuple[Path, str] | None = None,
     show: Callable[[dict], None] | None = None,
     vectors: Mapping[str, np.ndarray] | None = None,
+    strategy: tf.distribute.Strategy | None = None,
     base: str | Path | None = None,
     keep_optimizer: bool = False,
-) -> tuple[MultiTaskModel, dict]:
+) -> tuple[MultiTaskModel, dict] | None:
     """Trains, keeps the epoch that is best on validation, calibrates, and says how it went.
 
     Args:
@@ -147,33 +150,39 @@ def fit(
       checkpoint: a folder, and what is trained there as text: training that was stopped goes on from it.
       vectors: those that the model holds, by feature (see `held_vectors`).
       show: told how far it is (see `EpochRecorder`); None tells the pipeline's step.
+      strategy: of several workers, all of which call this; None: what the recipe asks of this process.
       base: the file of a model to begin from, whose inputs this layout has grown from; None begins anew.
       keep_optimizer: whether to go on with its optimizers' state too.
 
     Returns:
-      The model of the best epoch, in float32, and its history: `epochs` as `EpochRecorder` has them, before
-      calibration, `best_epoch`, `steps` an epoch, `precision`, `kept_optimizer`, `objective` in words, and `calibration` (see
-      `calibrate_on`).
+      On a worker that is not the chief None, once the chief has trained. Else
+      the model of the best epoch, in float32, and its history: `epochs` as `EpochRecorder` has them, before
+      calibration, `best_epoch`, `steps` an epoch, `precision`, `kept_optimizer`, `objective` in words, and
+      `calibration` (see `calibrate_on`).
     """
     settings = recipe.training
     inputs, labels, weights, _ = train
-    earlier = keras.models.load_model(base) if base else None
-    if earlier is None:
-        model = build(recipe, layout, labels, weights, inputs.get("duration"), inputs.get("numbers"), vectors)
-    else:
-        model = grow(earlier, layout, vectors or {}, precision(recipe))
+    strategy = strategy or distribution.of_this_process(settings.distribution)
+    is_chief = strategy is None or distributed.is_chief(strategy)
     groups = _requests(inputs)
     batches = array_batches((inputs, labels, weights), settings.batch_size, settings.seed, groups=groups)
     steps = int(batches.cardinality())
-    model.compile(
-        optimizer=_dense_optimizer(recipe, steps),
-        embedding_optimizer=_embedding_optimizer(recipe, steps),
-        clip_norm=settings.clip_norm,
-        # batches of whole requests differ in size, and XLA would compile for each
-        jit_compile=_is_compiled(settings, steps) and groups is None,
-        steps_per_execution=min(settings.steps_per_execution, steps),
-    )
-    kept = keep_optimizer and earlier is not None and keep_optimizers(earlier, model)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        earlier = keras.models.load_model(base) if base else None
+        if earlier is None:
+            durations, numbers = inputs.get("duration"), inputs.get("numbers")
+            model = build(recipe, layout, labels, weights, durations, numbers, vectors)
+        else:
+            model = grow(earlier, layout, vectors or {}, precision(recipe))
+        model.compile(
+            optimizer=_dense_optimizer(recipe, steps),
+            embedding_optimizer=_embedding_optimizer(recipe, steps),
+            clip_norm=settings.clip_norm,
+            # batches of whole requests differ in size, and XLA would compile for each
+            jit_compile=_is_compiled(settings, steps) and groups is None and strategy is None,
+            steps_per_execution=min(settings.steps_per_execution, steps),
+        )
+        kept = keep_optimizer and earlier is not None and keep_optimizers(earlier, model)
     recorder = EpochRecorder(
         (validation[0], validation[1], validation[3]),
         objective=Objective(settings.stopping.objective or {name: 1.0 for name in recipe.tasks}),
@@ -184,27 +193,32 @@ def fit(
     callbacks, done = [recorder], 0
     if checkpoint is not None:
         callbacks.append(Checkpoint(checkpoint[0], recorder, checkpoint[1]))
-        done = callbacks[-1].restore(model)
-        if done:
-            batches = array_batches(
-                (inputs, labels, weights),
-                settings.batch_size,
-                settings.seed,
-                groups=groups,
-                skip_iterators=ITERATORS_PER_EPOCH * done,
-            )
-    callbacks.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
+        done = callbacks[-1].restore(model) if is_chief else 0
     stopped = done and done - recorder.best_epoch >= settings.stopping.patience
+    until = done if stopped else settings.epochs
+    if strategy is not None:
+        done, until = (distributed.of_chief(strategy, number) for number in (done, until))
+    if done:
+        batches = array_batches(
+            (inputs, labels, weights),
+            settings.batch_size,
+            settings.seed,
+            groups=groups,
+            skip_iterators=ITERATORS_PER_EPOCH * done,
+        )
+    callbacks.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
     model.fit(
         batches,
-        epochs=done if stopped else settings.epochs,
+        epochs=until,
         initial_epoch=done,
         verbose=0,
         shuffle=False,  # the batches come shuffled
         callbacks=callbacks,
     )
+    if not is_chief:
+        return None
     used_precision = model.dtype_policy.name
-    if used_precision != "float32":
+    if used_precision != "float32" or strategy is not None:
         model = _in_float32(model)
     make_means(model, validation[0], validation[1], validation[3])
     calibration = calibrate_on(recipe, model, validation)
@@ -245,7 +259,7 @@ def _is_compiled(settings: Training, steps: int) -> bool:
 
 
 def _in_float32(model: MultiTaskModel) -> MultiTaskModel:
-    """The same model for validation and serving: in 16 bits an answer would depend on its batch."""
+    """The same model for validation and serving, on one device: in 16 bits answers depend on their batch."""
     exact = MultiTaskModel.from_config({**model.get_config(), "dtype": "float32"})
     for variable, trained in zip(exact.weights, model.weights, strict=True):
         variable.assign(trained)

@@ -92,8 +92,8 @@ def _vectors(recipe: Recipe, held: dict[str, vectors.Held]) -> Iterator[VectorIn
 
 
 def grown(old: list[bytes], counts: dict[bytes, int], min_count: int, max_size: int | None) -> list[bytes]:
-    """The values of a vocabulary: the old ones as they are, and behind them, as far as there is room, those that
-    are new, the most frequent first.
+    """The values of a vocabulary: the old ones as they are, and behind them, as far as there is room, those
+    that are new, the most frequent first.
 
     Args:
       old: the values of the vocabulary that this one grows from; empty for a new one.

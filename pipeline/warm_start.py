@@ -1,8 +1,8 @@
 """Which model a run begins from, or why it trains from nothing; decided before any step runs.
 
 It is the model that serves, which every gate has let pass: one that was refused or rolled back from is never
-begun from. What training needs of it is in the folder of the run that made it, which `mtl runs gc` keeps as long
-as the version serves.
+begun from. What training needs of it is in the folder of the run that made it, which `mtl runs gc` keeps as
+long as the version serves.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _base(home: Path, baseline: Path | None, span: SpanRun | None, fingerprint: 
         version, run = earlier.get("version"), earlier.get("run")
         if run is None:
             what = f"this very span, {span.name}," if span else "exactly this recipe, data and code"
-            raise _Full(f"version {baseline.name}, which serves, was made from {what} and from nothing before")
+            raise _Full(f"version {baseline.name}, which serves, was made from {what} and nothing before")
     folder = home / "runs" / str(run)
     if run is None or not all((folder / part).is_file() for part in _NEEDED):
         raise _Full(

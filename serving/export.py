@@ -18,6 +18,7 @@ from pipeline.recipe.tasks import CLASS_KINDS
 from serving import inputs as raw
 from serving import ranking, warmup
 from serving.catalogs import HeldCatalog, hold
+from serving.preprocessing import Preprocessing
 from serving.private import Hasher
 
 CARD = "model_card.json"
@@ -44,7 +45,7 @@ class Servable(tf.Module):
         # TensorFlow Serving would find those of the functions without a value. So these are kept instead.
         self._call_model = lambda packed: model(packed, training=False)
         self.weights = [variable.value for variable in model.variables]
-        self.transform = transform_layer
+        self.preprocessing = Preprocessing(transform_layer, recipe.input_columns)
         self.catalogs = dict(catalogs)
         self._recipe, self._layout = recipe, model.layout
         self.serving_default = tf.function(self._serving_default, [raw.signature(recipe)])
@@ -68,8 +69,7 @@ class Servable(tf.Module):
         return {name: inputs[name] for name in self._recipe.input_columns}
 
     def _packed(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        columns = {name: raw.as_sparse(x) for name, x in inputs.items()}
-        return {n: x for n, x in self.transform(columns).items() if "/" not in n}
+        return self.preprocessing({name: raw.as_sparse(x) for name, x in inputs.items()})
 
     def _answer(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = self._with_catalogs(inputs)

@@ -59,21 +59,24 @@ def parse_examples(serialized: tf.Tensor, recipe: Recipe) -> dict[str, tf.Tensor
 
 
 def one_batch(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Repeats inputs of one row to the batch size of the others."""
-    rows = tf.reduce_max(tf.stack([tf.shape(x)[0] for x in inputs.values()]))
+    """Repeats inputs of one row to the batch size of the others.
+
+    Not by tf.cond: its branches are functions, two an input, and TensorFlow optimizes each before a version
+    can answer. Of inputs that have all rows already, broadcasting copies nothing.
+    """
+    rows = tf.reduce_max(
+        tf.stack([tf.size(x) if x.shape.rank == 1 else tf.shape(x)[0] for x in inputs.values()])
+    )
+    shapes = {1: tf.expand_dims(rows, 0), 2: tf.stack([rows, 0])}
     return {
-        name: tf.cond(tf.equal(tf.shape(x)[0], 1), lambda x=x: tf.repeat(x, rows, axis=0), lambda x=x: x)
-        for name, x in inputs.items()
+        name: tf.broadcast_to(x, tf.maximum(tf.shape(x), shapes[x.shape.rank])) for name, x in inputs.items()
     }
 
 
 def missing_values(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
     """int32 `[rows]`: how many of a row's inputs have no value; a list or vector where none of its values is."""
-    counts = []
-    for x in inputs.values():
-        there = _there(x)
-        counts.append(~there if x.shape.rank == 1 else ~tf.reduce_any(there, axis=1))
-    return tf.add_n([tf.cast(count, tf.int32) for count in counts])
+    there = [_there(x) if x.shape.rank == 1 else tf.reduce_any(_there(x), axis=1) for x in inputs.values()]
+    return tf.reduce_sum(tf.cast(~tf.stack(there), tf.int32), axis=0)
 
 
 def _there(x: tf.Tensor) -> tf.Tensor:
@@ -84,11 +87,7 @@ def _there(x: tf.Tensor) -> tf.Tensor:
 
 def as_sparse(x: tf.Tensor) -> tf.SparseTensor:
     """A dense column without its missing values, in the form of TensorFlow Transform's raw features."""
-    indices = tf.where(_there(x))
-    values = tf.gather_nd(x, indices)
     if x.shape.rank == 1:
-        indices = tf.stack([indices[:, 0], tf.zeros_like(indices[:, 0])], axis=1)
-        width = tf.constant(1, tf.int64)
-    else:
-        width = tf.maximum(tf.shape(x, tf.int64)[1], 1)
-    return tf.SparseTensor(indices, values, tf.stack([tf.shape(x, tf.int64)[0], width]))
+        x = tf.expand_dims(x, 1)
+    indices = tf.where(_there(x))
+    return tf.SparseTensor(indices, tf.gather_nd(x, indices), tf.maximum(tf.shape(x, tf.int64), [0, 1]))

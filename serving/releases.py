@@ -9,7 +9,8 @@ away.
 Every change holds the folder's lock, which the kernel lets go of when a process ends, however it ends; it
 publishes, then writes the audit log, models.config and the pointer, in this order. Killed in between, it
 leaves a whole version in the pointer, and the same command finishes what it began: a version that was
-already published and not yet pointed to is taken.
+already published and not yet pointed to is taken. A push that was cut off is told from a model that was rolled
+back from by a file that is there only while one is at work; the run after it publishes the model anew.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from serving.history import history
 
 GONE = ".gone-"  # begins the names of folders that things are deleted in
 _LOCK = ".lock"
+_PUSHING = ".pushing"  # the digest of the model that is being pushed
 
 
 class CannotServe(Exception):
@@ -82,11 +84,12 @@ def push(
             return Pushed()
         if (serving.name if serving else "") != baseline:
             return Pushed(moved=True)
-        if serving is not None:
+        if serving is not None and _pushing(folder) != content:
             ledger = versions.pushed(folder)
             later = [v for v, model in ledger.items() if v > origin(serving) and model == content]
             if later:
                 return Pushed(withdrawn=later[-1])
+        versions.write(folder / _PUSHING, content)
         version = versions.add(model, folder, {**note, "model": content, "at": audit.now()}, kept=kept)
         number = int(version.name)
         before = int(serving.name) if serving else None
@@ -224,6 +227,13 @@ def _switch(folder: Path, what: str, before: int | None, to: int, of: int, why: 
     audit.append(folder, what, before, to, of, why)
     model_config.write(folder, to)
     versions.point(folder, to)
+    (folder / _PUSHING).unlink(missing_ok=True)  # also of one before that was cut off: this is newer
+
+
+def _pushing(folder: Path) -> str:
+    """The digest of the model whose push was cut off; empty where none was."""
+    path = folder / _PUSHING
+    return path.read_text() if path.is_file() else ""
 
 
 def _others(folder: Path, *but: int | None) -> str:

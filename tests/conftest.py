@@ -1,4 +1,7 @@
 import os
+import socket
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,54 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def s3_server(root):
+    """The address of an S3 server on this machine, empty at first (`make s3` installs it)."""
+    python = root / ".venv-s3" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("`make s3` installs an S3 server in an environment of its own")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # without what points Python to this environment's packages
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(
+        [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        env=environment, stdout=quiet, stderr=quiet,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < deadline
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch):
+    """boto3's client of that server, which the environment names to everything else too."""
+    boto3 = pytest.importorskip("boto3")
+    for name, value in (
+        ("AWS_ENDPOINT_URL", s3_server),
+        ("AWS_ACCESS_KEY_ID", "someone"),
+        ("AWS_SECRET_ACCESS_KEY", "something"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_SHARED_CREDENTIALS_FILE", os.devnull),
+        ("AWS_CONFIG_FILE", os.devnull),
+    ):
+        monkeypatch.setenv(name, value)
+    return boto3.client("s3")
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,8 @@ class Architecture(keras.layers.Layer):
         return self.tasks
 
     def penalty(self, features, outputs: list, labels: list, weights: list):
-        """A scalar, added to the total loss; by default 0.
+        """A scalar, added to the total loss; by default 0. Of a batch that is divided among replicas it is this
+        replica's share, as `weighted_mean` gives it (see `mtl_models.replicas`).
 
         Args:
             features: [B, T, d], what the towers read.

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from mtl_models.architectures.single_task import SingleTask
+from mtl_models.replicas import replicas, sum_over_replicas
 
 
 @keras.saving.register_keras_serializable("mtl_models")
@@ -46,7 +47,8 @@ class SoftSharing(SingleTask):
         super().__init__(units, dropout, **kwargs)
 
     def penalty(self, features, outputs, labels, weights):
-        present = ops.stack([ops.cast(ops.sum(weight) > 0, "float32") for weight in weights])
+        sums = sum_over_replicas(ops.stack([ops.sum(weight) for weight in weights]))
+        present = ops.cast(sums > 0, "float32")
         count = ops.sum(present)
         distance = 0.0
         for variable in self.stack.trainable_variables:
@@ -54,7 +56,7 @@ class SoftSharing(SingleTask):
             mean = ops.sum(by_task * present[:, None], axis=0) / ops.maximum(count, 1.0)
             # Σ_{j<k} ‖θ_j − θ_k‖² = n Σ_k ‖θ_k − mean‖², without a tensor of pairs
             distance += count * ops.sum(present[:, None] * ops.square(by_task - mean))
-        return self.strength * distance
+        return self.strength * distance / replicas()
 
     def get_config(self) -> dict:
         return {**super().get_config(), "strength": self.strength}

@@ -6,6 +6,7 @@ from keras import ops
 class AbsentVector(keras.layers.Layer):
     """What stands where a row has no precomputed vector: a learned vector, or zeros.
 
+    `x` where the row has a vector and `a` where it has none, with `a` learned or 0 (of no paper).
     A row without a vector holds NaN in every entry. A row with NaN in some entries only is left as it is,
     so that the mistake shows in the loss.
 

@@ -10,7 +10,8 @@ from mtl_models.seeds import derive_seed
 class Experts(keras.layers.Layer):
     """A stack of equally shaped multi-layer perceptrons, computed together: one matmul a layer.
 
-    Each layer is `relu(x W + b)` with dropout after it. Every expert starts from its own draw.
+    Each layer is `relu(x W + b)` with dropout after it. Every expert starts from its own draw of
+    He et al. (2015)'s normal distribution, with variance `2 / D`.
 
     Args:
         experts: E, how many.

@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from mtl_models.draws import uniform
+from mtl_models.replicas import sum_over_replicas
 from mtl_models.seeds import derive_seed
 
 
@@ -67,7 +68,10 @@ class PositionBias(keras.layers.Layer):
         own = ops.cast(ops.matmul(x, self.kernel), "float32")
         batches = self.batches + 1.0
         rate = ops.maximum(1.0 / batches, self.rate)
-        mean = self.mean + rate * (ops.mean(ops.stop_gradient(own), axis=0) - self.mean)
+        # over all replicas of a batch that is divided
+        rows = sum_over_replicas(ops.cast(ops.shape(x)[0], "float32"))
+        batch_mean = sum_over_replicas(ops.sum(ops.stop_gradient(own), axis=0)) / rows
+        mean = self.mean + rate * (batch_mean - self.mean)
         self.batches.assign(batches)
         self.mean.assign(mean)
         if not self.dropout_rate:

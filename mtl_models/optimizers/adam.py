@@ -8,6 +8,8 @@ from mtl_models.optimizers._base import RowOptimizer
 class RowAdam(RowOptimizer):
     """Lazy Adam: Adam (Kingma & Ba 2015, algorithm 1) on the rows of a batch.
 
+    `m ← β₁ m + (1 - β₁) g`, `v ← β₂ v + (1 - β₂) g²`, `w ← w - η √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε)`.
+
     It differs from dense Adam in that a row without a gradient is left as it is: dense Adam would decay
     its moments and move it on. The bias correction counts steps, not a row's own updates.
 

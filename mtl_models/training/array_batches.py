@@ -1,8 +1,30 @@
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
 ITERATORS_PER_EPOCH = 2
 """Keras' `fit` makes one when an epoch begins and, of a dataset whose size is known, one when it ends."""
+
+
+class Source(NamedTuple):
+    """What a dataset of `array_batches` is made from, for who gathers the batches without it.
+
+    Attributes:
+        data: tensors [N, ...], in the structure of a batch.
+        count: batches an epoch.
+        next_epoch: draws the next epoch's order: the row numbers of each batch, int32 [B].
+    """
+
+    data: Any
+    count: int
+    next_epoch: Callable[[], list[np.ndarray]]
+
+
+def source_of(dataset) -> Source | None:
+    """The source of what `array_batches` made; None of any other dataset, and of groups."""
+    return getattr(dataset, "_array_source", None)
 
 
 def array_batches(
@@ -42,19 +64,29 @@ def array_batches(
     else:
         count, ordered = _groups_ordered(np.asarray(groups), batch_size)
 
-    def epoch(number):
+    def order_of(number):
         def shuffled(units):
             if not shuffle:
                 return tf.range(units)
             return tf.random.experimental.stateless_shuffle(tf.range(units), seed=tf.stack([number, seed]))
 
-        order, cuts = ordered(shuffled)
+        return ordered(shuffled)
 
+    @tf.autograph.experimental.do_not_convert
+    def epoch(number):
+        order, cuts = order_of(number)
+
+        @tf.autograph.experimental.do_not_convert
         def batch(i):
             taken = order[cuts[i] : cuts[i + 1]]
             return tf.nest.map_structure(lambda values: tf.gather(values, taken), data)
 
         return tf.data.Dataset.range(count, output_type=tf.int32).map(batch)
+
+    def next_epoch():
+        drawn = [next(iter(numbers)) for _ in range(ITERATORS_PER_EPOCH)]  # as if from the dataset
+        order, cuts = order_of(drawn[0])
+        return np.split(order.numpy(), cuts.numpy()[1:-1])
 
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
     for _ in range(skip_iterators):
@@ -66,7 +98,10 @@ def array_batches(
     options.threading.max_intra_op_parallelism = 1
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
-    return batches.with_options(options)
+    batches = batches.with_options(options)
+    if groups is None:  # those of groups differ in size
+        batches._array_source = Source(data, count, next_epoch)
+    return batches
 
 
 def _rows_ordered(rows: int, batch_size: int):

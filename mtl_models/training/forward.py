@@ -6,10 +6,12 @@ from keras import ops
 
 from mtl_models.kinds import row_losses
 from mtl_models.losses import weighted_mean
+from mtl_models.replicas import sum_over_replicas
 
 
 class Forward(NamedTuple):
-    """What a batch of B rows came to.
+    """What a batch of B rows came to; divided among replicas (`mtl_models.replicas`), losses and `extra` are
+    this replica's shares, and `weight_sums` those of all rows.
 
     Attributes:
         losses: T scalars, float32: `L_k = Σ w l / Σ w`, exactly 0 for a task without weight.
@@ -55,17 +57,19 @@ def forward(model, rows, packed: dict, labels: list, weights: list, training: bo
     """
     labels, weights = _known(labels, weights)
     outputs, features, towers, z = outputs_of(model, rows, packed, training)
+    sums = sum_over_replicas(ops.stack([ops.sum(weight) for weight in weights]))
     losses = [
-        weighted_mean(row_losses(task, label, output, weight, packed), weight)
-        for task, label, weight, output in zip(model.tasks, labels, weights, outputs)
+        weighted_mean(row_losses(task, label, output, weight, packed), weight, sums[k])
+        for k, (task, label, weight, output) in enumerate(zip(model.tasks, labels, weights, outputs))
     ]
     extra = model.architecture.penalty(features, towers, labels, weights)
     if model.embedding_l2 and rows is not None:
         # of a mean over rows, so that the penalty's weight does not depend on the batch size
-        extra += model.embedding_l2 * ops.sum(ops.square(rows)) / ops.cast(ops.shape(rows)[0], rows.dtype)
+        count = sum_over_replicas(ops.cast(ops.shape(rows)[0], rows.dtype))
+        extra += model.embedding_l2 * ops.sum(ops.square(rows)) / count
     return Forward(
         losses,
-        ops.stack([ops.sum(weight) for weight in weights]),
+        sums,
         None if isinstance(extra, float) and extra == 0.0 else extra,
         z,
     )

@@ -5,8 +5,8 @@ import keras
 class ShiftedSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule whose first step is the optimizer's step `start`.
 
-    An optimizer that goes on from an earlier training keeps its count of steps, which Adam corrects its moments
-    by; the schedule of the new training begins anew all the same.
+    An optimizer that goes on from an earlier training keeps its count of steps, which Adam corrects its
+    moments by; the schedule of the new training begins anew all the same.
 
     Args:
         schedule: of the new training.

@@ -4,11 +4,21 @@ The total is `Σ_k c_k (w_k L_k + r_k)` over the tasks with any weight in the ba
 architecture and the embeddings' penalty add. Weights `w` are constants to the model's gradient, and losses
 are constants to the gradient of the weighting's own variables. A weighting with `only_shared` weighs the
 gradients of what the tasks share; towers, and all else behind that, get the plain `∇c_k L_k`.
+
+Where replicas divide a batch (`mtl_models.replicas`), losses are shares that by their denominators add up to
+the whole batch's; losses, gradients and Gram matrices are summed over the replicas before anything but a sum
+is made of them, so that every replica takes the same step.
 """
 
 import keras
 import tensorflow as tf
 
+from mtl_models.replicas import (
+    gather_over_replicas,
+    of_first_replica,
+    replicas,
+    sum_over_replicas,
+)
 from mtl_models.rows import (
     RowGradients,
     sum_gradients_of_every_row,
@@ -70,7 +80,7 @@ class TrainStep:
         if model.weighting.needs_losses_after:
             rows = model.feature_inputs.lookup(packed)
             found = forward(model, rows, packed, labels, weights, training=True)
-            model.weighting.observe(log[1], tf.stack(found.losses))
+            model.weighting.observe(log[1], sum_over_replicas(tf.stack(found.losses)))
         model.step_log.update_state(*log)
         return model.step_log.result()
 
@@ -110,7 +120,7 @@ class TrainStep:
             own = [first + i for i, shared in enumerate(self.is_shared) if not shared]
             for i, gradient in zip(own, total_gradient(plain, [sources[i] for i in own])):
                 gradients[i] = gradient
-        dense = self._merge(gradients[first:], weighting_gradients)
+        dense = self._merge(sum_over_replicas(gradients[first:]), weighting_gradients)
         summed = None if rows is None else self._sum_rows(packed["ids"], [gradients[0]])
         return summed and summed._replace(sums=summed.sums[:, 0]), dense, log
 
@@ -121,7 +131,8 @@ class TrainStep:
         by_task = self._task_gradients(tape, found, rows, scale)
         gram = self._dense_gram(by_task, scale)
         if found.extra is not None:
-            by_task = [*by_task, _gradient(tape, [found.extra], [scale], self._sources(rows))]
+            of_extra = _gradient(tape, [found.extra], [scale], self._sources(rows))
+            by_task = [*by_task, self._summed_dense(of_extra)]
         summed = None
         if rows is not None:
             summed = self._sum_rows(packed["ids"], [gradients[0] for gradients in by_task])
@@ -155,12 +166,19 @@ class TrainStep:
 
     def _task_gradients(self, tape, found, rows, scale) -> list[list]:
         sources, factors = self._sources(rows), tf.unstack(self.factors * scale)
-        return [_gradient(tape, [loss], [factor], sources) for loss, factor in zip(found.losses, factors)]
+        by_task = [_gradient(tape, [loss], [factor], sources) for loss, factor in zip(found.losses, factors)]
+        return [self._summed_dense(gradients) for gradients in by_task]
+
+    def _summed_dense(self, gradients: list) -> list:
+        """Of `_sources`, those of dense variables over all replicas; `_sum_rows` sums those of rows."""
+        first = len(gradients) - len(self.of_model)
+        return [*gradients[:first], *sum_over_replicas(gradients[first:])]
 
     def _representation_gram(self, tape, found, scale):
         factors = tf.unstack(self.factors * scale)
         by_task = [_gradient(tape, [a], [b], [found.z])[0] for a, b in zip(found.losses, factors)]
-        return _gram(by_task, scale)
+        # of a batch's rows, some on each replica
+        return sum_over_replicas(_gram(by_task, scale))
 
     def _dense_gram(self, by_task, scale):
         """Over the shared dense variables."""
@@ -179,7 +197,7 @@ class TrainStep:
         Both are 0 for a task that is not in the batch.
         """
         weighting = self.model.weighting
-        losses, present = tf.stack(found.losses), found.weight_sums > 0
+        losses, present = sum_over_replicas(tf.stack(found.losses)), found.weight_sums > 0
         seen, sound = present, 1.0
         if gram is not None:
             # where gradients overflowed the weighting is to remember nothing, and the step is to be skipped
@@ -197,7 +215,7 @@ class TrainStep:
             )
             gradients = [g * scale for g in gradients]
         if found.extra is not None:
-            total += tf.cast(found.extra, tf.float32)
+            total += sum_over_replicas(tf.cast(found.extra, tf.float32))
         plain = sound * tf.cast(present, tf.float32)
         return plain * task_weights, plain, gradients, (total, losses, task_weights, found.weight_sums)
 
@@ -213,6 +231,8 @@ class TrainStep:
             summed = sum_gradients_of_every_row(ids, gradients, self.model.layout.table_rows)
         elif self.scratch is None:
             summed = sum_row_gradients(ids, gradients)
+            if replicas() > 1:
+                summed = sum_row_gradients(*gather_over_replicas([summed.rows, summed.sums]))
         else:
             summed = sum_row_gradients_in_place(ids, gradients, self.scratch)
         return summed._replace(sums=tf.reshape(summed.sums, [-1, len(by_task), dim]))
@@ -241,7 +261,8 @@ class TrainStep:
             wanted = finite if wanted is None else wanted & finite
         if rows is not None:
             model.embedding_optimizer.apply_rows(rows.rows, rows.of_each_row(row_gradients) / scale, wanted)
-        model.optimizer.apply(dense_gradients, self.variables)
+        # Keras' optimizers sum over replicas what is summed already
+        model.optimizer.apply([of_first_replica(g) for g in dense_gradients], self.variables)
 
 
 def _gradient(tape, targets, output_gradients, sources) -> list:

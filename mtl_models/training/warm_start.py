@@ -10,18 +10,20 @@ from mtl_models.model import MultiTaskModel
 from mtl_models.training.shifted_schedule import ShiftedSchedule
 
 
-def grow(base: MultiTaskModel, layout: Layout, vectors: Mapping[str, np.ndarray], dtype: str) -> MultiTaskModel:
+def grow(
+    base: MultiTaskModel, layout: Layout, vectors: Mapping[str, np.ndarray], dtype: str
+) -> MultiTaskModel:
     """The model `base` for a layout that has grown, with all its weights; it is not compiled.
 
-    An id that had a row has the same values in it, wherever its feature's rows lie now. A row that is new gets
-    the values of its feature's unknown row: until training says more, the model predicts of an id what it
-    predicted before the id was known (as in Chen, Goodfellow & Shlens 2016, "Net2Net", growing does not change
-    the function).
+    An id that had a row has the same values in it, wherever its feature's rows lie now. A row that is new
+    gets the values of its feature's unknown row: until training says more, the model predicts of an id what
+    it predicted before the id was known (as in Chen, Goodfellow & Shlens 2016, "Net2Net", growing does not
+    change the function).
 
     Args:
         base: the earlier model.
         layout: of the new model: the same features, and of each at least the rows it had, in their order.
-        vectors: those that the model holds, by feature; they are no weights, and take the earlier ones' place.
+        vectors: those that the model holds, by feature; they are no weights, and replace the earlier ones.
         dtype: the policy that the new model computes in.
 
     Raises:
@@ -46,13 +48,13 @@ def grow(base: MultiTaskModel, layout: Layout, vectors: Mapping[str, np.ndarray]
 
 
 def keep_optimizers(base: MultiTaskModel, model: MultiTaskModel) -> bool:
-    """Gives a compiled model of `grow` the state of its base's optimizers; rows that are new begin without one.
+    """Gives a compiled model of `grow` the state of its base's optimizers; new rows begin without one.
 
     Both go on counting steps, and schedules of the learning rate begin anew.
 
     Returns:
-        Whether it did: not where either optimizer is of another kind than its base's (a model that was trained
-        in 16 bits does not keep its optimizers').
+        Whether it did: not where either optimizer is of another kind than its base's (a model that was
+        trained in 16 bits does not keep its optimizers').
     """
     pairs = [(base.optimizer, model.optimizer)]
     if model.layout.categorical:
@@ -111,6 +113,6 @@ def _check(old: CategoricalSlots, grown: CategoricalSlots) -> None:
         raise ValueError(f"the feature '{old.name}' was {old} and is {grown}")
     if grown.rows < old.rows or (grown.rows > old.rows and old.unknown_row is None):
         raise ValueError(
-            f"the feature '{old.name}' had {old.rows} rows and has {grown.rows}: rows of a vocabulary can only "
-            "be added, and the number of buckets stays"
+            f"the feature '{old.name}' had {old.rows} rows and has {grown.rows}: rows of a vocabulary can "
+            "only be added, and the number of buckets stays"
         )

@@ -43,7 +43,7 @@ class PCGrad(GramWeighting):
 
 def random_orders(tasks: int, generator):
     """[T, T]: row i is the order in which gradient i visits the tasks."""
-    return ops.argsort(uniform((tasks, tasks), generator), axis=-1)
+    return ops.argsort(uniform((tasks, tasks), generator, of_rows=False), axis=-1)
 
 
 def pcgrad_weights(gram, orders):

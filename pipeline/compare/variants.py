@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import distribution
 from pipeline.recipe import Recipe, RecipeError, constructors, load
 from pipeline.recipe.expressions import near
 
@@ -48,6 +49,7 @@ def variants(
       CannotCompare: a name is unknown, or the part does not fit the recipe; the message says which.
     """
     recipe = load(recipe_file, settings)
+    distribution.one_process(recipe, recipe_file)
     found = [recipe]
     for option, folder, path, names in (
         ("--architectures", "architectures", "model.architecture", architectures),

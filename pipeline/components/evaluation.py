@@ -43,13 +43,5 @@ def Evaluate(
         baseline or None,
         Path(evaluation.uri),
         json.loads(named_slices),
-        _arguments(beam_pipeline),
-    )
-
-
-def _arguments(pipeline: beam.Pipeline) -> tuple[str, ...]:
-    return tuple(
-        f"--{k}={v}"
-        for k, v in pipeline.options.get_all_options(drop_default=True).items()
-        if isinstance(v, (str, int, float)) and not isinstance(v, bool)
+        beam_pipeline.options,
     )

@@ -30,9 +30,10 @@ def Gate(
     verdict: OutputArtifact[VerdictArtifact],
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     drift: InputArtifact[VerdictArtifact] = None,
+    skew: InputArtifact[VerdictArtifact] = None,
     watched: InputArtifact[Watched] = None,
 ) -> None:
-    """Judges every gate of the recipe, drift and the serving check; blesses only where none failed.
+    """Judges every gate of the recipe, drift, skew and the serving check; blesses only where none failed.
 
     `serving` is the number of the version that serves, or empty; `waiting` is JSON of the tasks that the test
     rows cannot have a label of yet: task → why, and these are not judged.
@@ -58,8 +59,8 @@ def Gate(
     if watched is not None:
         of_vectors = [VectorGate(**g) for g in json.loads(vector_gates)]
         verdicts += judge_vectors(of_vectors, read_watched(watched.uri), serving or None)
-    drifted = read_verdicts(drift.uri) if drift is not None else []
-    verdicts = [*verdicts, *drifted, *read_verdicts(check.uri)]
+    told = [verdict for of in (drift, skew, check) if of is not None for verdict in read_verdicts(of.uri)]
+    verdicts = [*verdicts, *told]
     write_verdicts(verdict.uri, verdicts)
     blessed = passed(verdicts)
     folder = Path(blessing.uri)

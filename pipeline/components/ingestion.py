@@ -16,6 +16,8 @@ from pipeline.ingest.span_rows import HEAD, TAIL, SpanRows
 from pipeline.recipe import Recipe
 
 SPLITS = ("train", "validation", "test")
+# how examples are written, in the words of TFX
+FORMATS = {"payload_format": "FORMAT_TF_EXAMPLE", "file_format": "tfrecords_gzip"}
 
 
 @component(use_beam=True)
@@ -53,5 +55,5 @@ def Ingest(
         shutil.rmtree(Path(examples.uri, f"Split-{SPLITS[-1]}"))  # empty: what is later is not of the span
         examples.span, examples.version = of["number"], of["version"]
     examples.split_names = json.dumps(names)
-    examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
-    examples.set_string_custom_property("file_format", "tfrecords_gzip")
+    for name, value in FORMATS.items():
+        examples.set_string_custom_property(name, value)

@@ -26,8 +26,8 @@ def BuildVocabularies(
 ) -> None:
     """Counts the values of each feature; `gate` is there so that this waits for the data gate; spans have
     passed theirs before. The vectors that the model holds are linked beside the vocabularies, as the layout
-    names both, and so are catalogs. `base` is the folder of the vocabularies that these grow from, or empty, and
-    `base_content` its digest, for the cache key alone."""
+    names both, and so are catalogs. `base` is the folder of the vocabularies that these grow from, or empty,
+    and `base_content` its digest, for the cache key alone."""
     Path(vocabularies.uri).mkdir(parents=True, exist_ok=True)
     if vectors is not None:
         link_vectors(vectors.uri, vocabularies.uri)

@@ -9,7 +9,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
-from pipeline.components.ingestion import SPLITS
+from pipeline.components.ingestion import FORMATS, SPLITS
 from pipeline.ingest.span_rows import HEAD, TAIL
 from pipeline.spans.statistics import merge
 from pipeline.spans.window import parts_of, write_window
@@ -39,13 +39,13 @@ def Window(
     write_window(folders, evaluated, Path(examples.uri), base or None)
     examples.split_names = statistics.split_names = json.dumps(SPLITS)
     examples.span = statistics.span = evaluated
-    for name in ("payload_format", "file_format"):
-        examples.set_string_custom_property(name, spans[0].get_string_custom_property(name))
+    for name, value in FORMATS.items():
+        examples.set_string_custom_property(name, value)
     of = {artifact.span: artifact for artifact in span_statistics}
     for split, parts in parts_of(folders, evaluated, base or None).items():
         if split not in SPLITS:
             continue
-        found = [_read(Path(of[number].uri, f"Split-{part}", _FILE)) for number, part in parts]
+        found = [read_statistics(Path(of[number].uri), part) for number, part in parts]
         io_utils.write_bytes_file(
             str(Path(statistics.uri, f"Split-{split}", _FILE)),
             statistics_pb2.DatasetFeatureStatisticsList(datasets=[merge(found)]).SerializeToString(),
@@ -54,8 +54,10 @@ def Window(
 
 def read_span(folder: str) -> statistics_pb2.DatasetFeatureStatistics:
     """The statistics of all of a span, from those of its head and its tail."""
-    return merge([_read(Path(folder, f"Split-{part}", _FILE)) for part in (HEAD, TAIL)])
+    return merge([read_statistics(Path(folder), part) for part in (HEAD, TAIL)])
 
 
-def _read(path: Path) -> statistics_pb2.DatasetFeatureStatistics:
+def read_statistics(folder: Path, split: str) -> statistics_pb2.DatasetFeatureStatistics:
+    """A split's statistics."""
+    path = folder / f"Split-{split}" / _FILE
     return statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes()).datasets[0]

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.beam_pipeline import beam_pipeline
 from pipeline.content_encoders.cache import VectorCache
 from pipeline.content_encoders.infer import ERROR, Work, add_encoding
 from pipeline.content_encoders.located import Located, locate
@@ -24,7 +25,6 @@ from pipeline.content_encoders.look import Look, looked_path
 from pipeline.content_encoders.references import open_shard, write_references
 from pipeline.content_encoders.tables import COUNTS, NO_CONTENT, Looked, drop_old, write_table
 from pipeline.ingest.errors import DataError
-from pipeline.local_beam import local_pipeline
 from pipeline.moves import Tell, watch
 from pipeline.recipe.model import Recipe
 
@@ -142,7 +142,7 @@ def _look(
     if not everything:
         return
     total = sum(open_shard(Path(shard)).num_rows for shard in everything)
-    pipeline = local_pipeline(recipe)
+    pipeline = beam_pipeline(recipe)
     (
         pipeline
         | "Shards" >> beam.Create(everything)
@@ -167,7 +167,7 @@ def _encode_new(
     if not total:
         return 0
     moves = work_dir / f"moves-{encoder.name}"
-    pipeline = local_pipeline(recipe)
+    pipeline = beam_pipeline(recipe)
     add_encoding(pipeline, work, encoder, input_dir, cache, work_dir, moves)
     with watch(moves, f"{encoder.name}: encoding", total, progress):
         try:

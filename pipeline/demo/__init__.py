@@ -4,6 +4,7 @@
 drew every label, so that a model can be told how good it is and how good it could be.
 """
 
+from pipeline.demo.drift import Drift, parse
 from pipeline.demo.generation import DemoSummary, ForeignFolderError, generate
 
-__all__ = ["DemoSummary", "ForeignFolderError", "generate"]
+__all__ = ["DemoSummary", "Drift", "ForeignFolderError", "generate", "parse"]

@@ -21,6 +21,7 @@ class Stream(enum.IntEnum):
     ITEM_GAPS = 11
     ORDERS = 12
     PICTURES = 13
+    VECTORS = 14
 
 
 def generator(seed: int, stream: Stream) -> np.random.Generator:

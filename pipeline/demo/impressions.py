@@ -12,16 +12,20 @@ from pipeline.demo.draws import Stream, uniforms
 DAYS = 10
 NEW_FROM_DAY = 8  # the two days that the demo's recipes validate and test on
 SHORTEST, LONGEST = 10, 20
-FEWEST_ROWS = DAYS * 2 * LONGEST
+FEWEST_ROWS_A_DAY = 2 * LONGEST
 DAY_MS = 86_400_000
 MIDNIGHT_MS = int(dt.datetime.combine(FIRST_DAY, dt.time(), dt.UTC).timestamp()) * 1000
-# Monday to Sunday, then on: weekends are busier.
-DAY_WEIGHTS = np.array((1.0, 0.98, 0.98, 1.0, 1.06, 1.2, 1.16, 1.0, 0.98, 0.98))
+# Monday to Sunday: weekends are busier. After the demo's ten days there is a fifth more traffic.
+WEEK_WEIGHTS = np.array((1.0, 0.98, 0.98, 1.0, 1.06, 1.2, 1.16))
+MORE_TRAFFIC = 1.2
 HOUR_WEIGHTS = np.array(
     (1.3, 0.8, 0.5, 0.4, 0.4, 0.6, 1.2, 2.2, 3.0, 3.0, 2.9, 3.1)
     + (3.8, 3.6, 3.1, 3.0, 3.2, 3.8, 4.6, 5.6, 6.4, 6.2, 4.6, 2.6)
 )
 SURFACE_WEIGHTS = np.array((0.6, 0.25, 0.15))
+# At weekends people come two hours later, some after midnight, and look around more. Only in logs of more than
+# ten days: the demo's own stays as it was.
+WEEKEND_HOURS_LATER, WEEKEND_SURFACE_WEIGHTS = 2, np.array((0.52, 0.3, 0.18))
 PRIMARY_DEVICE_SHARE = 0.8
 # Numbers of the table of uniforms that a slot of a request takes: the item, click, like, purchase, watch.
 SLOT_DRAWS = 5
@@ -29,12 +33,14 @@ SLOT_DRAWS = 5
 
 @dataclass(frozen=True)
 class Day:
-    """One day's requests, sizes[k] impressions each; `first_*` is where the day starts in the log."""
+    """One day's requests, sizes[k] impressions each; `first_*` is where the day starts in the log. `weekend`:
+    whether people behave as they do then."""
 
     index: int
     first_row: int
     first_request: int
     sizes: np.ndarray
+    weekend: bool = False
 
     @property
     def date(self) -> str:
@@ -73,20 +79,23 @@ def request_sizes(seed: int, day: int, rows: int) -> np.ndarray:
     return np.concatenate([sizes[:kept], last])
 
 
-def plan(seed: int, rows: int) -> list[Day]:
+def plan(seed: int, rows: int, days: int = DAYS) -> list[Day]:
     """The days of a log of exactly `rows` impressions."""
-    edges = np.round(rows * np.cumsum(DAY_WEIGHTS) / DAY_WEIGHTS.sum()).astype(np.int64)
-    days, row, request = [], 0, 0
+    weights = WEEK_WEIGHTS[np.arange(days) % 7] * np.where(np.arange(days) < DAYS, 1.0, MORE_TRAFFIC)
+    edges = np.round(rows * np.cumsum(weights) / weights.sum()).astype(np.int64)
+    found, row, request = [], 0, 0
     for index, end in enumerate(edges.tolist()):
-        days.append(Day(index, row, request, request_sizes(seed, index, end - row)))
-        row, request = end, request + len(days[-1].sizes)
-    return days
+        weekend = days > DAYS and index % 7 >= 5
+        found.append(Day(index, row, request, request_sizes(seed, index, end - row), weekend))
+        row, request = end, request + len(found[-1].sizes)
+    return found
 
 
 def _times(day: Day, request: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Milliseconds UTC. Request k of n falls into the k-th n-th of the day's traffic: time runs with k."""
     share = (request + draws) / len(day.sizes)
-    traffic = np.concatenate([[0.0], np.cumsum(HOUR_WEIGHTS) / HOUR_WEIGHTS.sum()])
+    hours = np.roll(HOUR_WEIGHTS, WEEKEND_HOURS_LATER) if day.weekend else HOUR_WEIGHTS
+    traffic = np.concatenate([[0.0], np.cumsum(hours) / hours.sum()])
     within = np.interp(share, traffic, np.linspace(0, DAY_MS, 25)).astype(np.int64)
     return MIDNIGHT_MS + day.index * DAY_MS + np.minimum(within, DAY_MS - 1)
 
@@ -128,6 +137,7 @@ def block(seed: int, users: Users, items: Items, day: Day, first: int, last: int
     shown = np.arange(LONGEST) < day.sizes[first:last, None]
     shares = _on_offer(items, day.index)
     item = without_repeats(_pick(shares, slots[:, :, 0]), len(shares))
+    surfaces = WEEKEND_SURFACE_WEIGHTS if day.weekend else SURFACE_WEIGHTS
 
     def spread(per_request: np.ndarray) -> np.ndarray:
         return np.repeat(per_request, day.sizes[first:last])
@@ -139,6 +149,6 @@ def block(seed: int, users: Users, items: Items, day: Day, first: int, last: int
         time_ms=spread(_times(day, number, when)),
         position=np.broadcast_to(np.arange(1, LONGEST + 1), shown.shape)[shown],
         device=spread(device),
-        surface=spread(_pick(SURFACE_WEIGHTS / SURFACE_WEIGHTS.sum(), where)),
+        surface=spread(_pick(surfaces / surfaces.sum(), where)),
         luck=slots[shown][:, 1:],
     )

@@ -16,7 +16,8 @@ HOUR_MS = 3_600_000
 WINDOW_MS = 4 * DAY_MS
 DELAY_SCALE_MS = 39.4 * HOUR_MS
 # Until then events were collected: all windows are over but those of the log's last three hours.
-COLLECTED_UNTIL_MS = MIDNIGHT_MS + DAYS * DAY_MS + WINDOW_MS - 3 * HOUR_MS
+COLLECTED_AFTER_MS = WINDOW_MS - 3 * HOUR_MS
+COLLECTED_UNTIL_MS = MIDNIGHT_MS + DAYS * DAY_MS + COLLECTED_AFTER_MS
 
 EVENTS = ("cart", "purchase")
 # Chances that a buyer and another who clicked lay the item in their cart, that an item is bought from the
@@ -78,12 +79,13 @@ def share_followed(age_ms: np.ndarray) -> np.ndarray:
 
 
 def draw_orders(
-    seed: int, day: Day, shown: Block, labels: Labels, first_row: int
+    seed: int, day: Day, shown: Block, labels: Labels, first_row: int, until: int = COLLECTED_UNTIL_MS
 ) -> tuple[Orders, Collected]:
     """Events of a block; those of an impression depend on its place in its day alone.
 
     Args:
       first_row: the log's number of the block's first impression.
+      until: milliseconds until which events were collected.
     """
     luck = uniforms(seed, Stream.ORDERS, day.index, first_row - day.first_row, len(shown.user), DRAWS).T
     wait, more, cart, cart_wait, search, search_wait, twice, _ = luck
@@ -114,7 +116,7 @@ def draw_orders(
     ]
     events = Orders(**{f.name: np.concatenate([getattr(k, f.name) for k in kinds]) for f in fields(Orders)})
     events = events.take(np.argsort(events.event_id))
-    there = events.take(np.flatnonzero(events.time_ms <= COLLECTED_UNTIL_MS))
+    there = events.take(np.flatnonzero(events.time_ms <= until))
     again = twice[there.event_id // IDS - first_row] < DELIVERED_TWICE
     counts = Collected(
         *np.bincount(there.event_id % IDS, minlength=len(kinds)).tolist(),

@@ -1,10 +1,19 @@
 """A whole world: its catalogs, its traffic and its truth, all from (rows, seed, content effect, relation,
-new items)."""
+new items, days)."""
 
 from dataclasses import dataclass
 
 from pipeline.demo.catalogs import Items, Users, catalog_sizes, draw_items, draw_users
-from pipeline.demo.impressions import DAYS, FEWEST_ROWS, LONGEST, Block, Day, block, plan, request_sizes
+from pipeline.demo.impressions import (
+    DAYS,
+    FEWEST_ROWS_A_DAY,
+    LONGEST,
+    Block,
+    Day,
+    block,
+    plan,
+    request_sizes,
+)
 from pipeline.demo.relations import RELATIONS
 from pipeline.demo.truth import Propensities, Truth, build_truth, calibrate, propensities
 
@@ -29,15 +38,22 @@ class World:
 
 
 def build_world(
-    rows: int, seed: int, content_effect: float = 0.0, relation: str = "related", new_items: float = 0.0
+    rows: int,
+    seed: int,
+    content_effect: float = 0.0,
+    relation: str = "related",
+    new_items: float = 0.0,
+    days: int = DAYS,
 ) -> World:
     """Draws a world whose log holds exactly `rows` impressions.
 
-    Raises: ValueError for too few rows, a negative seed, a negative content effect, an unknown relation, or a
-      share of new items that is none or leaves fewer than a request's.
+    Raises: ValueError for fewer than ten days, too few rows, a negative seed, a negative content effect, an
+      unknown relation, or a share of new items that is none or leaves fewer than a request's.
     """
-    if rows < FEWEST_ROWS:
-        raise ValueError(f"rows is {rows}; ten days of requests need at least {FEWEST_ROWS}")
+    if days < DAYS:
+        raise ValueError(f"days is {days}; the demo's world has {DAYS} or more")
+    if rows < days * FEWEST_ROWS_A_DAY:
+        raise ValueError(f"rows is {rows}; {days} days of requests need at least {days * FEWEST_ROWS_A_DAY}")
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must be 0 or more")
     if not content_effect >= 0:
@@ -52,7 +68,7 @@ def build_world(
         )
     users, items = draw_users(seed, user_count), draw_items(seed, item_count, new)
     # The pilot is the day after the log's last: the same traffic, other draws.
-    after = Day(DAYS, 0, 0, request_sizes(seed, DAYS, PILOT_ROWS))
+    after = Day(days, 0, 0, request_sizes(seed, days, PILOT_ROWS))
     pilot = block(seed, users, items, after, 0, len(after.sizes))
     truth = calibrate(build_truth(seed, users, items, content_effect, RELATIONS[relation]), pilot)
-    return World(seed, users, items, plan(seed, rows), truth)
+    return World(seed, users, items, plan(seed, rows, days), truth)

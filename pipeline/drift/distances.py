@@ -12,7 +12,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from pipeline.spans.statistics import at_shares, below
 
 Dataset = statistics_pb2.DatasetFeatureStatistics
-Measure = Literal["values", "new_values", "missing", "label"]
+Measure = Literal["values", "new_values", "missing", "label", "vectors", "length", "dead"]
 _BINS = 10
 _SIGMAS = 4  # of what two samples of one distribution may differ by
 
@@ -24,7 +24,7 @@ class Distance:
     Attributes:
       measure: which.
       name: of the column, or of the task.
-      value: in [0, 1]; of `label` the relative change.
+      value: in [0, 1]; of `label` and `length` the relative change, of `vectors` 0 or more.
       noise: what two samples of these sizes may differ by, though nothing has changed.
       what: what the distance is, in words.
       moved: which values moved, in words.
@@ -39,7 +39,12 @@ class Distance:
 
 
 def distances(
-    new: Dataset, old: Dataset, columns: list[str], labels: Mapping[str, str], user: str | None
+    new: Dataset,
+    old: Dataset,
+    columns: list[str],
+    labels: Mapping[str, str],
+    user: str | None,
+    groups: int | None = None,
 ) -> Iterator[Distance]:
     """The distances of a data set to an earlier one.
 
@@ -54,12 +59,14 @@ def distances(
       labels: task → `rate` or `mean`, which is what its mean label is called.
       user: the column of users, if there is one. Rows of one user are alike, so that of columns chance does
         what it would do to as many rows as there are users (as far as texts are counted).
+      groups: how many groups of rows that are alike the new one has, such as requests, if it has.
     """
     ours, others = _by_name(new), _by_name(old)
     sizes = _independent(new, ours, user), _independent(old, others, user)
+    sizes = min(sizes[0], groups or sizes[0]), sizes[1]
     for name in columns:
         a, b = ours.get(name), others.get(name)
-        yield _missing(name, _share_missing(a, new), _share_missing(b, old), sizes)
+        yield missing(name, _share_missing(a, new), _share_missing(b, old), spread_of_shares(*sizes))
         if a is None or b is None:
             continue
         if a.HasField("string_stats") and b.HasField("string_stats"):
@@ -91,19 +98,20 @@ def _share_missing(feature: statistics_pb2.FeatureNameStatistics | None, of: Dat
     return 1 - _common(feature).num_non_missing / of.num_examples
 
 
-def _spread(rows: float, others: float) -> float:
-    """Of the difference of two shares, at most."""
+def spread_of_shares(rows: float, others: float) -> float:
+    """What chance makes of the difference of two shares of so many rows, at most."""
     return _SIGMAS * float(np.sqrt(0.25 * (1 / max(rows, 1) + 1 / max(others, 1))))
 
 
-def _missing(name: str, share: float, before: float, sizes: tuple[int, int]) -> Distance:
+def missing(name: str, share: float, before: float, noise: float, what: str = "value") -> Distance:
+    """Of the shares of rows without a value."""
     return Distance(
         "missing",
         name,
         abs(share - before),
-        _spread(*sizes),
-        "the change of the share of rows without a value",
-        f"{share:.1%} of the rows have no value, and {before:.1%} had none",
+        noise,
+        f"the change of the share of rows without a {what}",
+        f"{share:.1%} of the rows have no {what}, and {before:.1%} had none",
     )
 
 
@@ -123,7 +131,7 @@ def _texts(
         "values",
         name,
         abs(change[largest[0]]),
-        _spread(*sizes),
+        spread_of_shares(*sizes),
         "L-infinity of the values' shares",
         moved,
     )
@@ -133,7 +141,7 @@ def _texts(
         "new_values",
         name,
         sum(fresh.values()),
-        _spread(sizes[0], sizes[0]),
+        spread_of_shares(sizes[0], sizes[0]),
         "the share of values that were never there",
         "such as " + ", ".join(f"'{value}' {fresh[value]:.1%}" for value in most) if most else "",
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,47 +13,76 @@ from pipeline.evaluation.gates import Verdict
 from pipeline.recipe.drift import Drift
 from pipeline.spans.statistics import merge
 
+if TYPE_CHECKING:
+    from pipeline.drift.vectors import Vectors
+
 # What a learned bound is at least, so that the first days have one and quiet columns are left alone.
-LEAST = {"values": 0.15, "new_values": 0.3, "missing": 0.05, "label": 0.3}
+LEAST = {
+    "values": 0.15,
+    "new_values": 0.3,
+    "missing": 0.05,
+    "label": 0.3,
+    "vectors": 0.25,
+    "length": 0.2,
+    "dead": 0.05,
+}
+_SHARES = ("values", "new_values", "missing", "dead")  # no distance is above 1
 _GATE = "drift"
 
 
-def judge(
-    spans: Mapping[str, Dataset],
-    evaluated: str,
-    columns: list[str],
-    labels: Mapping[str, str],
-    user: str | None,
-    drift: Drift,
-) -> list[Verdict]:
+@dataclass(frozen=True)
+class Spans:
+    """What is compared.
+
+    Attributes:
+      statistics: span → its, in order; the one that is judged is the last.
+      columns, labels, user: see `distances`.
+      vectors: span → its, where features are vectors.
+      grown: columns of which only the shares of values are compared: more of them are there the longer the log is.
+    """
+
+    statistics: Mapping[str, Dataset]
+    columns: list[str]
+    labels: Mapping[str, str]
+    user: str | None
+    vectors: Mapping[str, Vectors] = field(default_factory=dict)
+    grown: Collection[str] = ()
+
+    def between(self, new: str, old: Sequence[str]) -> Iterator[Distance]:
+        """The distances of a span to all of some others together."""
+        before = merge([self.statistics[name] for name in old])
+        for found in distances(self.statistics[new], before, self.columns, self.labels, self.user):
+            if found.name not in self.grown or found.measure == "values":
+                yield found
+        if self.vectors:
+            from pipeline.drift.vectors import together, vector_distances
+
+            yield from vector_distances(self.vectors[new], together([self.vectors[name] for name in old]))
+
+
+def judge(spans: Spans, drift: Drift) -> list[Verdict]:
     """What of a span differs too much from the span before it, and from all of its window.
 
     Args:
-      spans: name → statistics, in order; the one that is evaluated is the last.
-      evaluated: its name.
-      columns, labels, user: see `distances`.
+      spans: of which the last is judged.
       drift: the recipe's bounds; what it leaves out is learned from how much the earlier spans differ.
 
     Returns:
       A verdict for each distance beyond its bound: failed, or skipped where drift only warns. Where there is none,
       one that passed, with the distance that came nearest to its bound.
     """
-    earlier = [spans[name] for name in spans if name != evaluated]
-    names = [name for name in spans if name != evaluated]
-    before = {names[-1]: earlier[-1]}
+    *earlier, evaluated = spans.statistics
+    before = {earlier[-1]: earlier[-1:]}
     if len(earlier) > 1:
-        before[f"{names[0]} to {names[-1]}"] = merge(earlier)
-    history = _history(earlier, columns, labels, user)
+        before[f"{earlier[0]} to {earlier[-1]}"] = earlier
+    history = _history(spans, earlier)
     found, nearest = [], None
     for who, old in before.items():
-        for distance in distances(spans[evaluated], old, columns, labels, user):
+        for distance in spans.between(evaluated, old):
             bound, why = _bound(distance, drift, history, len(earlier))
-            said = _sentence(distance, evaluated, who, bound, why)
+            said = sentence(_GATE, distance, evaluated, who, bound, why)
             if distance.value > bound:
-                if drift.then == "stop":
-                    found.append(Verdict("failed", said, gate=_GATE))
-                else:
-                    found.append(Verdict("skipped", f"{said}; the recipe says to warn alone", gate=_GATE))
+                found.append(beyond(_GATE, said, drift.then))
             if nearest is None or distance.value / bound > nearest[0]:
                 nearest = (distance.value / bound, said)
     if found or nearest is None:
@@ -60,15 +91,20 @@ def judge(
     return [Verdict("passed", said, gate=_GATE)]
 
 
-def _history(
-    earlier: Sequence[Dataset], columns: list[str], labels: Mapping[str, str], user: str | None
-) -> dict[tuple[str, str], float]:
+def beyond(gate: str, said: str, then: str) -> Verdict:
+    """A distance beyond its bound: failed, or skipped where the recipe only warns."""
+    if then == "stop":
+        return Verdict("failed", said, gate=gate)
+    return Verdict("skipped", f"{said}; the recipe says to warn alone", gate=gate)
+
+
+def _history(spans: Spans, earlier: Sequence[str]) -> dict[tuple[str, str], float]:
     """(measure, column or task) → the largest distance of an earlier span to the one before it, and to all
     before it."""
     found: dict[tuple[str, str], float] = {}
     for place in range(1, len(earlier)):
-        for old in (earlier[place - 1], merge(earlier[:place])):
-            for distance in distances(earlier[place], old, columns, labels, user):
+        for old in (earlier[place - 1 : place], earlier[:place]):
+            for distance in spans.between(earlier[place], old):
                 key = (distance.measure, distance.name)
                 found[key] = max(distance.value, found.get(key, 0.0))
     return found
@@ -84,17 +120,22 @@ def _bound(
         return given, "by the recipe"
     most = history.get((distance.measure, distance.name), 0.0)
     # half as far again as ever; of a share that was near 1, half of the way that is left
-    learned = 1.5 * most if distance.measure == "label" else min(1.5 * most, (1 + most) / 2)
-    # what is let pass anyway, and what chance does besides
-    least = float(np.hypot(LEAST[distance.measure], distance.noise))
+    learned = min(1.5 * most, (1 + most) / 2) if distance.measure in _SHARES else 1.5 * most
+    least = least_bound(distance)
     if learned > least:
         return learned, f"learned from {spans} earlier spans"
     return least, "by default, for so many rows"
 
 
-def _sentence(distance: Distance, evaluated: str, who: str, bound: float, why: str) -> str:
+def least_bound(distance: Distance) -> float:
+    """What is let pass anyway, and what chance does besides."""
+    return float(np.hypot(LEAST[distance.measure], distance.noise))
+
+
+def sentence(gate: str, distance: Distance, new: str, old: str, bound: float, why: str) -> str:
+    """What was measured, and which bound it is held against."""
     moved = f": {distance.moved}" if distance.moved else ""
     return (
-        f"drift: {distance.name}: {evaluated} against {who}: {distance.what} is {distance.value:.3f}, and "
+        f"{gate}: {distance.name}: {new} against {old}: {distance.what} is {distance.value:.3f}, and "
         f"{bound:.3f} is allowed {why}{moved}"
     )

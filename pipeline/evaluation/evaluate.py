@@ -9,6 +9,7 @@ from typing import NamedTuple
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.evaluation.engine import Bootstrap, Measured, measure
 from pipeline.evaluation.rankings import Rankings, measure_rankings
@@ -25,6 +26,7 @@ from pipeline.metric_names import OF_PROBABILITIES
 _CANDIDATE, _BASELINE = COLUMNS.values()
 # Counts of rows and of groups: what they would be in other samples is no question.
 _COUNTS = ("examples", "weighted_examples", "gauc_users")
+_IN_THIS_PROCESS = PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
 _OF_REFERENCES = {"binary": ("auc", "gauc"), "regression": ("mae", "rmse")}
 _BOTH_CLASSES = "it needs examples of both classes"
 _UNDEFINED = {
@@ -164,7 +166,7 @@ def evaluate_scores(
     seed: int = 0,
     use_weight: bool = False,
     named_slices: Sequence[str] = (),
-    pipeline_args: Sequence[str] = ("--runner=DirectRunner", "--direct_running_mode=in_memory"),
+    options: PipelineOptions = _IN_THIS_PROCESS,
 ) -> Evaluated:
     """Evaluates every task, overall and by slice, beside the serving model where it was scored.
 
@@ -191,7 +193,7 @@ def evaluate_scores(
       seed: of the bootstrap.
       use_weight: weigh rows by `<task>/weight`; otherwise each known label counts 1.
       named_slices: `feature=value`, and crosses `a=1 & b=2`, that are slices however rare they are: a gate's.
-      pipeline_args: of the Beam pipeline that TFMA runs in.
+      options: of the Beam pipeline that TFMA runs in.
 
     Raises:
       FileNotFoundError: without scores.
@@ -218,7 +220,7 @@ def evaluate_scores(
     }
     analysis = {}
     if terms:
-        with beam.Pipeline(argv=list(pipeline_args)) as pipeline:
+        with beam.Pipeline(options=options) as pipeline:
             write_analysis(pipeline, files.files, str(output), terms, found, use_weight)
         analysis = read_analysis(str(output))
     rows: list[MetricRow] = []

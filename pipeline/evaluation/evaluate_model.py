@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import progress
 from pipeline.evaluation.evaluate import Evaluated, evaluate_scores
@@ -22,7 +23,7 @@ def evaluate_model(
     baseline: str | None,
     folder: Path,
     named_slices: Sequence[str],
-    pipeline_args: Sequence[str],
+    options: PipelineOptions,
 ) -> Evaluated:
     """Scores the test split once with both models, then measures as the recipe says.
 
@@ -34,7 +35,7 @@ def evaluate_model(
       folder: gets the scores, the table, the curves and `tfma/`; is made.
       named_slices: with values, measured however rare they are: `recipe.gated_slices`, or what is left of it
         where the recipe is a part without gates.
-      pipeline_args: of the Beam pipeline that TFMA runs in.
+      options: of the Beam pipeline that TFMA runs in.
 
     Raises:
       UnusableExamples: there is no test row, or a file of examples is broken.
@@ -59,7 +60,7 @@ def evaluate_model(
         seed=0,
         use_weight=recipe.evaluation.weighted,
         named_slices=named_slices,
-        pipeline_args=pipeline_args,
+        options=options,
     )
     evaluated.table.write(folder / METRICS)
     pq.write_table(evaluated.reliability, folder / RELIABILITY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from pathlib import Path
 
 from pipeline.ingest.errors import DataError
@@ -22,6 +23,9 @@ COMPRESSED = (".gz", ".bz2")
 # How many bytes of plain text a byte of such a file holds, roughly; only used to size pieces of work.
 EXPANSION = {".gz": 6, ".bz2": 10, ".parquet": 6}
 
+# of files that `remote_files` brought, whose paths are their URIs
+_SLASHES = re.compile("^((s3|gs|hdfs):)/")
+
 
 def matching(patterns: list[str], input_dir: Path) -> list[str]:
     """Paths below `input_dir`, with `/`, that any of the patterns matches; sorted, each once."""
@@ -29,7 +33,7 @@ def matching(patterns: list[str], input_dir: Path) -> list[str]:
     for pattern in patterns:
         for name in glob.glob(pattern, root_dir=input_dir, recursive=True):
             if (input_dir / name).is_file():
-                found.add(Path(name).as_posix())
+                found.add(_SLASHES.sub(r"\1//", Path(name).as_posix()))
     return sorted(found)
 
 

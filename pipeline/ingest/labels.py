@@ -20,8 +20,7 @@ class Labels:
 
     A label exists (mask 1) where its expression is not missing and `where` is true. The label of a task that
     is made from events is the column `event/<task>`; that of a multiclass or ordinal task is the place of its
-    value in `classes`. Elsewhere label and weight are 0. A label whose value is beyond float32 counts as
-    missing. The weight is mask × `weight`, or the mask; where it is missing because the label of another task
+    value in `classes`. Elsewhere label and weight are 0. The weight is mask × `weight`, or the mask; where it is missing because the label of another task
     that it reads is not known yet, neither is this task's.
     """
 
@@ -64,7 +63,7 @@ class Labels:
         columns.
 
         A binary label other than 0 and 1 makes a row dead, and so does a label that is no class of its task,
-        one below 0 where the loss takes none, and a weight that is missing, infinite or negative.
+        one that is beyond float32, one below 0 where the loss takes none, and a weight that is missing, infinite or negative.
         """
         values = {n: numpy_operations.column_values(batch.columns[n]) for n in self.columns}
         values |= {n: numpy_operations.column_values(batch.columns[event_column(n)]) for n in self.events}
@@ -74,9 +73,18 @@ class Labels:
             given = label
             label = class_codes(label, task.classes) if task.kind in CLASS_KINDS else label.astype(np.float64)
             with np.errstate(over="ignore"):
-                mask = np.isfinite(label.astype(np.float32))
+                fits = np.isfinite(label.astype(np.float32))
+            mask = np.isfinite(label)
             if task.where is not None:
                 mask &= self._evaluate(name, "where", values, rows).astype(bool)
+            self._flag(
+                batch,
+                f"{name}: label is beyond float32",
+                mask & ~fits,
+                label,
+                f"the label of {name} is {{}}; labels are float32, to 3.4e38",
+            )
+            mask &= fits
             if task.kind == "binary":
                 self._flag(
                     batch,

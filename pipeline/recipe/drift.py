@@ -11,7 +11,7 @@ _Bound = Annotated[float, Field(gt=0, le=1)]
 
 class Drift(Part):
     """How much a span may differ from the span before it, and from all that its run trains on: of the columns that
-    the model reads, and of labels. A bound that is left out is learned: half as far again as the earlier
+    the model reads, of its vectors and of labels. A bound that is left out is learned: half as far again as the earlier
     spans of the window ever were, and no less than the number given."""
 
     then: Literal["stop", "warn"] = Field(
@@ -29,4 +29,13 @@ class Drift(Part):
     missing: _Bound | None = Field(None, description="change of the share of rows without a value; 0.05")
     label: float | None = Field(
         None, gt=0, description="relative change of a task's rate, or mean of a regression; 0.3"
+    )
+    vectors: float | None = Field(
+        None,
+        gt=0,
+        description="of features that are vectors: their shift, as that of [gates on vectors](#vectorgate); 0.25",
+    )
+    length: float | None = Field(None, gt=0, description="relative change of the vectors' length; 0.2")
+    dead: _Bound | None = Field(
+        None, description="change of the share of a vector's numbers that are the same in all rows; 0.05"
     )

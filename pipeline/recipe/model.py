@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter, create_model, model_validator
 
 from pipeline.recipe import constructors
+from pipeline.recipe.beam import Beam
 from pipeline.recipe.encoders import Content, Encoder
 from pipeline.recipe.expressions import Expression, parse
 from pipeline.recipe.features import KEYED, VECTORS, Feature
 from pipeline.recipe.notify import Notify
 from pipeline.recipe.parts import (
     OUTSIDE,
-    Beam,
     Column,
     Dead,
     Downsampling,
@@ -30,6 +30,7 @@ from pipeline.recipe.parts import (
     Stopping,
     Tune,
 )
+from pipeline.recipe.skew import Skew
 from pipeline.recipe.spans import Spans
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
 from pipeline.recipe.vector_gates import VectorGate
@@ -136,6 +137,13 @@ class Training(Part):
     warm_start: WarmStart | None = Field(
         None, description="begin from the model that serves; null trains every run from nothing"
     )
+    distribution: Literal["none", "mirrored", "multi_worker"] = Field(
+        "none",
+        description="what shares a step: `mirrored` all GPUs of the machine (with one device it is `none`), "
+        "`multi_worker` the devices of several processes, each `mtl train` with a TF_CONFIG of its own. "
+        "batch_size is that of all together, and without dropout the model is the same to rounding; such "
+        "steps are not compiled with XLA",
+    )
 
 
 def _gate_tag(value: Any) -> str:
@@ -188,6 +196,7 @@ class Recipe(Part):
     fuse: Fuse | None = None
     tune: Tune | None = None
     beam: Beam = Beam()
+    skew: Skew | None = None
     notify: Notify | None = None
 
     @cached_property
@@ -346,6 +355,7 @@ class Recipe(Part):
             "fuse": None,
             "tune": None,
             "beam": Beam(),
+            "skew": None,
             "notify": None,
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},
         }

@@ -63,6 +63,7 @@ def model_problems(recipe: Recipe) -> Iterator[Problem]:
             )
     yield from _chain(recipe)
     yield from _weighting(recipe)
+    yield from _distribution(recipe)
     paired = [n for n, f in recipe.features.items() if f.kind in ("categorical", "buckets", "vector", *KEYED)]
     pairs = getattr(recipe.model, "interactions", None)
     if isinstance(pairs, str) and pairs != "all":
@@ -108,6 +109,25 @@ def _weighting(recipe: Recipe) -> Iterator[Problem]:
                     "fixed, or a weighting of gradients alone such as upgrad",
                     value=name,
                 )
+
+
+def _distribution(recipe: Recipe) -> Iterator[Problem]:
+    training = recipe.training
+    if training.distribution == "none":
+        return
+    if training.jit_compile:
+        yield Problem(
+            "training.jit_compile",
+            f"steps of distribution {training.distribution} are not compiled with XLA; leave it out",
+            value=True,
+        )
+    if training.precision == "mixed_float16":
+        yield Problem(
+            "training.precision",
+            f"losses are not scaled with distribution {training.distribution}; mixed_bfloat16 needs no "
+            "scaling",
+            value=training.precision,
+        )
 
 
 def _chain(recipe: Recipe) -> Iterator[Problem]:

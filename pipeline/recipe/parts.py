@@ -125,7 +125,10 @@ class Column(Part):
 class Source(Part):
     """Files with rows. CSV, JSON Lines and Parquet, plain or .gz or .bz2, by their endings."""
 
-    files: Files = Field(description="paths or patterns below the input folder, such as `logs/*.parquet`")
+    files: Files = Field(
+        description="paths or patterns below the input folder, such as `logs/*.parquet`, or on s3, gs or "
+        "hdfs, such as `s3://bucket/logs/*.parquet`"
+    )
     format: Literal["csv", "jsonl", "parquet"] | None = Field(
         None, description="where the ending does not say"
     )
@@ -510,18 +513,3 @@ class Tune(Part):
     seed: int = Field(
         1, ge=1, lt=2**31, description="of the values tried; trials all train with training.seed"
     )
-
-
-class Beam(Part):
-    """How Beam runs on this machine."""
-
-    mode: Literal["in_memory", "multi_processing"] = "in_memory"
-    workers: int = Field(1, ge=1)
-
-    def arguments(self) -> list[str]:
-        """Options of Beam's runner on this machine."""
-        return [
-            "--runner=DirectRunner",
-            f"--direct_running_mode={self.mode}",
-            f"--direct_num_workers={self.workers}",
-        ]

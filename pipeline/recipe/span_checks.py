@@ -1,4 +1,4 @@
-"""Spans: what the rest of a recipe must have for them."""
+"""Spans and skew: what the rest of a recipe must have for them."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,10 @@ from pipeline.recipe.model import Recipe
 
 
 def span_problems(recipe: Recipe) -> Iterator[Problem]:
+    for name in recipe.skew.columns if recipe.skew else ():
+        if name not in recipe.request_columns:
+            known = recipe.request_columns
+            yield Problem(f"skew.columns.{name}", f"is no column that a request has{near(name, known)}")
     if recipe.spans is None:
         return
     time = recipe.roles.time

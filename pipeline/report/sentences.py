@@ -102,6 +102,6 @@ def beginning(facts: Mapping[str, Any]) -> str:
     if facts["run"] is None:
         return f"trained from nothing: {facts['reason']}"
     return (
-        f"began from version {facts['version']} (run {facts['run']}); {facts['since_full']} since the last run "
-        f"that trained from nothing, as one in {facts['every']} does"
+        f"began from version {facts['version']} (run {facts['run']}); {facts['since_full']} since the last "
+        f"run that trained from nothing, as one in {facts['every']} does"
     )

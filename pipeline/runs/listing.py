@@ -23,14 +23,17 @@ def listing(home: Path, last: int) -> Group:
     """A recommender's runs, oldest first."""
     keep = needed(home, last)
     known = Artifacts(home).all()
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("run", "ended", "version", "its own", "gc keeps it"):
-        table.add_column(heading, justify="right" if heading in ("version", "its own") else "left")
     names = run_names(home)
+    spans = {name: ((_content(home / "runs" / name) or {}).get("span") or {}).get("name") for name in names}
+    of_spans = any(spans.values())
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("run", *(["span"] if of_spans else []), "ended", "version", "its own", "gc keeps it"):
+        table.add_column(heading, justify="right" if heading in ("version", "its own") else "left")
     for name in names:
         ended, version = _ended(home, name, newest=name == names[-1])
         own = [home / "runs" / name, *(a.path for a in known if a.runs == {name})]
-        table.add_row(name, ended, version, sizes.shown(sizes.freed(own)), keep.runs.get(name, "no"))
+        span = [spans[name] or ""] if of_spans else []
+        table.add_row(name, *span, ended, version, sizes.shown(sizes.freed(own)), keep.runs.get(name, "no"))
     return Group(Text(str(home)), table)
 
 

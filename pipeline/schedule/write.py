@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.recipe import load
@@ -49,7 +49,12 @@ def write(
         "kubernetes": lambda: kubernetes.files(job, image),
         "airflow": lambda: airflow.files(job),
     }
-    contents = made[target]()
+    return write_files(made[target](), folder)
+
+
+def write_files(contents: Mapping[str, str], folder: Path) -> list[Path]:
+    """Writes files to a folder, which is made; what is there is replaced. Returns their paths."""
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         path = folder / name

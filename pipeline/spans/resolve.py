@@ -6,6 +6,7 @@ import glob
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.digests import code_digest, text_digest
 from pipeline.ingest.errors import DataError
@@ -39,6 +40,10 @@ class Ingestion:
     made: str
     recipe: Recipe
     rows: SpanRows
+
+    def told(self, run: str) -> dict[str, Any]:
+        """What its version is known by, when a run has made it; see `store.version_of`."""
+        return {"version": self.version, "content": self.content, "made": self.made, "run": run}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.ingest.counts import Counts
+
 FOLDER = "spans"
 
 
@@ -38,6 +40,30 @@ class Version:
     rows: int
     tail_rows: int
     known: dict[str, dict[str, int]]
+
+
+def version_of(home: Path, examples: Path, statistics: Path, **given: Any) -> Version:
+    """The version that an ingestion made.
+
+    Args:
+      home: the recommender's folder.
+      examples, statistics: folders of the artifacts, below it.
+      given: `version`, `content`, `made` and `run`.
+    """
+    counts = Counts.load(examples / "counts.json")
+    # a span's head and tail are counted as training and validation
+    known = {
+        task: {"all": of["train"] + of["validation"], "tail": of["validation"]}
+        for task, of in counts.known.items()
+    }
+    return Version(
+        examples=os.path.relpath(examples, home),
+        statistics=os.path.relpath(statistics, home),
+        rows=counts.rows_written,
+        tail_rows=counts.written["validation"],
+        known=known,
+        **given,
+    )
 
 
 class SpanStore:

@@ -17,7 +17,9 @@ TRAIN, VALIDATION, TEST = SPLITS
 _TRAINED_BEFORE = "trained on before, by the model that this one begins from"
 
 
-def parts_of(spans: Iterable[int], evaluated: int, base: int | None = None) -> dict[str, list[tuple[int, str]]]:
+def parts_of(
+    spans: Iterable[int], evaluated: int, base: int | None = None
+) -> dict[str, list[tuple[int, str]]]:
     """Split → (span, its head or tail), in the order of time.
 
     The spans before the one that is evaluated are trained on, but for the tail of the newest of them, which is
@@ -34,7 +36,9 @@ def parts_of(spans: Iterable[int], evaluated: int, base: int | None = None) -> d
     return parts
 
 
-def write_window(examples: Mapping[int, Path], evaluated: int, folder: Path, base: int | None = None) -> Counts:
+def write_window(
+    examples: Mapping[int, Path], evaluated: int, folder: Path, base: int | None = None
+) -> Counts:
     """Links the spans' files into the splits of a folder, and writes what was counted of them all.
 
     Args:

@@ -178,7 +178,7 @@ def _held(name: str, folder: Path, trained: KeyRows, shown: KeyRows) -> _Feature
     half = draw.random(len(matrix)) < 0.5
     measures, rows = [], []
     for counted in (trained, shown):
-        measure, by_row = _measured(name, folder, matrix, keys, counted, half, draw)
+        measure, by_row = measured(name, folder, matrix, keys, counted, half, draw)
         measures.append(measure)
         rows.append(by_row)
 
@@ -190,7 +190,7 @@ def _held(name: str, folder: Path, trained: KeyRows, shown: KeyRows) -> _Feature
     return _Feature(*measures, of.encoder, of.dimension, table, like)
 
 
-def _measured(
+def measured(
     name: str,
     folder: Path,
     matrix: np.ndarray,
@@ -199,7 +199,17 @@ def _measured(
     half: np.ndarray,
     draw: np.random.Generator,
 ) -> tuple[Measure, np.ndarray]:
-    """What the keys of a split's rows come to, and how many of its rows each row of the matrix stands for."""
+    """What the keys of some rows come to, and how many of the rows each row of the matrix stands for.
+
+    Args:
+      name: of the feature.
+      folder: of `vectors.write_vectors`.
+      matrix: float32 `[1 + keys, D]`, of which row 0 is absent.
+      keys: large_binary `[keys]`.
+      counted: the rows of each key.
+      half: bool `[1 + keys]`: which half of the items each is of.
+      draw: chooses, of very many.
+    """
     distinct, rows = counted.total()
     at = pc.index_in(distinct, value_set=keys)
     known = at.is_valid().to_numpy(zero_copy_only=False)

@@ -11,7 +11,8 @@ class Limits:
     Attributes:
       body: bytes of a request, and of the tensors that it unfolds to.
       rows: first dimension of an input.
-      seconds: from a request's arrival to its answer, its body's way included.
+      seconds: from a request's arrival to its answer, its body's way included; and for how long a REST
+        connection may have no request, whose headers have ended, under way.
       concurrency: requests at once; more are told RESOURCE_EXHAUSTED.
       threads: model calls at once; the others wait. A call lets go of the processor while it
         waits for Python's lock: with four a core more was answered than with one.

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from serving.server.errors import RequestError, invalid
-from serving.server.folder import is_settled, is_whole, preferred, stamp
+from serving.server.folder import Stamp, is_same, is_settled, is_whole, preferred, served_until, stamp
 from serving.server.replay import replay
 from serving.server.servable import Servable
-from serving.versions import versions
+from serving.versions import pointed, versions
 
 STABLE = "stable"
 SETTLE_SECONDS = 1.0
@@ -57,7 +57,7 @@ class Manager:
         self._every = every_version
         self._served = Served()
         self._status: dict[int, Status] = {}
-        self._failed: dict[int, object] = {}
+        self._failed: dict[int, tuple[Stamp, ...] | None] = {}
         self._swap = threading.Lock()
 
     @property
@@ -96,12 +96,15 @@ class Manager:
         folder, now = self._folder / str(version), None
         try:
             now = stamp(folder)
-            if self._failed.get(version) == now or not is_settled(now, SETTLE_SECONDS):
+            # what the pointer names was whole when it was named
+            if self._failed.get(version) == now or not (
+                version == pointed(self._folder) or is_settled(now, SETTLE_SECONDS)
+            ):
                 return None
             self._status[version] = Status("LOADING")
             servable = Servable(folder, version)
             self._warm_up(servable, folder)
-            if stamp(folder) != now:
+            if not is_same(now, stamp(folder)):
                 servable.retire()
                 raise ValueError("its files changed while they were read")
         except Exception as error:  # whatever a half-written or foreign file makes TensorFlow raise
@@ -122,11 +125,20 @@ class Manager:
             servable.retire()
             raise
 
-    def _publish(self, loaded: dict[int, Servable]) -> None:
+    def _default(self, loaded: dict[int, Servable]) -> int | None:
+        """The version that should serve, or until it is loaded, the last before it that is and that nobody
+        rolled back from: so a version comes to serve where the next is pushed while it loads, and the next
+        where another follows."""
         serves = preferred(self._folder)
-        default = serves if serves in loaded else self._served.default
-        if default not in loaded:
-            default = max(loaded, default=None)
+        if serves in loaded:
+            return serves
+        before = [v for v in served_until(self._folder, serves) if v in loaded]
+        if before:
+            return before[-1]
+        return self._served.default if self._served.default in loaded else max(loaded, default=None)
+
+    def _publish(self, loaded: dict[int, Servable]) -> None:
+        default = self._default(loaded)
         labels = {n: v for n, v in self._labels.items() if v in loaded}
         if default is not None:
             labels.setdefault(STABLE, default)

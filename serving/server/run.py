@@ -47,7 +47,7 @@ def serve(
       every_version: load all, and not only the one that serves and those with labels.
       limits: what the server takes on.
       log: folder of the request log, and the share of requests that go there; see
-        `serving.server.request_log`. TensorFlow Serving's binary, which logs otherwise, is not used then.
+        `serving.server.request_log`. TensorFlow Serving, which logs otherwise, is not used then.
       say: told the addresses.
       quiet: a context that keeps TensorFlow's greetings away.
 
@@ -62,9 +62,10 @@ def serve(
         )
     if set(name) & set("/:"):
         raise CannotServe(f"the name {name!r} could not be asked for: leave out / and :")
-    if log is None and (real := binary.found(host)):
-        say(f"{real} serves; REST: {_url(host, rest_port)}   gRPC: {host}:{grpc_port}")
-        return binary.run(real, folder, name, labels, every_version, rest_port, grpc_port, limits)
+    if log is None and (real := binary.runner(host, rest_port, grpc_port)):
+        what = f"{real.path} with {binary.IMAGE}" if real.container else real.path
+        say(f"{what} serves; REST: {_url(host, rest_port)}   gRPC: {host}:{grpc_port}")
+        return binary.run(real, folder, name, labels, every_version, limits)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("serving").setLevel(logging.INFO)

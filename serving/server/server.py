@@ -59,7 +59,11 @@ class Server:
         """
         await self._first_versions()
         self._runner = web.AppRunner(
-            application(self._predictor), access_log=None, shutdown_timeout=self._limits.drain_seconds
+            application(self._predictor),
+            access_log=None,
+            shutdown_timeout=self._limits.drain_seconds,
+            # aiohttp waits for an hour, also for headers that have begun and never end
+            keepalive_timeout=self._limits.seconds,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.rest_port).start()

@@ -8,8 +8,6 @@ import csv
 import html
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -436,40 +434,6 @@ def test_bounds_on_time_memory_and_size_stop_a_push(days, serving_check):
         assert said in found.sentence, found.sentence
     found, infra = serving_check(model, "serving.check.max_latency_ms=1e6", "serving.check.max_size_mb=1e3")
     assert found.status == "passed" and pushes(infra)
-
-
-def test_two_processes_two_folders_the_same_metrics(place, days, tmp_path, small):
-    shuffled = place / "shuffled"
-    settings = [x for s in small for x in ("--set", s)]
-    ran = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pipeline",
-            "run",
-            str(place / "recipe.yaml"),
-            "--input",
-            str(shuffled),
-            "--output",
-            str(tmp_path),
-            *settings,
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert ran.returncode == 3, ran.stdout + ran.stderr
-    again = json.loads((tmp_path / "demo/latest/report/metrics.json").read_text())
-    one = days["shuffled"].metrics
-    for task, values in again["tasks"].items():
-        for what in ("metrics", "intervals"):
-            there = one["tasks"][task][what]  # beside a serving model, here alone
-            assert values[what] == {n: v for n, v in there.items() if n not in OF_RANKINGS}
-    assert "refused" in ran.stdout and "FAIL  like: auc" in ran.stdout
-    alone = "is not compared: there is no serving model yet (slice device=tablet, "
-    assert f"skip  click: auc {alone}" in ran.stdout
-    assert "I0000" not in ran.stdout + ran.stderr  # TensorFlow's chatter is in the log
 
 
 def test_predict_gives_what_the_run_served(days, tmp_path):

@@ -37,7 +37,8 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_is_told_and_the_next_start_goes_on(root, tmp_path, small_disk, small):
-    from pipeline.run import NoRoom, run
+    from pipeline.disk import NoRoom
+    from pipeline.run import run
 
     generate(tmp_path / "data", 5_000, 3)
     text = (root / "data/demo/recipe.yaml").read_text()

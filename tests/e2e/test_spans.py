@@ -2,9 +2,11 @@
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from pipeline.cli import mtl
 from pipeline.demo import generate
 from pipeline.ingest.schema import schema_proto
 from pipeline.recipe import load
@@ -182,6 +184,8 @@ def test_the_history_tells_spans(days, place):
     assert f"trained on {ONE}, anew: {ONE}" in page
     report = (days["two"].folder / "report" / "index.html").read_text()
     assert f"Span {TWO}, tested on; trained on 1 before it." in report
+    listed = CliRunner().invoke(mtl, ["runs", "list", str(place / "output")]).output.splitlines()
+    assert "span" in listed[1] and [line.split()[1] for line in listed[2:]] == [ONE, ONE, TWO, TWO, ONE]
 
 
 def test_gc_keeps_the_versions_that_the_next_run_trains_on(days, place):

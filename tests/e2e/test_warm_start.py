@@ -1,4 +1,4 @@
-"""Days that begin from the model that serves: what it learned stays in its place, and every other day is anew."""
+"""Days that begin from the model that serves: what it learned stays in its place; every other day is anew."""
 
 import json
 
@@ -142,6 +142,23 @@ def test_what_changed_is_said_and_trained_from_nothing(days):
     assert planned["wider"].base is None and planned["wider"].since_full == 0
     assert planned["unseen"].reason.startswith("features.late changed since run")
     assert (planned["slower"].base.version, planned["slower"].since_full) == ("2", 2)
+
+
+def test_the_report_tells_what_age_costs(days):
+    assert days[DAYS[1]].metrics["staleness"] is None
+    for name, ages in ((DAYS[2], [0, 1]), (DAYS[3], [0, 1, 2])):
+        of = days[name]
+        found = of.metrics["staleness"]
+        entries = found["tasks"]["click"]
+        assert [e["age"] for e in entries] == ages
+        assert found["rows"] == of.metrics["rows"]["test"]
+        click = of.metrics["tasks"]["click"]
+        assert entries[0]["auc"] == pytest.approx(click["metrics"]["auc"])
+        assert entries[1]["auc"] == pytest.approx(click["baseline"]["auc"])
+        low, high = entries[1]["interval"]
+        assert low < entries[1]["auc"] < high
+        page = (of.folder / "report/index.html").read_text()
+        assert '<section id="staleness">' in page and f"{DAYS[1]}, version 1" in page
 
 
 def test_every_so_many_runs_train_from_nothing(days):

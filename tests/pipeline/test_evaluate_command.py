@@ -1,10 +1,8 @@
 """What `mtl evaluate` says of what it cannot use; whole evaluations are in e2e/test_days.py."""
 
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.evaluate import CannotEvaluate, evaluate
-from pipeline.recipe import load
 
 
 @pytest.fixture
@@ -68,9 +66,3 @@ def test_test_examples_alone_do_not_say_who_is_new(demo, tmp_path):
     (tmp_path / "Split-test").mkdir()
     with pytest.raises(CannotEvaluate, match="no Split-train, which says what users and items are new"):
         evaluate(demo, saved_model(tmp_path / "model"), tmp_path, tmp_path / "out")
-
-
-def test_beam_understands_what_a_recipe_says_of_it(demo):
-    recipe = load(demo, ["beam.mode=multi_processing", "beam.workers=3"])
-    options = PipelineOptions(recipe.beam.arguments()).get_all_options(drop_default=True)
-    assert (options["direct_running_mode"], options["direct_num_workers"]) == ("multi_processing", 3)

@@ -1,4 +1,4 @@
-"""Scalings and bucket edges of a model that training goes on from: read from its graph, applied to other rows."""
+"""Scalings and bucket edges of a model that training goes on from: from its graph, on other rows."""
 
 import json
 import math

@@ -66,6 +66,26 @@ def test_a_child_of_a_killed_one_that_still_holds_it_is_told_of(tmp_path):
         pass
 
 
+def test_a_number_that_another_process_has_now_is_not_taken_for_the_holder_s(tmp_path):
+    process, child = holder(tmp_path, "with a child")
+    process.kill()
+    process.wait()
+    left = json.loads((tmp_path / LOCK).read_text())
+    assert left["begun"]
+    for number in (os.getpid(), child):
+        # a process that lives and never held it has the number of the one that did
+        (tmp_path / LOCK).write_text(json.dumps(left | {"pid": number}))
+        with pytest.raises(Busy, match="has ended, and a process that it began"), only_one(tmp_path, "run"):
+            pass
+    os.kill(child, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while is_busy(tmp_path) and time.monotonic() < until:
+        time.sleep(0.01)
+    told = []
+    with only_one(tmp_path, "run", told.append):
+        assert f"process {child}" in told[0] and "was killed" in told[0]
+
+
 @pytest.mark.parametrize("content", ["", "1234", "{}", '{"pid": 1', "[]"])
 def test_what_stands_in_the_file_does_not_matter(tmp_path, content):
     (tmp_path / LOCK).write_text(content)
@@ -76,8 +96,8 @@ def test_what_stands_in_the_file_does_not_matter(tmp_path, content):
 
 
 def test_one_on_another_machine_is_named_with_it(tmp_path):
-    left = {"what": "run", "pid": 7, "host": "elsewhere", "boot": "b", "since": "2026-01-01T00:00:00+00:00"}
-    (tmp_path / LOCK).write_text(json.dumps(left))
+    left = {"what": "run", "pid": 7, "host": "elsewhere", "boot": "b", "begun": "9"}
+    (tmp_path / LOCK).write_text(json.dumps(left | {"since": "2026-01-01T00:00:00+00:00"}))
     said = []
     with only_one(tmp_path, "run", said.append):
         pass

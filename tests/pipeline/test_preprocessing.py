@@ -269,3 +269,24 @@ def test_an_absent_vector_is_nan_throughout_and_a_broken_number_0(transformed):
 
 def test_layout_is_json(transformed):
     assert json.dumps(transformed[0].to_dict())
+
+
+def test_what_is_exported_gives_the_same_without_what_only_training_reads(transformed):
+    import tensorflow as tf
+
+    from serving import inputs
+    from serving.preprocessing import Preprocessing
+
+    rows = {name: inputs.default(column) for name, column in RECIPE.input_columns.items()}
+    rows |= {"id": tf.constant([7, 3, 99], tf.int64), "price": tf.constant([1.5, np.nan, 2.0])}
+    rows |= {
+        "word": tf.constant(["a", "", "never seen"]),
+        "tags": tf.constant([["x", "z"], ["", ""], ["y", ""]]),
+    }
+    sparse = {name: inputs.as_sparse(x) for name, x in inputs.one_batch(rows).items()}
+    layer = transformed[2]
+    cut, whole = Preprocessing(layer, sparse), layer(sparse)
+    found = cut(sparse)
+    assert set(found) == {name for name in whole if "/" not in name} and "ids" in found
+    for name, value in found.items():
+        np.testing.assert_array_equal(value.numpy(), whole[name].numpy(), err_msg=name)

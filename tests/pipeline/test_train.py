@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -78,9 +79,9 @@ def run_dir(tmp_path_factory):
     return run
 
 
-def start(run_dir, output, *settings):
+def start(run_dir, output, *settings, first="", **environment):
     code = (
-        "import sys\n"
+        f"{first}\nimport sys\n"
         "from pipeline.cli import mtl\n"
         "try: mtl(sys.argv[1:])\n"
         "finally: print('TFX:', sorted({m.partition('.')[0] for m in sys.modules} & "
@@ -95,7 +96,7 @@ def start(run_dir, output, *settings):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
     )
 
 
@@ -166,3 +167,86 @@ def test_refuses_other_features_and_runs_without_examples(run_dir, tmp_path):
     empty.mkdir()
     with pytest.raises(CannotTrain, match="has no transformed examples .*; .*20260101T000000Z has them"):
         train(recipe, empty, tmp_path)
+
+
+def test_several_workers_need_a_cluster(run_dir, tmp_path, monkeypatch):
+    recipe = run_dir.parent.parent / "recipe.yaml"
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(
+        CannotTrain, match="TF_CONFIG is not set: start the same command once for each worker"
+    ):
+        train(recipe, run_dir, tmp_path / "never", ["training.distribution=multi_worker"])
+    assert not (tmp_path / "never").exists()
+
+
+def two_workers(run_dir, output, *settings):
+    """`mtl train` on both of two workers."""
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    cluster = {"worker": [f"localhost:{each.getsockname()[1]}" for each in sockets]}
+    for each in sockets:
+        each.close()
+    settings = ["training.distribution=multi_worker", *settings]
+    started = []
+    for index in range(2):
+        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        started.append(start(run_dir, output, *settings, TF_CONFIG=json.dumps(config)))
+    return started
+
+
+@pytest.mark.slow
+def test_two_workers_train_one_model_and_go_on_after_one_was_killed(run_dir, tmp_path):
+    import keras
+
+    import mtl_models.model  # noqa: F401, registers what is loaded
+
+    settings = ["model.architecture.dropout=0", "training.epochs=5"]
+    alone = start(run_dir, tmp_path / "alone", *settings)
+    assert alone.wait(timeout=300) == 0, alone.stdout.read()
+
+    together = tmp_path / "together"
+    chief, other = two_workers(run_dir, together, *settings)
+    for line in chief.stdout:
+        if line.startswith("epoch   2:"):
+            other.kill()
+            break
+    told = chief.stdout.read()
+    assert chief.wait(timeout=120) == 1
+    assert "stopped: another worker ended, or cannot be reached any more. Start all of them again" in told
+    assert not (together / "history.json").exists()
+
+    chief, other = two_workers(run_dir, together, *settings)
+    told, told_there = chief.communicate(timeout=300)[0], other.communicate(timeout=300)[0]
+    assert (chief.returncode, other.returncode) == (0, 0), told + told_there
+    assert "as worker 0 of 2 (from 0)" in told and "epoch   1:" not in told and "epoch   5:" in told
+    assert "as worker 1 of 2 (from 0)" in told_there and "trained; worker 0 has the model" in told_there
+    assert {path.name for path in together.iterdir()} == {
+        "model.keras", "history.json", "metrics.json", "state.npz", "tensorboard", "log.txt",
+        "log-worker-1.txt",
+    }  # fmt: skip
+
+    two_devices = (
+        "import tensorflow as tf\n"
+        "cpu, two = tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(cpu, two)"
+    )
+    mirrored = start(
+        run_dir, tmp_path / "mirrored", "training.distribution=mirrored", *settings, first=two_devices
+    )
+    told, _ = mirrored.communicate(timeout=300)
+    assert mirrored.returncode == 0, told
+
+    def ended(folder):
+        weights = keras.models.load_model(folder / "model.keras").get_weights()
+        return json.loads((folder / "history.json").read_text())["epochs"], weights
+
+    epochs, weights = ended(tmp_path / "alone")
+    for folder in (together, tmp_path / "mirrored"):
+        found, found_weights = ended(folder)
+        for here, there in zip(epochs, found, strict=True):
+            assert here["losses"] == pytest.approx(there["losses"], rel=1e-4)
+            for task, measured in here["validation"].items():
+                assert measured == pytest.approx(there["validation"][task], rel=1e-4), task
+        for a, b in zip(weights, found_weights, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)

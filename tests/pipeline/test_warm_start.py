@@ -73,7 +73,8 @@ def place(tmp_path):
 def test_it_is_the_version_that_serves(place):
     place.run("r1", "2024-03-05", since_full=1)
     found = place.begins(place.version(3, run="r1", span="2024-03-05"), "2024-03-06")
-    assert (found.base.version, found.base.run, found.base.span, found.since_full) == ("3", "r1", "2024-03-05", 2)
+    base = found.base
+    assert (base.version, base.run, base.span, found.since_full) == ("3", "r1", "2024-03-05", 2)
     assert said(found.facts()) == (
         "began from version 3 (run r1); 2 since the last run that trained from nothing, as one in 4 does"
     )
@@ -115,7 +116,7 @@ def test_the_same_run_again_begins_where_it_began(place):
     place.run("r3")
     serves = place.version(3, run="r3", fingerprint="now", warm_start={"version": None, "run": None})
     assert place.begins(serves).reason == (
-        "version 3, which serves, was made from exactly this recipe, data and code and from nothing before"
+        "version 3, which serves, was made from exactly this recipe, data and code and nothing before"
     )
     assert place.begins(serves, fingerprint="later").base.run == "r3"
 

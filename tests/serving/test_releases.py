@@ -267,7 +267,7 @@ def test_labels_do_not_name_a_version_that_is_gone(served, push):
 KILLED = """
 import os, shutil, signal, sys
 from serving import releases
-served, place = sys.argv[1:]
+served, place, model, baseline = sys.argv[1:]
 left = 0
 def counted(name):
     whole = getattr(os, name)
@@ -284,9 +284,12 @@ for step in range(500):
     child = os.fork()
     if child == 0:
         left = step
-        for name in ("link", "rename", "replace", "write", "fsync"):
+        for name in ("link", "rename", "replace", "write", "fsync", "unlink"):
             counted(name)
-        releases.rollback(copy, "killed")
+        if model:
+            releases.push(model, copy, {"run": "killed"}, baseline)
+        else:
+            releases.rollback(copy, "killed")
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     if status == 0:
@@ -295,19 +298,56 @@ for step in range(500):
 """
 
 
-def test_kill_9_at_any_step_leaves_a_whole_version_serving_and_the_command_finishes_later(served, tmp_path):
-    place = tmp_path / "killed"
-    subprocess.run([sys.executable, "-c", KILLED, str(served), str(place)], check=True)
-    steps = len(list(place.iterdir())) - 1  # the last one was not killed
-    assert steps > 20
-    for step in range(steps):
-        copy = place / str(step) / "shop" / "serving"
+@pytest.fixture
+def killed(tmp_path):
+    """Copies of a served folder, in each of which a change was killed one step later than in the one before: a
+    push of `source`, or a roll-back."""
+
+    def _killed(served: Path, source: Path | str = "", baseline: str = "") -> list[Path]:
+        place = tmp_path / f"killed{len(list(tmp_path.glob('killed*')))}"
+        given = [str(served), str(place), str(source), baseline]
+        subprocess.run([sys.executable, "-c", KILLED, *given], check=True)
+        steps = len(list(place.iterdir())) - 1  # the last one was not killed
+        return [place / str(step) / "shop" / "serving" for step in range(steps)]
+
+    return _killed
+
+
+def test_kill_9_at_any_step_leaves_a_whole_version_serving_and_the_command_finishes_later(served, killed):
+    copies = killed(served)
+    assert len(copies) > 20
+    for copy in copies:
         assert weights(copy) in "bc"
         assert all(releases.damage(copy / str(v)) == "" for v in versions.versions(copy))
         if weights(copy) == "c":
             assert releases.rollback(copy, "again").of == 2
         assert weights(copy) == "b" and versions.pointed(copy) == versions.versions(copy)[-1]
         assert releases.rollback(copy, "").of == 1  # history is what it would have been
+
+
+def test_kill_9_of_a_push_at_any_step_leaves_what_served_and_the_next_push_goes_through(
+    tmp_path, served, killed
+):
+    new = model(tmp_path / "models" / "d", "d")
+    empty = tmp_path / "none" / "serving"
+    empty.mkdir(parents=True)
+    for before, baseline, copies in (
+        ("c", "3", killed(served, new, "3")),
+        ("", "", killed(empty, new)),
+    ):
+        assert len(copies) > 20
+        for copy in copies:
+            now = weights(copy) if versions.pointed(copy) else ""
+            assert now in (before, "d")
+            assert all(releases.damage(copy / str(v)) == "" for v in versions.versions(copy))
+            again = releases.push(new, copy, {"run": "again"}, str(versions.pointed(copy) or ""))
+            assert again.version is not None if now == before else again == releases.Pushed()
+            assert weights(copy) == "d" and versions.pointed(copy) == versions.versions(copy)[-1]
+            assert releases.damage(versions.current(copy)) == ""
+            if baseline:
+                assert releases.rollback(copy, "").of == 3
+                # it was rolled back from, whatever became of its first push
+                assert releases.push(new, copy, {"run": "x"}, str(versions.pointed(copy))).withdrawn
 
 
 def test_many_at_once_take_turns(served):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pipeline.demo.impressions import (
     DAY_MS,
-    FEWEST_ROWS,
+    DAYS,
+    FEWEST_ROWS_A_DAY,
     HOUR_WEIGHTS,
     LONGEST,
     MIDNIGHT_MS,
@@ -27,7 +28,7 @@ def test_request_sizes_add_up_and_stay_in_bounds(rows, seed, day):
     assert sizes.min() >= SHORTEST and sizes.max() <= LONGEST
 
 
-@given(rows=st.integers(FEWEST_ROWS, 20_000), seed=st.integers(0, 1000))
+@given(rows=st.integers(DAYS * FEWEST_ROWS_A_DAY, 20_000), seed=st.integers(0, 1000))
 @settings(max_examples=50, deadline=None)
 def test_days_follow_each_other_without_gap_or_overlap(rows, seed):
     row = request = 0

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import tensorflow_data_validation as tfdv
 
-from pipeline.drift.judge import judge
+from pipeline.drift.judge import Spans, judge
 from pipeline.recipe.drift import Drift
 
 ROWS = 4_000
@@ -54,7 +54,7 @@ def judged(days, drift=None, changed=None, last=LAST):
     if changed is not None:
         frame = rows(int(last[-2:]) - 1, 1)
         spans[last] = statistics(changed(frame))
-    return judge(spans, last, COLUMNS, LABELS, None, drift or Drift())
+    return judge(Spans(spans, COLUMNS, LABELS, None), drift or Drift())
 
 
 def test_twenty_clean_days_with_weekends_are_let_pass(days):
@@ -136,10 +136,10 @@ def test_bounds_are_learned_from_days_that_differ_by_nature():
         )
         for day, s in enumerate([0.15, -0.15, 0.15, -0.15, 0.15, -0.15])
     }
-    [verdict] = judge(wild, "2024-03-06", ["place"], {}, None, Drift())
+    [verdict] = judge(Spans(wild, ["place"], {}, None), Drift())
     assert verdict.status == "passed" and "learned from 5 earlier spans" in verdict.sentence
     steady = {name: wild["2024-03-01"] for name in wild} | {"2024-03-06": wild["2024-03-06"]}
-    assert {v.status for v in judge(steady, "2024-03-06", ["place"], {}, None, Drift())} == {"failed"}
+    assert {v.status for v in judge(Spans(steady, ["place"], {}, None), Drift())} == {"failed"}
 
 
 def test_a_label_that_is_not_known_yet_is_not_compared(days):
@@ -168,5 +168,5 @@ def test_few_users_are_few_rows():
                 {"user": [f"u{u}" for u in users], "device": np.where(tablets[users], "t", "p")}
             )
             spans[f"2024-03-{day + 1:02d}"] = statistics(frame)
-        found[number] = {v.status for v in judge(spans, "2024-03-02", ["device"], {}, "user", Drift())}
+        found[number] = {v.status for v in judge(Spans(spans, ["device"], {}, "user"), Drift())}
     assert found == {5: {"passed"}, 5_000: {"failed"}}

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow_model_analysis as tfma
+from apache_beam.options.pipeline_options import PipelineOptions
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline.evaluation.evaluate import evaluate_scores
@@ -119,7 +120,7 @@ def test_two_beam_workers_give_the_same(world, tmp_path, write_scores):
     workers = ("--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
     many = evaluated(
         tmp_path / "scores", TASKS, ["tab", "age"], tmp_path / "tfma",
-        max_slice_values=9, replicates=50, pipeline_args=workers,
+        max_slice_values=9, replicates=50, options=PipelineOptions(workers),
     )  # fmt: skip
     assert len(many) == len(world[1])
     for ours, theirs in zip(world[1], many, strict=True):

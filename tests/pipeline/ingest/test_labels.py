@@ -28,7 +28,10 @@ def test_mask_is_where_the_label_is_known_and_the_condition_holds():
         paid=[2.5, 9.0, 9.0, None, 1e300],
         w=[0.5, -1.0, None, 3.0, 1.0],
     )
-    assert not problems  # a weight is not looked at where there is no label
+    # a weight is not looked at where there is no label
+    assert {row: (p.kind, p.reason) for row, p in problems.items()} == {
+        4: ("spend: label is beyond float32", "the label of spend is 1e+300; labels are float32, to 3.4e38")
+    }
     assert got["click/label"] == [1, 0, 0, 1, 1] and got["click/mask"] == [1, 1, 0, 1, 1]
     assert got["click/weight"] == [1, 1, 0, 1, 1]
     assert got["spend/label"] == [2.5, 0, 0, 0, 0] and got["spend/mask"] == [1, 0, 0, 0, 0]

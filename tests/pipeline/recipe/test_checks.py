@@ -176,3 +176,23 @@ def test_a_vector_may_be_in_an_interaction_and_other_features_may_not():
     assert interacting("photo").model.interactions
     with pytest.raises(RecipeError, match="'price' is not a feature with an embedding or vector"):
         interacting("price")
+
+
+@pytest.mark.parametrize(
+    "training, message",
+    [
+        (
+            {"distribution": "mirrored", "jit_compile": True},
+            "steps of distribution mirrored are not compiled",
+        ),
+        (
+            {"distribution": "multi_worker", "precision": "mixed_float16"},
+            "losses are not scaled with distribution multi_worker; mixed_bfloat16 needs",
+        ),
+        ({"distribution": "horovod"}, "training.distribution"),
+    ],
+)
+def test_what_replicas_cannot_train(training, message):
+    with pytest.raises(RecipeError, match=message):
+        load(training=training)
+    assert load(training={"distribution": "mirrored"}).training.distribution == "mirrored"

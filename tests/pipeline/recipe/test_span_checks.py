@@ -41,6 +41,13 @@ def test_spans_need_a_time_and_every_row():
         load(spans={"by": "day", "validation": 1})
 
 
+def test_skew_is_of_columns_that_a_request_has():
+    files = "requests/*.parquet"
+    assert load(skew={"requests": files, "columns": {"user": 1}}).skew.requests == [files]
+    with pytest.raises(RecipeError, match=r"skew.columns.clicked .*is no column that a request has"):
+        load(skew={"requests": files, "columns": {"clicked": 1}})
+
+
 @pytest.mark.parametrize(
     ("given", "spans", "said"),
     [

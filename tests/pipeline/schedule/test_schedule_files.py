@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -204,9 +205,12 @@ def test_the_image_copies_what_is_there(root):
     copied = [
         source
         for line in (root / "Dockerfile").read_text().splitlines()
-        if line.startswith("COPY ")
+        if line.startswith("COPY ") and "--from=" not in line
         for source in line.split()[1:-1]
     ]
     kept = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert set(copied) == kept and all((root / source).exists() for source in copied)
-    assert "--require-hashes -r requirements.lock" in (root / "Dockerfile").read_text()
+    text = (root / "Dockerfile").read_text()
+    assert "--require-hashes -r requirements.lock" in text
+    [beam] = re.findall(r"^apache-beam==(\S+)", (root / "requirements.lock").read_text(), re.MULTILINE)
+    assert re.findall(r"beam_python\S+_sdk:(\S+)", text) == [beam]

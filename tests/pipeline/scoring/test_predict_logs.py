@@ -1,6 +1,7 @@
 """`mtl predict --recipe`: logs as they are, a model that says what it was given, and what is written."""
 
 import json
+import subprocess
 
 import pyarrow.parquet as pq
 import pytest
@@ -126,6 +127,24 @@ def test_only_unknown_items_are_scored_all_the_same(run, data, tmp_path, capfd):
     assert run(data) == f"{tmp_path / 'out' / 'scores'}: 2 rows\n"
     said = capfd.readouterr().out
     assert "note: clicks is missing in every row: history is made from at, clicked" in said
+
+
+def test_a_full_disk_is_told_and_leaves_no_scores(run, data, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can mount a disk")
+    try:
+        for size in (8, 32):
+            subprocess.run(["mount", "-o", f"remount,size={size}k", disk], check=True)
+            said = run(data, "disk/out", code=1)
+            assert f"Error: the disk that holds {disk}" in said and "out appears whole" in said
+            assert not (disk / "out").exists() and not (disk / "out.part" / "scores").exists()
+        subprocess.run(["mount", "-o", "remount,size=2m", disk], check=True)
+        run(data, "disk/out")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def test_an_output_that_is_not_empty_is_refused_and_left(run, data, tmp_path):

@@ -1,4 +1,5 @@
-"""The real binary's configuration and command line, up to starting it: none is at hand here."""
+"""The configuration and command line of the real server, as a binary and as a container, up to starting it:
+none is at hand here."""
 
 import os
 import signal
@@ -8,10 +9,13 @@ import sys
 import time
 
 import pytest
+import yaml
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server import binary
+from serving.server.limits import Limits
+from serving.server.run import serve
 
 
 @pytest.fixture
@@ -94,3 +98,58 @@ def test_it_is_not_used_where_it_would_listen_on_more_than_was_asked_for(tmp_pat
     (tmp_path / binary.BINARY).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert binary.found("127.0.0.1") is None and binary.found("0.0.0.0")
+
+
+DOCKER = """#!{python}
+import sys
+if sys.argv[1:3] == ["image", "inspect"]:
+    sys.exit({known} != "yes")
+open("{given}", "w").write("\\n".join(sys.argv[1:]))
+mount = next(a for a in sys.argv if a.endswith(":/config:ro"))
+print(open(mount.split(":")[0] + "/models.config").read(), file=open("{given}.config", "w"))
+"""
+
+
+@pytest.fixture
+def with_docker(tmp_path, monkeypatch):
+    """`with_docker(known)` puts a script in docker's place, which has the image where that is "yes"."""
+
+    def put(known):
+        text = DOCKER.format(python=sys.executable, given=tmp_path / "given", known=repr(known))
+        (tmp_path / "docker").write_text(text)
+        (tmp_path / "docker").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return put
+
+
+def test_a_container_serves_at_one_address_where_docker_has_the_image(folder, tmp_path, with_docker):
+    with_docker("yes")
+    said = []
+    limits = Limits(seconds=2)
+    assert serve(folder, "demo", "127.0.0.1", 18501, 18500, {}, False, limits, say=said.append) == 0
+    given = (tmp_path / "given").read_text().splitlines()
+    assert given[:6] == ["run", "--rm", "-p", "127.0.0.1:18500:8500", "-p", "127.0.0.1:18501:8501"]
+    assert f"{folder}:/models/demo:ro" in given and given.index(binary.IMAGE) < given.index(
+        "--model_config_file=/config/models.config"
+    )
+    model = parsed((tmp_path / "given.config").read_text())
+    assert model.base_path == "/models/demo" and list(model.model_version_policy.specific.versions) == [2]
+    assert said[0].startswith(
+        f"{tmp_path / 'docker'} with {binary.IMAGE} serves; REST: http://127.0.0.1:18501"
+    )
+
+
+def test_docker_without_the_image_is_left_alone(with_docker):
+    with_docker("no")
+    assert binary.runner("127.0.0.1", 18501, 18500) is None
+
+
+def test_ports_that_are_not_chosen_are_ours(with_docker):
+    with_docker("yes")
+    assert binary.runner("127.0.0.1", 0, 0) is None
+
+
+def test_the_image_is_that_of_the_deployment(root):
+    compose = yaml.safe_load((root / "serving/deploy/compose.yaml").read_text())
+    assert compose["services"]["serving"]["image"] == binary.IMAGE

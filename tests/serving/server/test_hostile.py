@@ -28,6 +28,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from serving import releases, versions
 
 PREDICT = "/v1/models/feed:predict"
+STATUS = "model_version_status"
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 COLUMNS = {"price": [1.0, 2.0], "id": ["a", "b"], "age": [1, 1], "tags": [["x"], [""]]}
 SECONDS = 2.0
@@ -180,6 +181,8 @@ def test_slow_clients_hold_up_nobody_and_are_cut_off(server):
             assert call.code().name == "CANCELLED"
         for connection in bodies:
             assert connection.recv(100).startswith(b"HTTP/1.1 504")
+        for connection in unfinished:
+            assert connection.recv(100) == b""  # closed: its headers never ended
         assert answered < time.monotonic() - begin  # they were still there
         assert server.over_rest() == server.over_grpc() == [1, 2]
     finally:
@@ -207,7 +210,8 @@ def until(true, seconds=30):
 
 
 def test_kill_in_the_middle_of_a_push_and_of_serving(saved, tmp_path):
-    """The process that pushes is killed at random moments, then the server too; a version is half-written."""
+    """The process that pushes is killed at random moments, then the server too, in a swap; a version is
+    half-written."""
     folder, draw = tmp_path / "feed" / "serving", random.Random(5)
     releases.push(saved / "1", folder, {"run": "first"}, "")
     releases.push(saved / "2", folder, {"run": "second"}, "1")
@@ -242,6 +246,8 @@ def test_kill_in_the_middle_of_a_push_and_of_serving(saved, tmp_path):
         over.set()
         for thread in asking:
             thread.join()
+        loading = str(releases.promote(folder, 1, "and killed as it begins to load").to)
+        until(lambda: loading in [v["version"] for v in server.http("/v1/models/feed")[1][STATUS]])
         server.end(signal.SIGKILL)
     assert not failures and seen <= {(1, 2), (2, 4), (3, 6)}
     half = folder / "999"  # the highest, which no pointer names

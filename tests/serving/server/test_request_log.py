@@ -1,15 +1,18 @@
 """What was answered, in files that ingestion reads."""
 
 import urllib.request
+from collections import Counter
 
 import apache_beam as beam
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.ingest.run import ingest
 from pipeline.recipe import loads
+from pipeline.scoring.rows import rows_to_score
 from serving.client import Client
 from serving.server import request_log
 from serving.server.request_log import RequestLog
@@ -31,9 +34,12 @@ sources:
       age: int
       tags: "list[string]"
       predicted_click: {type: float, known: after}
+  catalogs:
+    things: {files: things.csv, key: id, serving: in_model, columns: {id: string, brand: string}}
 roles: {request: served_request, time: served_at}
 features:
   id: {kind: categorical}
+  brand: {kind: categorical}
   age: {kind: numeric}
   tags: {kind: categorical, max_length: 3}
 tasks:
@@ -43,6 +49,16 @@ model: {architecture: {name: hard_sharing}}
 weighting: {name: equal}
 gates: none
 """
+
+
+def brands(folder):
+    """How many examples have which brand."""
+    files = [str(path) for path in folder.rglob("*.gz")]
+    found = Counter()
+    for record in tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator():
+        values = tf.train.Example.FromString(record).features.feature["brand"].bytes_list.value
+        found[values[0] if values else None] += 1
+    return found
 
 
 def test_what_was_answered_is_read_by_ingestion(serve, tmp_path):
@@ -65,9 +81,16 @@ def test_what_was_answered_is_read_by_ingestion(serve, tmp_path):
     assert (first["predicted_click"], first["served_row"], second["served_row"]) == (1.5, 0, 1)
     assert rows[-1]["served_request"] == "r-7" and rows[-1]["served_version"] == 1
     options = PipelineOptions(["--runner=DirectRunner", "--direct_running_mode=in_memory"])
-    counts = ingest(loads(RECIPE), tmp_path / "log", tmp_path / "examples", beam.Pipeline(options=options))
+    # the model holds a catalog: the log has its key alone, as requests have, and ingestion joins it
+    (tmp_path / "log" / "things.csv").write_text("id,brand\nabc,acme\nmine,own\n")
+    recipe = loads(RECIPE)
+    assert "brand" not in rows[0] and set(recipe.request_columns) <= rows[0].keys()
+    counts = ingest(recipe, tmp_path / "log", tmp_path / "examples", beam.Pipeline(options=options))
     assert (counts.read, counts.rows_written, counts.rows_dead) == (121, 121, 0)
     assert sum(counts.known["click"].values()) == 61
+    assert brands(tmp_path / "examples") == {b"acme": 60, b"own": 1, None: 60}
+    reading = rows_to_score(recipe, recipe.sources.log, tmp_path / "log", recipe.request_columns)
+    assert not reading.missing  # what `mtl predict --recipe` asks the model again with, to see skew
 
 
 @pytest.fixture

@@ -112,3 +112,53 @@ def test_nothing_to_serve_is_said(tmp_path, monkeypatch):
     server = Server(Manager(tmp_path, "demo", {}), Limits(), "127.0.0.1", 0, 0)
     with pytest.raises(ValueError, match="no version could be loaded .1: "):
         asyncio.run(server.start())
+
+
+@pytest.fixture
+def pushed_while_loading(tmp_path, saved, monkeypatch):
+    """`pushed_while_loading(change)` is what serves after version 2 was loaded and once all is, where
+    `change` was made to the folder while version 2 was loading."""
+    folder = tmp_path / "served"
+    for version in ("1", "2"):
+        now = str(versions.pointed(folder) or "")
+        releases.push(saved / version, folder, {"run": version, "model": version}, now)
+    versions.point(folder, 1)
+    manager = Manager(folder, "demo", {})
+    manager.look()
+    versions.point(folder, 2)
+
+    def run(change):
+        monkeypatch.setattr("serving.server.manager.replay", lambda *_: change(folder))
+        manager.look()
+        monkeypatch.undo()
+        found = [manager.served.default]
+        manager.look()
+        found.append(manager.served.default)
+        manager.close()
+        return found
+
+    return run
+
+
+def test_a_version_serves_where_the_next_is_pushed_while_it_loads(pushed_while_loading, saved):
+    note = {"run": "3", "model": "3"}
+    assert pushed_while_loading(lambda folder: releases.push(saved / "3", folder, note, "2")) == [2, 3]
+
+
+def test_a_version_that_is_rolled_back_from_while_it_loads_never_serves(pushed_while_loading):
+    assert pushed_while_loading(lambda folder: releases.rollback(folder, "at once")) == [1, 3]
+
+
+def test_a_version_is_loaded_although_a_rollback_links_its_files_meanwhile(pushed_while_loading, saved):
+    def change(folder):
+        releases.push(saved / "3", folder, {"run": "3", "model": "3"}, "2")
+        releases.rollback(folder, "to what is being loaded")
+
+    assert pushed_while_loading(change) == [1, 4]
+
+
+def test_a_version_that_was_overwritten_while_it_loads_is_read_again(pushed_while_loading, saved):
+    def change(folder):
+        shutil.copy(saved / "2/variables/variables.data-00000-of-00001", folder / "2/variables")
+
+    assert pushed_while_loading(change) == [1, 2]

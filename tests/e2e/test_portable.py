@@ -1,0 +1,121 @@
+"""The demo on Beam's own job service, with Python workers in other processes, against one process."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tensorflow_data_validation as tfdv
+
+from pipeline.demo import generate
+from pipeline.predict import predict
+
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def wait(port: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        assert process.poll() is None and time.monotonic() < deadline
+        try:
+            socket.create_connection(("localhost", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    """The setting that sends Beam to a job service, and the log of the pool that starts its workers."""
+    folder = tmp_path_factory.mktemp("service")
+    runners = "apache_beam.runners"
+    ports = free_port(), free_port()
+    commands = [
+        [sys.executable, "-m", f"{runners}.portability.local_job_service_main", f"--port={ports[0]}"],
+        [sys.executable, "-m", f"{runners}.worker.worker_pool_main", f"--service_port={ports[1]}"],
+    ]
+    # the pool starts `python`
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    processes = []
+    for number, command in enumerate(commands):
+        with (folder / f"{number}.log").open("w") as log:
+            processes.append(
+                subprocess.Popen(command, env={**os.environ, "PATH": path}, stdout=log, stderr=log)
+            )
+    try:
+        for port, process in zip(ports, processes, strict=True):
+            wait(port, process)
+        addresses = "job_endpoint: 'localhost:{}', worker_pool: 'localhost:{}'".format(*ports)
+        yield f"beam={{runner: portable, {addresses}}}", folder / "1.log"
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait(60)
+
+
+def started(log: Path) -> int:
+    """How many workers the pool has started."""
+    return log.read_text().count("Starting worker with command")
+
+
+def bytes_of(folder: Path, pattern: str) -> dict[str, bytes]:
+    """Path below the folder → content."""
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.glob(pattern) if p.is_file()}
+    assert found
+    return found
+
+
+def artifacts(home: Path, name: str) -> Path:
+    [folder] = (home / "artifacts" / name).iterdir()
+    return folder
+
+
+def statistics_of(home: Path, split: str) -> dict[str, object]:
+    file = artifacts(home, "StatisticsGen/statistics") / f"Split-{split}" / "FeatureStats.pb"
+    [found] = tfdv.load_stats_binary(str(file)).datasets
+    return {feature.path.step[0]: feature for feature in found.features}
+
+
+def test_workers_in_other_processes_come_to_the_same(root, tmp_path, service, go):
+    setting, log = service
+    recipe, data = root / "data/demo/recipe.yaml", tmp_path / "data"
+    generate(data, 2_000, 3)
+    here, there = (
+        go(recipe, data, tmp_path / name, "gates=none", *settings)
+        for name, settings in (("here", ()), ("there", (setting,)))
+    )
+    assert here.code == there.code == 0 and started(log) == 4  # ingestion, statistics, Transform, evaluation
+    one, other = tmp_path / "here" / "demo", tmp_path / "there" / "demo"
+
+    for pattern in ("counts.json", "Split-*/*"):
+        assert bytes_of(here.folder / "examples", pattern) == bytes_of(there.folder / "examples", pattern)
+    for split in ("train", "validation", "test"):
+        assert statistics_of(one, split) == statistics_of(other, split)
+    assert bytes_of(here.folder / "transformed_examples", "*/*") == bytes_of(
+        there.folder / "transformed_examples", "*/*"
+    )
+    evaluations = [artifacts(home, "Evaluate/evaluation") for home in (one, other)]
+    mine, theirs = (pq.read_table(folder / "metrics.parquet").to_pydict() for folder in evaluations)
+    assert mine.keys() == theirs.keys() and len(mine["value"]) > 100
+    for name, values in mine.items():
+        if isinstance(next(v for v in [*values, ""] if v is not None), float):
+            numbers = [np.array(v, float) for v in (values, theirs[name])]
+            np.testing.assert_allclose(*numbers, rtol=1e-9, atol=1e-9, err_msg=name)
+        else:
+            assert values == theirs[name]
+
+    for name, settings in (("one", ()), ("other", (setting,))):
+        assert predict(recipe, one / "serving", data, tmp_path / name, settings) == 2_000
+    assert started(log) == 6
+    assert bytes_of(tmp_path / "one", "scores/*") == bytes_of(tmp_path / "other", "scores/*")

@@ -1,0 +1,164 @@
+"""Sources on an S3 server of this machine."""
+
+import os
+import uuid
+
+import pytest
+import yaml
+
+from pipeline.beam_pipeline import beam_pipeline
+from pipeline.ingest.errors import DataError
+from pipeline.ingest.files import source_digest
+from pipeline.ingest.run import ingest
+from pipeline.recipe import loads
+from pipeline.remote_files import files_for_once, local_files
+from pipeline.run import BAD_DATA, run
+
+LOG = "user,item,at,clicked\n" + "".join(
+    f"u{i % 7},i{i % 5},{1700000000000 + i},{i % 2}\n" for i in range(40)
+)
+ITEMS = "item,price\n" + "".join(f"i{i},{i}.5\n" for i in range(5))
+
+
+def recipe_of(log, items="items.csv", private=False, beam=None):
+    return {
+        "version": 1,
+        "name": "shop",
+        "sources": {
+            "log": {
+                "files": log,
+                "columns": {
+                    "user": {"type": "string", "private": private},
+                    "item": "string",
+                    "at": "time",
+                    "clicked": {"type": "int", "known": "after"},
+                },
+            },
+            "catalogs": {
+                "items": {"files": items, "key": "item", "columns": {"item": "string", "price": "float"}}
+            },
+        },
+        "roles": {"user": "user", "time": "at"},
+        "features": {"item": {"kind": "categorical"}, "price": {"kind": "numeric"}},
+        "tasks": {"click": {"kind": "binary", "label": "clicked"}},
+        "splits": {"by": "hash", "of": "row", "validation": 0.2, "test": 0.2},
+        "model": {"architecture": {"name": "hard_sharing"}},
+        "weighting": {"name": "equal"},
+        "gates": "none",
+        "beam": beam or {},
+    }
+
+
+def load(*args, **named):
+    return loads(yaml.safe_dump(recipe_of(*args, **named)))
+
+
+@pytest.fixture
+def bucket(s3):
+    name = f"shop-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=name)
+    for key, text in (("logs/a b.csv", LOG), ("logs/old/b.csv", LOG), ("items.csv", ITEMS), ("logs/", "")):
+        s3.put_object(Bucket=name, Key=key, Body=text.encode())
+    return name
+
+
+@pytest.fixture
+def folders(tmp_path):
+    found = tmp_path / "input", tmp_path / "home"
+    for folder in found:
+        folder.mkdir()
+    return found
+
+
+def test_what_is_there_is_read_as_files_of_this_machine_are(bucket, folders):
+    input_dir, home = folders
+    (input_dir / "items.csv").write_text(ITEMS)
+    recipe = load(f"s3://{bucket}/logs/*.csv")
+    with local_files(recipe, input_dir, home) as there:
+        assert list(source_digest(recipe, there)["log"]) == [f"s3://{bucket}/logs/a b.csv"]
+        counts = ingest(recipe, there, home / "there", beam_pipeline(recipe), for_training=False)
+    (input_dir / "a b.csv").write_text(LOG)
+    recipe = load("a b.csv")
+    with local_files(recipe, input_dir, home) as here:
+        assert here == input_dir
+        same = ingest(recipe, here, home / "here", beam_pipeline(recipe), for_training=False)
+    assert counts.read == same.read == 40 and counts.catalogs == same.catalogs
+    assert counts.rows_written == same.rows_written and counts.matched == same.matched
+
+
+def test_only_what_changed_is_fetched_again(bucket, folders, s3):
+    input_dir, home = folders
+    recipe = load(f"s3://{bucket}/logs/**", f"s3://{bucket}/items.csv")
+    kept = home / "sources" / "s3:" / bucket
+    log, old, items = kept / "logs" / "a b.csv", kept / "logs" / "old" / "b.csv", kept / "items.csv"
+    told = []
+    with local_files(recipe, input_dir, home, lambda *said: told.append(said)):
+        assert log.read_text() == old.read_text() == LOG and items.read_text() == ITEMS
+    assert told[-1][1] == 1.0 and told[-1][0].startswith("fetching 3 files")
+    before = {path: path.stat().st_ino for path in (log, items)}
+    same_size = ITEMS.replace("0.5", "9.5").encode()
+    s3.put_object(Bucket=bucket, Key="items.csv", Body=same_size)
+    s3.delete_object(Bucket=bucket, Key="logs/old/b.csv")
+    with local_files(recipe, input_dir, home):
+        assert not old.exists() and "9.5" in items.read_text()
+        assert log.stat().st_ino == before[log] and items.stat().st_ino != before[items]
+
+
+def test_nothing_raw_stays_where_a_column_is_private(bucket, folders):
+    input_dir, home = folders
+    recipe = load(f"s3://{bucket}/logs/*.csv", f"s3://{bucket}/items.csv", private=True)
+    with local_files(recipe, input_dir, home) as there:
+        assert source_digest(recipe, there)["log"]
+        assert there.stat().st_mode & 0o077 == 0
+    assert not list(home.iterdir())
+    with files_for_once(load(f"s3://{bucket}/logs/*.csv", f"s3://{bucket}/items.csv"), input_dir, home):
+        assert list(home.iterdir())
+    assert not list(home.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("s3://absent/logs/*.csv", "sources.log.files: s3://absent/logs/[*].csv: there is no bucket absent"),
+        ("s3://{}/log/*.csv", "sources.log.files: no file matches s3://.*/log/[*].csv"),
+        ("hdfs://logs/*.csv", "hdfs:// needs the package hdfs, which is not installed: `pip install"),
+    ],
+)
+def test_what_cannot_be_read_is_said(bucket, folders, log, said):
+    input_dir, home = folders
+    beam = {"options": {"hdfs_host": "namenode", "hdfs_port": 9870, "hdfs_user": "someone"}}
+    with (
+        pytest.raises(DataError, match=said),
+        local_files(load(log.format(bucket), beam=beam), input_dir, home),
+    ):
+        pass
+
+
+def test_who_has_no_credentials_is_told_at_once(bucket, folders, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with (
+        pytest.raises(DataError, match="no credentials for s3 in the environment: AWS_ACCESS_KEY_ID and"),
+        local_files(load(f"s3://{bucket}/logs/*.csv"), *folders),
+    ):
+        pass
+
+
+def test_a_server_that_does_not_answer_is_named(bucket, folders, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    beam = {"options": {"s3_endpoint_url": "http://127.0.0.1:9"}}  # which goes before the environment's
+    with (
+        pytest.raises(DataError, match="s3 cannot be reached: .*http://127.0.0.1:9"),
+        local_files(load(f"s3://{bucket}/logs/*.csv", beam=beam), *folders),
+    ):
+        pass
+
+
+def test_a_run_without_its_sources_ends_as_one_with_bad_data(bucket, tmp_path, capfd):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_of("s3://absent/*.csv")))
+    assert run(tmp_path / "recipe.yaml", tmp_path, tmp_path / "output") == BAD_DATA
+    assert "failed at inputs: sources.log.files: s3://absent/*.csv: there is no bucket absent" in " ".join(
+        capfd.readouterr().out.split()
+    )
+    [page] = (tmp_path / "output").glob("shop/runs/*/report/index.html")
+    assert "there is no bucket absent" in page.read_text()
+    assert os.listdir(tmp_path / "output" / "shop" / "sources")
