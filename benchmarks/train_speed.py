@@ -91,7 +91,7 @@ def peer(python: Path, who: str, name: str, path: Path) -> float:
     settings |= {"architecture": name, "who": who, "threads": 2}
     command = [str(python), str(Path(__file__).with_name("train_speed_torch.py")), str(path)]
     taken = []
-    for _ in range(BARS["rounds"] if who == "loop" else 1):
+    for _ in range(BARS["rounds"]):
         ran = subprocess.run(
             [*command, json.dumps(settings)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
         )

@@ -6,16 +6,17 @@ Exit codes: 0 blessed and pushed (or nothing to do), 3 a gate said no, 2 bad rec
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
+from pipeline.cli_data import data
+from pipeline.cli_models import models
 from pipeline.cli_predict import predict
+from pipeline.cli_recipe import recipe
 from pipeline.cli_runs import runs
 from pipeline.cli_schedule import schedule
-from pipeline.cli_types import Folder
+from pipeline.cli_types import FILE, Folder, settings_option
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = Folder()
 
 
@@ -32,13 +33,16 @@ def mtl() -> None:
     """Multi-task recommenders from logs to TensorFlow Serving: one recipe, one run, one verdict."""
 
 
+mtl.add_command(data)
+mtl.add_command(models)
 mtl.add_command(predict)
+mtl.add_command(recipe)
 mtl.add_command(runs)
 mtl.add_command(schedule)
 
 
 @mtl.command()
-@click.argument("recipe", type=_FILE)
+@click.argument("recipe", type=FILE)
 @click.option(
     "--input",
     "input_dir",
@@ -49,14 +53,7 @@ mtl.add_command(schedule)
 @click.option(
     "--no-cache", is_flag=True, help="Run every step, also where nothing it depends on has changed."
 )
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
-)
+@settings_option("training.epochs=3")
 @click.option(
     "--span",
     metavar="SPAN",
@@ -99,7 +96,7 @@ def run(
 
 
 @mtl.command(short_help="Make the vectors of RECIPE's pictures and texts.")
-@click.argument("recipe", type=_FILE)
+@click.argument("recipe", type=FILE)
 @click.option(
     "--input",
     "input_dir",
@@ -107,14 +104,7 @@ def run(
     help="Folder that the recipe's files are below; the recipe's own folder where left out.",
 )
 @click.option("--output", type=_FOLDER, default="output", show_default=True, help="As of `mtl run`.")
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as beam.workers=4; @FILE: those in a file. Repeatable.",
-)
+@settings_option("beam.workers=4")
 def encode(recipe: Path, input_dir: Path | None, output: Path, settings: tuple[str, ...]) -> None:
     """Make the vectors of RECIPE's pictures and texts, as `mtl run` does before it joins them.
 
@@ -129,7 +119,7 @@ def encode(recipe: Path, input_dir: Path | None, output: Path, settings: tuple[s
 
 
 @mtl.command(short_help="Train RECIPE on a run's transformed examples.")
-@click.argument("recipe", type=_FILE)
+@click.argument("recipe", type=FILE)
 @click.option(
     "--from",
     "run_dir",
@@ -142,14 +132,7 @@ def encode(recipe: Path, input_dir: Path | None, output: Path, settings: tuple[s
     type=_FOLDER,
     help="Where the model goes; beside the runs, in a folder named by settings and data, where left out.",
 )
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
-)
+@settings_option("training.epochs=3")
 def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str, ...]) -> None:
     """Train RECIPE on a run's transformed examples, and say what it beats.
 
@@ -166,7 +149,7 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
 
 
 @mtl.command(short_help="Say whether sharing helps, beside one model a task.")
-@click.argument("recipe", type=_FILE)
+@click.argument("recipe", type=FILE)
 @click.option(
     "--from",
     "run_dir",
@@ -177,14 +160,7 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
 @click.option("--architectures", default="", metavar="A,B", help="Try the recipe with each of these too.")
 @click.option("--weightings", default="", metavar="X,Y", help="Try the recipe with each of these too.")
 @click.option("--seeds", type=click.IntRange(min=2), default=3, show_default=True, help="Trainings of each.")
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
-)
+@settings_option("training.epochs=3")
 def compare(
     recipe: Path,
     run_dir: Path | None,
@@ -222,14 +198,7 @@ def compare(
 
 @mtl.command(short_help="Search the weights of a run's score.")
 @click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of the run's recipe, such as fuse.seed=2; @FILE: those in a file. Repeatable.",
-)
+@settings_option("fuse.seed=2", "of the run's recipe")
 def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
     """Search the weights of RUN's score for what the recipe's `fuse` wants, on validation requests.
 
@@ -246,7 +215,7 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
 
 
 @mtl.command(short_help="Measure and judge a SavedModel on test rows.")
-@click.argument("recipe", type=_FILE)
+@click.argument("recipe", type=FILE)
 @click.option(
     "--model",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -261,14 +230,7 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
     help="Logs as RECIPE reads them, or examples such as output/demo/latest/examples.",
 )
 @click.option("--output", type=_FOLDER, default="output", show_default=True, help="Where the report goes.")
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting, such as splits.test_from=2024-03-12; @FILE: those in a file. Repeatable.",
-)
+@settings_option("splits.test_from=2024-03-12", "")
 def evaluate(recipe: Path, model: Path, input_dir: Path, output: Path, settings: tuple[str, ...]) -> None:
     """Measure a SavedModel on the test rows of some data, judge it by RECIPE's gates, and write the report.
 
@@ -280,288 +242,6 @@ def evaluate(recipe: Path, model: Path, input_dir: Path, output: Path, settings:
         sys.exit(evaluation.evaluate(recipe, model, input_dir, output, settings))
     except evaluation.CannotEvaluate as error:
         raise click.UsageError(str(error)) from None
-
-
-@mtl.group()
-def recipe() -> None:
-    """Begin a recipe, or look at one."""
-
-
-@recipe.command()
-@click.argument("file", type=_FILE)
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
-)
-def check(file: Path, settings: tuple[str, ...]) -> None:
-    """Say whether FILE is a recipe that can run, or everything that is wrong with it."""
-    from pipeline.recipe import load
-    from pipeline.recipe.schema_file import check_schema
-
-    found = load(file, settings)
-    check_schema(found, file)
-    click.echo(
-        f"{file}: fine. {found.name}: {len(found.tasks)} tasks ({', '.join(found.tasks)}), "
-        f"{len(found.features)} features, {found.model.architecture.name} with "
-        f"{found.weighting.name} weighting"
-    )
-
-
-@recipe.command()
-@click.argument("file", type=_FILE)
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of the recipe, such as training.epochs=3; @FILE: those in a file. Repeatable.",
-)
-def show(file: Path, settings: tuple[str, ...]) -> None:
-    """Print FILE with every default written out."""
-    from pipeline.recipe import load
-    from pipeline.recipe.dump import resolved
-
-    click.echo(resolved(load(file, settings)), nl=False)
-
-
-@recipe.command()
-@click.argument("data", nargs=-1, required=True)
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default="recipe.yaml",
-    show_default=True,
-    help="Where to write it.",
-)
-@click.option("--name", help="Of the recommender; its folder's name where left out.")
-@click.option("--force", is_flag=True, help="Write over a recipe that is there.")
-def init(data: tuple[str, ...], out: Path, name: str | None, force: bool) -> None:
-    """Look at DATA (files, folders, patterns: a log, catalogs, event logs) and write a recipe for it."""
-    if out.exists() and not force:
-        raise click.UsageError(f"{out} is there already; --force writes over it, --out elsewhere")
-    from rich.console import Console
-
-    from pipeline.starter.start import start
-    from pipeline.starter.summary import show as summarize
-
-    found = start(list(data), out, name)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(found.text, encoding="utf-8")
-    summarize(
-        found, out, Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
-    )
-
-
-@recipe.command()
-@click.argument("file", type=_FILE)
-def schema(file: Path) -> None:
-    """Print the schema that FILE's columns make; keep it beside the recipe as schema.pbtxt."""
-    from google.protobuf import text_format
-
-    from pipeline.ingest.schema import schema_proto
-    from pipeline.recipe import load
-
-    click.echo(text_format.MessageToString(schema_proto(load(file))), nl=False)
-
-
-@mtl.group()
-def data() -> None:
-    """Make data, and look at what was not used."""
-
-
-@data.command()
-@click.argument("where", type=click.Path(exists=True, path_type=Path))
-def explain(where: Path) -> None:
-    """Say why rows of WHERE were not used: a run's folder, a recommender's (such as output/demo), or a
-    dead_letters.jsonl."""
-    from rich.console import Console
-
-    from pipeline.ingest.explain_text import explain as explained
-
-    try:
-        Console(highlight=False, soft_wrap=True).print(explained(where))
-    except (ValueError, OSError) as error:
-        raise click.UsageError(str(error)) from None
-
-
-@data.command()
-@click.option("--out", type=_FOLDER, required=True, help="Where to write it.")
-@click.option("--rows", type=click.IntRange(min=1), default=200_000, show_default=True, help="Impressions.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option(
-    "--content-effect",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="How much only pictures and texts show.",
-)
-@click.option(
-    "--relation",
-    type=click.Choice(["related", "synergy", "conflict", "independent"]),
-    default="related",
-    show_default=True,
-    help="Of the tasks' tastes; the others than related plant what `mtl compare` should find.",
-)
-@click.option(
-    "--new-items",
-    type=click.FloatRange(min=0, max=0.9),
-    default=0.0,
-    show_default=True,
-    help="Share of the items that are shown from the ninth day on alone.",
-)
-@click.option(
-    "--days", type=click.IntRange(min=10), default=10, show_default=True, help="From 2024-03-04 on."
-)
-@click.option(
-    "--drift",
-    metavar="KIND[:DAY]",
-    help="Plant what a drift gate should find: unit, ids, label or encoder, from a day on (from 1; the last).",
-)
-def demo(
-    out: Path,
-    rows: int,
-    seed: int,
-    content_effect: float,
-    relation: str,
-    new_items: float,
-    days: int,
-    drift: str | None,
-) -> None:
-    """Write the demo's world: days of impressions whose true propensities are known."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    from pipeline.demo import generate, parse
-
-    with Progress(
-        "impressions",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=rows)
-        try:
-            summary = generate(
-                out,
-                rows,
-                seed,
-                content_effect,
-                relation,
-                new_items,
-                lambda done: bar.update(task, completed=done),
-                days,
-                parse(drift, days) if drift is not None else None,
-            )
-        except (ValueError, OSError) as error:
-            raise click.UsageError(str(error)) from None
-    click.echo(f"{out}: {summary.rows:,} impressions of {summary.items:,} items by {summary.users:,} users")
-
-
-@mtl.group()
-def models() -> None:
-    """Look at the versions that were pushed, and say which serves."""
-
-
-_REASON = click.option("--reason", default="", help="Why; kept in the audit log.")
-_OUTPUT = click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
-
-
-@models.command("list")
-@_OUTPUT
-def list_models(output: Path) -> None:
-    """List the versions that were pushed in OUTPUT, and what serves.
-
-    OUTPUT is that of `mtl run`, or a recommender's folder in it, such as output/demo.
-    """
-    from rich.console import Console
-
-    from pipeline.models import listing, served_folders
-
-    folders = served_folders(output)
-    if not folders:
-        raise click.UsageError(_nothing_served(output))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-    for folder in folders:
-        console.print(listing(folder))
-
-
-@models.command()
-@_OUTPUT
-@click.argument("version", type=click.IntRange(min=1))
-@_REASON
-def promote(output: Path, version: int, reason: str) -> None:
-    """Serve VERSION, and give it the label `stable`.
-
-    OUTPUT is a recommender's folder, such as output/demo. An older version is published again under the next
-    number, as TensorFlow Serving loads the highest.
-    """
-    from serving import releases
-
-    folder = _one_served(output)
-    try:
-        change = releases.promote(folder, version, reason)
-    except (releases.CannotServe, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    if not change.changed:
-        click.echo(f"{folder}: nothing to do: version {change.to}{_same(change)} serves and is stable")
-    elif change.before == change.to:
-        click.echo(f"{folder}: version {change.to}{_same(change)}, which serves, is stable now")
-    else:
-        _say(folder, change)
-
-
-@models.command()
-@_OUTPUT
-@_REASON
-def rollback(output: Path, reason: str) -> None:
-    """Serve again what served before; once more, further back.
-
-    OUTPUT is a recommender's folder, such as output/demo. The version is published again under the next
-    number, as TensorFlow Serving loads the highest.
-    """
-    from serving import releases
-
-    folder = _one_served(output)
-    try:
-        change = releases.rollback(folder, reason)
-    except (releases.CannotServe, OSError) as error:
-        raise click.ClickException(str(error)) from None
-    _say(folder, change)
-
-
-def _say(folder: Path, change: Any) -> None:
-    before = f"; before, version {change.before} did" if change.before is not None else ""
-    click.echo(f"{folder}: version {change.to}{_same(change)} serves from now on{before}")
-
-
-def _same(change: Any) -> str:
-    return "" if change.of == change.to else f" (the model of version {change.of})"
-
-
-def _one_served(output: Path) -> Path:
-    from pipeline.models import served_folders
-
-    folders = served_folders(output)
-    if not folders:
-        raise click.UsageError(_nothing_served(output))
-    if len(folders) > 1:
-        names = ", ".join(str(f.parent) for f in folders)
-        raise click.UsageError(f"{output} holds several recommenders; give one of {names}")
-    return folders[0]
-
-
-def _nothing_served(output: Path) -> str:
-    return (
-        f"nothing was pushed below {output}: neither it nor [<name>/]serving in it has a version; give what "
-        "`mtl run` had as --output, or a recommender's folder in it"
-    )
 
 
 @mtl.command(short_help="Print what a run came to, or write an index over runs.")

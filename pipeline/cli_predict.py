@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+from pipeline.cli_types import FILE, settings_option
 
 
 @click.command(short_help="Score rows of a file, or logs, with a pushed model.")
 @click.option(
     "--recipe",
-    type=_FILE,
+    type=FILE,
     help="Reads --input as `mtl run` with this recipe would, on Beam, and writes a folder of Parquet files.",
 )
 @click.option(
@@ -38,14 +38,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--private", is_flag=True, help="Hash private inputs, which the file has as they are, by MTL_PRIVATE_KEY."
 )
-@click.option(
-    "--set",
-    "-s",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting of --recipe, such as beam.workers=4; @FILE: those in a file. Repeatable.",
-)
+@settings_option("beam.workers=4", "of --recipe")
 def predict(
     recipe: Path | None,
     model: str | None,

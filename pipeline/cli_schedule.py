@@ -6,7 +6,7 @@ import click
 
 from pipeline.cli_types import Folder
 
-_FOLDER = Folder()
+_PLACE = click.Path(file_okay=False)  # of this machine, and for Vertex AI of a bucket
 
 
 @click.command(short_help="Write what a scheduler needs to run RECIPE.")
@@ -18,12 +18,12 @@ _FOLDER = Folder()
     show_default=True,
     help="When, as cron writes it; in UTC, but for cron itself, which keeps the machine's zone.",
 )
-@click.option("--input", "input_dir", type=_FOLDER, help="As of `mtl run`; for Vertex AI gs://BUCKET/FOLDER.")
-@click.option("--output", type=_FOLDER, default="output", show_default=True, help="The same.")
+@click.option("--input", "input_dir", type=_PLACE, help="As of `mtl run`; for Vertex AI gs://BUCKET/FOLDER.")
+@click.option("--output", type=_PLACE, default="output", show_default=True, help="The same.")
 @click.option(
     "--set", "-s", "settings", multiple=True, metavar="KEY=VALUE", help="As of `mtl run`. Repeatable."
 )
-@click.option("--to", "folder", type=_FOLDER, default="schedule", show_default=True, help="Where files go.")
+@click.option("--to", "folder", type=Folder(), default="schedule", show_default=True, help="Where files go.")
 @click.option(
     "--image",
     default="mtl-recommender:0.1.0",
@@ -41,7 +41,7 @@ def schedule(
     input_dir: str | None,
     output: str,
     settings: tuple[str, ...],
-    folder: str,
+    folder: Path,
     image: str,
     **of_vertex: str | bool | None,
 ) -> None:
@@ -68,11 +68,11 @@ def schedule(
         made = write(
             target,
             recipe,
-            Path(input_dir) if input_dir else recipe.parent,
-            Path(output),
+            _here("input_dir", input_dir) if input_dir else recipe.parent,
+            _here("output", output),
             settings,
             at,
-            Path(folder),
+            folder,
             image,
         )
     except BadTime as error:
@@ -85,19 +85,26 @@ def schedule(
         click.echo(path)
 
 
+def _here(name: str, value: str) -> Path:
+    context = click.get_current_context()
+    [option] = [of for of in context.command.params if of.name == name]
+    return Folder()(value, option, context)
+
+
 def _vertex(
     file: Path,
     at: str,
     input_dir: str,
     output: str,
     settings: tuple[str, ...],
-    folder: str,
+    folder: Path,
     image: str,
     project: str,
     region: str,
     span: str | None,
     submit: bool,
 ) -> None:
+    from pipeline.distribution import one_process
     from pipeline.ingest.errors import DataError
     from pipeline.recipe import load
     from pipeline.recipe.schema_file import check_schema
@@ -109,6 +116,7 @@ def _vertex(
 
     recipe = load(file, settings)
     check_schema(recipe, file)
+    one_process(recipe, file)
     if span and recipe.spans is None:
         raise click.BadParameter("the recipe has no `spans:`", param_hint="--span")
     job = vertex.VertexJob(recipe, file.resolve(), input_dir, output, settings, image, project, region)
@@ -125,5 +133,5 @@ def _vertex(
         raise click.BadParameter(str(error), param_hint="--span") from None
     except (NoBucket, vertex.NotOnVertex, DataError) as error:
         raise click.UsageError(str(error)) from None
-    for path in write_files(made, Path(folder)):
+    for path in write_files(made, folder):
         click.echo(path)

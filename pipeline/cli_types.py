@@ -1,9 +1,12 @@
-"""Arguments of `mtl`."""
+"""Arguments and options that several commands of `mtl` have."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class Folder(click.Path):
@@ -21,3 +24,21 @@ class Folder(click.Path):
                 ctx,
             )
         return super().convert(value, param, ctx)
+
+
+def settings_option(example: str, of: str = "of the recipe") -> Callable[[Callable], Callable]:
+    """The option `--set`, as the argument `settings`.
+
+    Args:
+      example: a setting that this command has a use for.
+      of: whose settings they are, where it is not plain.
+    """
+    return click.option(
+        "--set",
+        "-s",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help=f"Override a setting{f' {of}' if of else ''}, such as {example}; @FILE: those in a file. "
+        "Repeatable.",
+    )

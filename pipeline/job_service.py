@@ -51,6 +51,6 @@ def without_workers(error: BaseException, beam: Beam) -> str:
         return ""
     where = f"at {beam.worker_pool}, " if beam.worker_pool else ""
     return (
-        f"the job service, or a worker of its, could not be reached ({where}as seen from each worker): is it "
+        f"the job service, or one of its workers, could not be reached ({where}as seen from each worker): is it "
         "running, with this project installed beside it? Beam's own words are in the log"
     )

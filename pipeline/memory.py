@@ -1,6 +1,7 @@
-"""The most memory that this process held over a stretch of its life; giving back what it freed."""
+"""The memory that this process holds: the most over a stretch of its life, giving it back, having no more."""
 
 import ctypes
+import errno
 from pathlib import Path
 
 _C = ctypes.CDLL(None)
@@ -34,3 +35,29 @@ def give_back() -> None:
     """
     if hasattr(_C, "malloc_trim"):
         _C.malloc_trim(0)
+
+
+def refused(error: BaseException | None) -> str:
+    """What to tell where the system gave no more memory; empty where an error is of something else.
+
+    Args:
+      error: its causes and what was handled when it was raised are looked at too.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if (
+            isinstance(error, MemoryError)
+            or isinstance(error, OSError)
+            and error.errno == errno.ENOMEM
+            or type(error).__name__ == "ResourceExhaustedError"  # TensorFlow's
+            or "std::bad_alloc" in str(error)
+        ):
+            held = peak()
+            holds = "" if held is None else f"; this process held {held / 1e6:,.0f} MB"
+            return (
+                f"out of memory ({type(error).__name__}){holds}: give it more, or less at a time by `beam: "
+                "{workers: 1}` and a smaller `training.batch_size`, and run again: what had finished is used"
+            )
+        error = error.__cause__ or error.__context__
+    return ""

@@ -20,6 +20,7 @@ from pipeline.recipe import Recipe
 from pipeline.tensor_operations import TensorOperations
 
 TASK_PARTS = ("label", "mask", "weight")
+_ROUNDING = 1e-7  # of a number: float32, which the model sees, tells no finer differences
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -192,7 +193,8 @@ def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping, fitted
     else:
         low, spread = tf.zeros([], tf.float64), tf.ones([], tf.float64)
         middle = mean
-    usable = tf.math.is_finite(spread) & (spread > 0)
+    # a constant of 0.1 has a deviation of 1e-17 by rounding: divided by that, the first other value is 1e16
+    usable = tf.math.is_finite(spread) & (spread > tf.cast(_ROUNDING, spread.dtype) * tf.abs(low))
     scaled = tf.where(usable, (x - low) / tf.where(usable, spread, tf.ones_like(spread)), tf.zeros_like(x))
     scaled = tf.where(tf.math.is_finite(scaled), scaled, tf.zeros_like(x) + middle)
     return tf.cast(tf.where(tf.math.is_finite(scaled), scaled, tf.zeros_like(x)), tf.float32)

@@ -100,8 +100,8 @@ def _bring(
     FileSystems.set_options(options)
     there: dict[str, tuple[int, float]] = {}
     for pattern, place in patterns.items():
-        with _told(place, pattern):
-            _reach(pattern, options)
+        with told(place, pattern):
+            reach(pattern, options)
             found = {
                 m.path: (m.size_in_bytes, m.last_updated_in_seconds)
                 for m in FileSystems.match([pattern])[0].metadata_list
@@ -127,7 +127,7 @@ def _bring(
             }
             try:
                 for path, future in futures.items():
-                    with _told("sources", path):
+                    with told("sources", path):
                         kept[path] = future.result()
                     done += there[path][0]
                     if tell is not None:
@@ -173,8 +173,16 @@ def _fetched(path: str, size: int, listed: list[Any], had: list[Any] | None, tar
     return [*listed, checksum, begun]
 
 
-def _reach(pattern: str, options: Any) -> None:
-    """Says at once what Beam would try again for minutes, or take for an empty folder."""
+def reach(pattern: str, options: Any) -> None:
+    """Says at once what Beam would try again for minutes, or take for an empty folder.
+
+    Args:
+      pattern: of files.
+      options: Beam's, which say how a file system is reached.
+
+    Raises:
+      DataError: a package is missing, or credentials; there is no such bucket, or no answer.
+    """
     kind = scheme(pattern)
     package, remedy = _NEEDS[kind]
     try:
@@ -205,7 +213,7 @@ def _reach(pattern: str, options: Any) -> None:
 
 
 @contextlib.contextmanager
-def _told(place: str, what: str) -> Iterator[None]:
+def told(place: str, what: str) -> Iterator[None]:
     """Errors, of as many kinds as there are file systems, as one that names the place."""
     try:
         yield
@@ -214,9 +222,9 @@ def _told(place: str, what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None:  # of this machine, such as a full disk
             raise
-        raise DataError(f"{place}: {what} cannot be read: {_cause(error)}") from error
+        raise DataError(f"{place}: {what}: {_cause(error)}") from error
     except Exception as error:
-        raise DataError(f"{place}: {what} cannot be read: {_cause(error)}") from error
+        raise DataError(f"{place}: {what}: {_cause(error)}") from error
 
 
 def _cause(error: BaseException) -> BaseException:

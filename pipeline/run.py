@@ -32,7 +32,7 @@ from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
 from pipeline.spans.store import SpanStore
 from pipeline.unreported import finishing
-from serving.versions import record
+from serving import versions
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
 # (step, its output) -> its name in the run's folder
@@ -285,11 +285,32 @@ def _report(
     _notify(console, plan.recipe, metrics, plan.run_dir)
     if failure is not None:
         return BAD_DATA if data_error(failure[1]) else OTHER
+    published = _published(console, plan)
     if plan.span:
         SpanStore(plan.home).add_run(
             plan.span.name, plan.run, plan.fingerprint(), metrics["status"], metrics["reason"]
         )
+    if not published:
+        return OTHER
     return BLESSED if metrics["blessed"] or only else REFUSED
+
+
+def _published(console: Console, plan: Plan) -> bool:
+    """Whether what serves is where the recipe publishes it, which an earlier run may have failed at."""
+    uri = plan.recipe.serving.publish
+    if uri is None or versions.current(plan.serving_dir) is None:
+        return True
+    from pipeline.beam_pipeline import beam_options
+    from pipeline.publish import CannotPublish, publish
+
+    try:
+        version, copied = publish(plan.serving_dir, uri, beam_options(plan.recipe))
+    except CannotPublish as error:
+        console.print(f"publish: {error}; the next run, or `mtl models publish`, does it", markup=False)
+        return False
+    if copied:
+        console.print(f"publish: version {version} is at {uri}", markup=False)
+    return True
 
 
 def _keep_dead_letters(plan: Plan, done: dict, step: str) -> None:
@@ -352,12 +373,13 @@ def _unchanged(console: Console, plan: Plan, reason: str, encoded: Mapping[str, 
     )
     if plan.baseline:
         with contextlib.suppress(FileNotFoundError):
-            shutil.copy(plan.home / "runs" / record(plan.baseline)["run"] / "requests.jsonl", plan.run_dir)
+            made_by = versions.record(plan.baseline)["run"]
+            shutil.copy(plan.home / "runs" / made_by / "requests.jsonl", plan.run_dir)
     _latest(plan.run_dir)
     console.print(reason, markup=False)
     _notify(console, plan.recipe, metrics, plan.run_dir)
     console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
-    return BLESSED
+    return BLESSED if _published(console, plan) else OTHER
 
 
 def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: BaseException) -> int:

@@ -444,6 +444,12 @@ class Serving(Part):
         1e-5, gt=0, description="largest difference allowed there, relative to max(1, |value|)"
     )
     check: ServingBounds = Field(ServingBounds(), description="bounds on time, memory and size")
+    publish: str | None = Field(
+        None,
+        min_length=1,
+        description="a place on s3, gs or hdfs, such as `s3://bucket/models/shop`, that a run copies the "
+        "version that serves to, for servers that have it as the model's base path",
+    )
 
 
 class FuseBound(Part):

@@ -15,34 +15,46 @@ _HDFS = ("hdfs_host", "hdfs_port", "hdfs_user")
 
 
 def remote_problems(recipe: Recipe) -> Iterator[Problem]:
-    encoders = [(f"encoders.{name}.uri", encoder.uri) for name, encoder in recipe.encoders.items()]
-    for path, place in [*read_places(recipe), *encoders]:
-        kind = scheme(place)
-        if _SECRET.search(place):
-            yield Problem(
-                path,
-                "has credentials in it, which have no place in a recipe; they come from the environment "
-                "(AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS, an instance's role)",
-            )
-        elif kind and kind not in FILE_SYSTEMS and not (kind == "file" and (path, place) in encoders):
-            yield Problem(
-                path,
-                f"{kind}:// is not read; write a path below the input folder, s3://bucket/path, "
-                "gs://bucket/path or hdfs://path",
-                value=place,
-            )
-        elif kind in ("s3", "gs") and not re.match(r"\w+://[^/*?\[\]]+/[^/]", place):
-            yield Problem(path, f"has no bucket or no path; write {kind}://bucket/path", value=place)
-        elif kind and any(part in ("", ".", "..") for part in place.split("/")[3:-1]):
-            yield Problem(path, "has a part that is empty, . or ..", value=place)
-        elif kind == "hdfs" and not all(name in recipe.beam.options for name in _HDFS):
-            yield Problem(
-                path,
-                f"hdfs:// needs beam.options with {', '.join(_HDFS)}: of WebHDFS, such as namenode, 9870",
-            )
+    for path, place in read_places(recipe):
+        if scheme(place) or _SECRET.search(place):
+            yield from _problems(recipe, path, place)
+    for name, encoder in recipe.encoders.items():
+        if scheme(encoder.uri) not in ("", "file") or _SECRET.search(encoder.uri):
+            yield from _problems(recipe, f"encoders.{name}.uri", encoder.uri)
+    if recipe.serving.publish is not None:
+        yield from _problems(recipe, "serving.publish", recipe.serving.publish)
     for name, value in recipe.beam.options.items():
         if any(
             isinstance(one, str) and _SECRET.search(one)
             for one in (value if isinstance(value, list) else [value])
         ):
             yield Problem(f"beam.options.{name}", "has credentials in it, which have no place in a recipe")
+
+
+def _problems(recipe: Recipe, path: str, place: str) -> Iterator[Problem]:
+    if said := fault(place):
+        yield Problem(path, said, value=None if _SECRET.search(place) else place)
+    elif scheme(place) == "hdfs" and not all(name in recipe.beam.options for name in _HDFS):
+        yield Problem(
+            path, f"hdfs:// needs beam.options with {', '.join(_HDFS)}: of WebHDFS, such as namenode, 9870"
+        )
+
+
+def fault(place: str) -> str:
+    """What is wrong with a URI, in words without it; empty where nothing is."""
+    kind = scheme(place)
+    if _SECRET.search(place):
+        return (
+            "has credentials in it, which have no place in a recipe; they come from the environment "
+            "(AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS, an instance's role)"
+        )
+    if kind not in FILE_SYSTEMS:
+        return (
+            f"{kind or place}{'://' if kind else ''} is no place on s3, gs or hdfs; write a path below the input "
+            "folder for what is read here, else s3://bucket/path, gs://bucket/path or hdfs://path"
+        )
+    if kind in ("s3", "gs") and not re.match(r"\w+://[^/*?\[\]]+/[^/]", place):
+        return f"has no bucket or no path; write {kind}://bucket/path"
+    if any(part in ("", ".", "..") for part in place.rstrip("/").split("/")[3:]):
+        return "has a part that is empty, . or .."
+    return ""

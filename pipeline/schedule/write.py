@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.distribution import one_process
 from pipeline.recipe import load
 from pipeline.recipe.schema_file import check_schema
 from pipeline.schedule import airflow, cron, kubernetes, systemd
@@ -40,6 +41,7 @@ def write(
     """
     recipe = load(recipe_file, settings)
     check_schema(recipe, recipe_file)
+    one_process(recipe, recipe_file)
     given = tuple(f"@{Path(s[1:]).resolve()}" if s.startswith("@") else s for s in settings)
     job = Job(recipe, recipe_file.resolve(), input_dir.resolve(), output.resolve(), given, parse(at))
     folder = folder.resolve()

@@ -1,19 +1,24 @@
 """The demo on Beam's own job service, with Python workers in other processes, against one process."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tensorflow_data_validation as tfdv
 
+from pipeline.beam_pipeline import beam_pipeline
 from pipeline.demo import generate
+from pipeline.job_service import without_workers
 from pipeline.predict import predict
+from pipeline.recipe import load
 
 pytestmark = pytest.mark.slow
 
@@ -119,3 +124,14 @@ def test_workers_in_other_processes_come_to_the_same(root, tmp_path, service, go
         assert predict(recipe, one / "serving", data, tmp_path / name, settings) == 2_000
     assert started(log) == 6
     assert bytes_of(tmp_path / "one", "scores/*") == bytes_of(tmp_path / "other", "scores/*")
+
+
+def test_a_pool_that_is_not_there_is_told(root, service):
+    setting, _ = service
+    nobody = re.sub(r"worker_pool: 'localhost:\d+'", f"worker_pool: 'localhost:{free_port()}'", setting)
+    recipe = load(root / "data/demo/recipe.yaml", [nobody])
+    pipeline = beam_pipeline(recipe)
+    _ = pipeline | beam.Create([1]) | beam.Map(str)
+    with pytest.raises(RuntimeError) as raised:
+        pipeline.run().wait_until_finish()
+    assert f"at {recipe.beam.worker_pool}, as seen" in without_workers(raised.value, recipe.beam)

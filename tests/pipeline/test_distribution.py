@@ -46,9 +46,10 @@ def test_a_cluster_that_does_not_say_who_this_is_is_refused_in_words(environment
         this_worker(environment)
 
 
-def test_neither_a_run_nor_a_comparison_begins_with_several_workers(tmp_path):
+def test_no_run_schedule_or_comparison_begins_with_several_workers(tmp_path):
     from pipeline.compare.variants import variants
     from pipeline.run import run
+    from pipeline.schedule.write import write
 
     recipe, settings = Path("data/census/recipe.yaml"), ["training.distribution=multi_worker"]
     said = "is for `mtl train` alone, started once for each worker"
@@ -56,6 +57,8 @@ def test_neither_a_run_nor_a_comparison_begins_with_several_workers(tmp_path):
         run(recipe, recipe.parent, tmp_path / "output", settings, True)
     with pytest.raises(RecipeError, match=said):
         variants(recipe, settings, [], [])
+    with pytest.raises(RecipeError, match=said):
+        write("cron", recipe, recipe.parent, tmp_path / "output", settings, "@daily", tmp_path / "output", "")
     assert not (tmp_path / "output").exists()
     with pytest.raises(ValueError, match=said):
         of_this_process("multi_worker")

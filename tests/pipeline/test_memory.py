@@ -1,3 +1,4 @@
+import errno
 import platform
 
 import pytest
@@ -31,3 +32,18 @@ def test_what_was_freed_between_what_is_held_goes_back():
     memory.restart_peak()
     assert memory.peak() < before + (60 << 20), "of 240 MB a hundredth is held"
     assert len(held) == 40
+
+
+def test_memory_that_was_refused_is_told_however_the_error_came():
+    try:
+        try:
+            bytearray(1 << 60)
+        except MemoryError as error:
+            raise RuntimeError("a step failed") from error
+    except RuntimeError as error:
+        said = memory.refused(error)
+    assert said.startswith("out of memory (MemoryError)") and "give it more" in said
+    assert memory.refused(RuntimeError("std::bad_alloc [while running 'Read']"))
+    assert memory.refused(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    for other in (OSError(errno.ENOSPC, "No space left on device"), ValueError("memory"), None):
+        assert memory.refused(other) == ""

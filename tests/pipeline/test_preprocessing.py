@@ -29,6 +29,7 @@ history:
 derived:
   hour: hour(at)
   pair: cross(id, word)
+  flat: if_missing(price * 0 + 0.1, 0.6)
 features:
   recent_ids: {kind: categorical, shares: id, max_length: 2}
   id: {kind: categorical, min_count: 2}
@@ -43,6 +44,7 @@ features:
   price_standard: {kind: numeric, column: price}
   price_log: {kind: numeric, column: price, scaling: log_standard}
   price_or_9: {kind: numeric, column: price, scaling: none, missing: 9}
+  flat: {kind: numeric}
   own: {kind: custom, transform: "tests_own_transform:double_price"}
   vector: {kind: vector, dimension: 2}
 tasks:
@@ -133,7 +135,8 @@ def transformed(tmp_path_factory):
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     rows = [_instance(r) for r in ROWS]
     config = {"recipe": RECIPE.model_dump_json(), "vocabularies": str(folder / "vocabularies")}
-    with tft_beam.Context(temp_dir=tempfile.mkdtemp(dir=folder)):
+    # training in one batch, whose mean may be off by rounding
+    with tft_beam.Context(temp_dir=tempfile.mkdtemp(dir=folder), desired_batch_size=3):
         function = (rows[:3], metadata) | tft_beam.AnalyzeDataset(lambda x: preprocessing_fn(x, config))
         function | tft_beam.WriteTransformFn(str(folder / "graph"))
         (found, _) = ((rows, metadata), function) | tft_beam.TransformDataset()
@@ -256,6 +259,11 @@ def test_scalings_with_the_mean_for_missing(transformed):
     want = [*((logs - logs.mean()) / logs.std()), 0]
     np.testing.assert_allclose(number(transformed, "price_log"), want, atol=1e-6)
     np.testing.assert_allclose(number(transformed, "price_or_9"), [1, 3, 5, 9])
+
+
+def test_what_did_not_vary_in_training_stays_0_when_it_does(transformed):
+    assert 0 < np.std([0.1, 0.1, 0.1]) < 1e-16  # what rounding makes of a constant
+    np.testing.assert_array_equal(number(transformed, "flat"), [0, 0, 0, 0])
 
 
 def test_a_transform_from_elsewhere(transformed):

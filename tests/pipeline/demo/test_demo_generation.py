@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import cli
+from pipeline import cli_data
 from pipeline.demo import ForeignFolderError, generate, generation, words
 from pipeline.demo.catalogs import catalog_sizes
 from pipeline.demo.relations import RELATIONS
@@ -152,7 +152,7 @@ def test_a_relation_changes_what_follows_and_not_what_is_shown(tmp_path):
 
 
 def test_the_command_offers_every_relation():
-    [option] = [p for p in cli.demo.params if p.name == "relation"]
+    [option] = [p for p in cli_data.demo.params if p.name == "relation"]
     assert tuple(option.type.choices) == tuple(RELATIONS)
 
 

@@ -17,10 +17,10 @@ def test_what_is_read(root, place):
     [
         (
             "https://example.org/log.csv",
-            "https:// is not read; write a path below the input folder, s3://bucket",
+            "https:// is no place on s3, gs or hdfs; write a path below the input folder",
         ),
-        ("file:///data/log.csv", "file:// is not read"),
-        ("abfs://shop/log.csv", "abfs:// is not read"),
+        ("file:///data/log.csv", "file:// is no place on s3, gs or hdfs"),
+        ("abfs://shop/log.csv", "abfs:// is no place on s3, gs or hdfs"),
         ("s3://shop", "has no bucket or no path; write s3://bucket/path"),
         ("s3:///log.csv", "has no bucket or no path"),
         ("gs://sh*p/log.csv", "has no bucket or no path; write gs://bucket/path"),
@@ -42,6 +42,20 @@ def test_options_of_beam_hold_no_credentials(root):
     with pytest.raises(RecipeError, match="beam.options.s3_endpoint_url: has credentials in it") as found:
         load(root / "data/demo/recipe.yaml", [option])
     assert "hush" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("/models", "serving.publish: /models is no place on s3, gs or hdfs"),
+        ("s3://shop/a//b", "serving.publish: has a part that is empty"),
+        ("s3://me:hush@shop/models", "serving.publish: has credentials in it"),
+    ],
+)
+def test_where_models_cannot_be_published(root, uri, said):
+    assert load(root / "data/demo/recipe.yaml", ["serving.publish='s3://shop/models/'"])
+    with pytest.raises(RecipeError, match=said):
+        load(root / "data/demo/recipe.yaml", [f"serving.publish='{uri}'"])
 
 
 @pytest.mark.parametrize("option", ["--input", "--output"])

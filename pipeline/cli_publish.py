@@ -1,0 +1,33 @@
+"""`mtl models publish`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("uri")
+def publish(output: Path, uri: str) -> None:
+    """Copy the version that serves to URI (s3://, gs:// or hdfs://), where servers read it.
+
+    OUTPUT is a recommender's folder, such as output/demo. A run does this by itself where its recipe has
+    `serving.publish`; after `promote` and `rollback`, this does.
+    """
+    from pipeline.models import served_folders
+    from pipeline.recipe.remote_checks import fault
+
+    folders = served_folders(output)
+    if len(folders) != 1:
+        raise click.UsageError(f"{output} is not one recommender's folder with a pushed version")
+    if said := fault(uri):
+        raise click.BadParameter(f"{uri.partition('://')[0]}: {said}", param_hint="URI")
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from pipeline import publish as publishing
+
+    try:
+        version, copied = publishing.publish(folders[0], uri, PipelineOptions(["--runner=DirectRunner"]))
+    except publishing.CannotPublish as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{uri}: version {version} {'is there now' if copied else 'was there already'}")

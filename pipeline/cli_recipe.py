@@ -1,0 +1,81 @@
+"""`mtl recipe`: a recipe checked, shown and begun, and its schema."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline.cli_types import FILE, settings_option
+
+
+@click.group()
+def recipe() -> None:
+    """Begin a recipe, or look at one."""
+
+
+@recipe.command()
+@click.argument("file", type=FILE)
+@settings_option("training.epochs=3")
+def check(file: Path, settings: tuple[str, ...]) -> None:
+    """Say whether FILE is a recipe that can run, or everything that is wrong with it."""
+    from pipeline.recipe import load
+    from pipeline.recipe.schema_file import check_schema
+
+    found = load(file, settings)
+    check_schema(found, file)
+    click.echo(
+        f"{file}: fine. {found.name}: {len(found.tasks)} tasks ({', '.join(found.tasks)}), "
+        f"{len(found.features)} features, {found.model.architecture.name} with "
+        f"{found.weighting.name} weighting"
+    )
+
+
+@recipe.command()
+@click.argument("file", type=FILE)
+@settings_option("training.epochs=3")
+def show(file: Path, settings: tuple[str, ...]) -> None:
+    """Print FILE with every default written out."""
+    from pipeline.recipe import load
+    from pipeline.recipe.dump import resolved
+
+    click.echo(resolved(load(file, settings)), nl=False)
+
+
+@recipe.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="recipe.yaml",
+    show_default=True,
+    help="Where to write it.",
+)
+@click.option("--name", help="Of the recommender; its folder's name where left out.")
+@click.option("--force", is_flag=True, help="Write over a recipe that is there.")
+def init(data: tuple[str, ...], out: Path, name: str | None, force: bool) -> None:
+    """Look at DATA (files, folders, patterns: a log, catalogs, event logs) and write a recipe for it."""
+    if out.exists() and not force:
+        raise click.UsageError(f"{out} is there already; --force writes over it, --out elsewhere")
+    from rich.console import Console
+
+    from pipeline.starter.start import start
+    from pipeline.starter.summary import show as summarize
+
+    found = start(list(data), out, name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(found.text, encoding="utf-8")
+    summarize(
+        found, out, Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
+    )
+
+
+@recipe.command()
+@click.argument("file", type=FILE)
+def schema(file: Path) -> None:
+    """Print the schema that FILE's columns make; keep it beside the recipe as schema.pbtxt."""
+    from google.protobuf import text_format
+
+    from pipeline.ingest.schema import schema_proto
+    from pipeline.recipe import load
+
+    click.echo(text_format.MessageToString(schema_proto(load(file))), nl=False)

@@ -1,0 +1,100 @@
+"""The version that serves, copied to s3, gs or hdfs for servers that read it there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.ingest.errors import DataError
+from pipeline.remote_files import reach, told
+from serving import versions
+from serving.releases import damage
+
+_LAST = "saved_model.pb"
+_RECORD = f"assets.extra/{versions.RECORD}"
+
+
+class CannotPublish(Exception):
+    """Why the version is not there whole."""
+
+
+def publish(folder: Path, uri: str, options: PipelineOptions) -> tuple[int, bool]:
+    """Copies the version that serves to `uri/<version>`, whole or to be made whole by the next call.
+
+    A bucket has no rename. So `saved_model.pb` is written last, once all other files are there in their sizes:
+    without it a version does not load, which TensorFlow Serving tries again (`--max_num_load_retries`), and is
+    none here. Versions never change, so one that is whole is not copied again.
+
+    Args:
+      folder: the served folder.
+      uri: what servers are given as the model's base path.
+      options: say how its file system is reached.
+
+    Returns:
+      The version, and whether it was copied.
+
+    Raises:
+      CannotPublish: nothing serves, or it is damaged; the file system cannot be reached or written; or
+        another model is there under this number.
+    """
+    version = versions.current(folder)
+    if version is None:
+        raise CannotPublish(f"no version serves in {folder}")
+    if broken := damage(version):
+        raise CannotPublish(f"version {version.name}: {broken}")
+    FileSystems.set_options(options)
+    target = f"{uri.rstrip('/')}/{version.name}"
+    try:
+        with told("publish", target):
+            reach(target, options)
+            copied, fault = _copy(version, target)
+    except DataError as error:
+        raise CannotPublish(str(error)) from None
+    if fault:
+        raise CannotPublish(fault)
+    return int(version.name), copied
+
+
+def _copy(version: Path, target: str) -> tuple[bool, str]:
+    """Whether it had to be copied, and why it is not there all the same, or nothing."""
+    there = _sizes(target)
+    if f"{target}/{_LAST}" in there:
+        record = version / _RECORD
+        same = f"{target}/{_RECORD}" in there and record.is_file()
+        if same and _read(f"{target}/{_RECORD}") == record.read_bytes():
+            return False, ""
+        return False, (
+            f"{target} has another model under this number: another recommender's output is published there; "
+            "give each a place of its own"
+        )
+    files = {f"{target}/{p.relative_to(version).as_posix()}": p for p in version.rglob("*") if p.is_file()}
+    last = files.pop(f"{target}/{_LAST}")
+    for to, file in files.items():
+        _write(file, to)
+    there = _sizes(target)
+    for to, file in files.items():
+        if there.get(to) != file.stat().st_size:
+            return True, f"{to} did not arrive whole; publish again"
+    _write(last, f"{target}/{_LAST}")
+    return True, ""
+
+
+def _sizes(target: str) -> dict[str, int]:
+    return {m.path: m.size_in_bytes for m in FileSystems.match([f"{target}/**"])[0].metadata_list}
+
+
+def _read(place: str) -> bytes:
+    with FileSystems.open(place, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        return file.read()
+
+
+def _write(file: Path, to: str) -> None:
+    with (
+        file.open("rb") as source,
+        FileSystems.create(to, compression_type=CompressionTypes.UNCOMPRESSED) as sink,
+    ):
+        shutil.copyfileobj(source, sink, 16 << 20)

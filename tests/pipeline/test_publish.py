@@ -1,0 +1,87 @@
+"""A pushed version on an S3 server of this machine."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from click.testing import CliRunner
+
+from pipeline import publish as publishing
+from pipeline.cli import mtl
+from pipeline.publish import CannotPublish, publish
+from serving import releases
+
+OPTIONS = PipelineOptions(["--runner=DirectRunner"])
+
+
+@pytest.fixture
+def place(s3):
+    name = f"models-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+def pushed(folder: Path, model: Path, weights: bytes, run: str, baseline: str = "") -> Path:
+    for name, content in (
+        ("saved_model.pb", b"graph"),
+        ("variables/variables.index", b"index"),
+        ("variables/variables.data-00000-of-00001", weights),
+        ("assets/names.txt.gz", b"not compressed once more"),
+    ):
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
+        (model / name).write_bytes(content)
+    return releases.push(model, folder, {"run": run}, baseline).version
+
+
+def there(s3, bucket):
+    found = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+    return {o["Key"]: s3.get_object(Bucket=bucket, Key=o["Key"])["Body"].read() for o in found}
+
+
+def test_a_version_appears_whole(tmp_path, s3, place, monkeypatch):
+    version = pushed(tmp_path / "serving", tmp_path / "model", b"weights", "one")
+    uri = f"s3://{place}/demo"
+    write = publishing._write
+    written = []
+
+    def interrupted(file, to):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(to)
+        write(file, to)
+
+    monkeypatch.setattr(publishing, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish(tmp_path / "serving", uri, OPTIONS)
+    assert len(there(s3, place)) == 3 and "demo/1/saved_model.pb" not in there(s3, place)
+    monkeypatch.setattr(publishing, "_write", write)
+    assert publish(tmp_path / "serving", uri, OPTIONS) == (1, True)
+    files = {f"demo/1/{p.relative_to(version)}": p.read_bytes() for p in version.rglob("*") if p.is_file()}
+    assert there(s3, place) == files and "demo/1/assets/names.txt.gz" in files
+    newest = max(s3.list_objects_v2(Bucket=place)["Contents"], key=lambda o: (o["LastModified"], o["Key"]))
+    assert newest["Key"] == "demo/1/saved_model.pb"
+    assert publish(tmp_path / "serving", uri, OPTIONS) == (1, False)
+
+
+def test_the_command_and_what_it_refuses(tmp_path, s3, place):
+    home = tmp_path / "demo"
+    pushed(home / "serving", tmp_path / "model", b"weights", "one")
+
+    def go(uri, of=home):
+        found = CliRunner().invoke(mtl, ["models", "publish", str(of), uri])
+        return found.exit_code, " ".join(found.output.split())
+
+    assert go(f"s3://{place}/demo") == (0, f"s3://{place}/demo: version 1 is there now")
+    assert go(f"s3://{place}/demo") == (0, f"s3://{place}/demo: version 1 was there already")
+    pushed(tmp_path / "other" / "serving", tmp_path / "another", b"others", "two")
+    code, said = go(f"s3://{place}/demo", tmp_path / "other")
+    assert code == 1 and "has another model under this number" in said
+    code, said = go("s3://absent/demo")
+    assert code == 1 and "there is no bucket absent" in said
+    code, said = go("/models")
+    assert code == 2 and "/models is no place on s3, gs or hdfs" in said
+    code, said = go("s3://me:hush@shop/models")
+    assert code == 2 and "has credentials in it" in said and "hush" not in said
+    with pytest.raises(CannotPublish, match="no version serves"):
+        publish(tmp_path / "empty", f"s3://{place}/demo", OPTIONS)
