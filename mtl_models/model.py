@@ -481,11 +481,15 @@ def _check_types(tasks, architecture, weighting) -> None:
 
 
 def _import_homes(config: dict) -> None:
-    """Imports this package's modules that a config names, so that their classes are known to Keras."""
+    """Imports this package's modules that a config names, however deep, so that their classes are known to
+    Keras."""
     for part in config.values():
-        module = part.get("module") if isinstance(part, dict) else None
+        if not isinstance(part, dict):
+            continue
+        module = part.get("module")
         if isinstance(module, str) and module.startswith("mtl_models."):
             importlib.import_module(module)
+        _import_homes(part)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline import disk, memory, tuned
+from pipeline import disk, memory, staleness, tuned
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.files import METRICS, RELIABILITY
 from pipeline.evaluation.gates import agreement
@@ -110,6 +110,10 @@ def facts_of(
         not_reached=[n for n in names if n not in left_out],
         recipe_text=resolved(plan.recipe),
         span=shown(plan) if plan.span else None,
+        staleness=json.loads(Path(done["Staleness"].uri("staleness"), staleness.FILE).read_text())
+        if "Staleness" in done
+        else None,
+        warm_start=plan.beginning.facts() if plan.beginning and "Trainer" in done else None,
     )
 
 

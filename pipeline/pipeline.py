@@ -29,6 +29,7 @@ from pipeline.components.push import Push
 from pipeline.components.serving_check import ServingCheck
 from pipeline.components.skew_gate import SkewGate
 from pipeline.components.span_kept import KeepSpan
+from pipeline.components.staleness import Staleness
 from pipeline.components.statistics import StatisticsGen
 from pipeline.components.transform import Transform
 from pipeline.components.vectors import HoldVectors
@@ -46,6 +47,8 @@ from pipeline.span_run import waiting
 from pipeline.spans.calendar import Calendar
 from pipeline.spans.resolve import Ingestion
 from pipeline.spans.store import SpanStore
+from pipeline.staleness import older_models
+from pipeline.trainer_files import STATISTICS
 
 
 def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
@@ -63,10 +66,14 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     read = _window(plan, held) if plan.span else _whole(plan)
     examples, schema = read["examples"], read["schema"]
     columns = recipe.part("features", "derived").model_dump_json()
+    base = plan.beginning.base if plan.beginning else None
+    kept = base and json.loads((base.part("transform_graph") / STATISTICS).read_text())
     vocabularies = BuildVocabularies(
         examples=examples,
         **({"gate": read["gate"]} if "gate" in read else {}),
         recipe=columns,
+        base=str(base.part("vocabularies")) if base else "",
+        base_content=base.content if base else "",
         code=code("pipeline.components.vocabularies"),
         **held,
     )
@@ -76,7 +83,9 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         vocabularies=vocabularies.outputs["vocabularies"],
         splits=SPLITS[:2],
         preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
-        custom_config={"recipe": columns, "code": plan.transform_code()},
+        custom_config={"recipe": columns, "code": plan.transform_code()}
+        | ({"keep_statistics": True} if plan.beginning else {})
+        | ({"statistics": kept} if base else {}),
     )
 
     tuner = _tuner(plan, transform) if recipe.tune else None
@@ -88,11 +97,18 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         eval_args=trainer_pb2.EvalArgs(splits=[SPLITS[1]]),
         hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
         custom_config={
-            "recipe": recipe.part("features", "derived", "tasks", "model", "weighting", "training")
-            .model_copy(update={"serving": Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)})
-            .model_dump_json(),
+            "recipe": _trained(plan).model_dump_json(),
             "code": plan.trainer_code(),
-        },
+        }
+        | (
+            {
+                "base": str(base.part("model_run") / "model.keras"),
+                "base_content": base.content,
+                "keep_optimizer": recipe.training.warm_start.keep_optimizer,
+            }
+            if base
+            else {}
+        ),
     )
     model = trainer.outputs["model"]
 
@@ -109,6 +125,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         code=code("pipeline.components.evaluation"),
         **baseline,
     )
+    stale = _staleness(plan, examples, model, judged) if plan.span else None
     watch = None
     if recipe.vectors:
         watch = WatchVectors(
@@ -149,6 +166,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         note=json.dumps(
             {"fingerprint": plan.fingerprint(), "recipe": digests.text_digest(resolved(plan.recipe))}
             | ({"span": plan.span.name} if plan.span else {})
+            | ({"warm_start": plan.beginning.facts()} if plan.beginning else {})
         ),
     )
 
@@ -162,6 +180,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             *([tuner] if tuner else []),
             trainer,
             evaluate,
+            *([stale] if stale else []),
             *([watch] if watch else []),
             check,
             *([skew] if skew else []),
@@ -169,6 +188,34 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
             push,
         ],
         enable_cache,
+    )
+
+
+def _staleness(plan: Plan, examples: BaseChannel, model: BaseChannel, recipe: str) -> Staleness | None:
+    """None where there is nothing older to measure, or no task has an AUC."""
+    older = older_models(plan.serving_dir, Calendar.of(plan.recipe.spans), plan.span.name)
+    if not older or all(task.kind != "binary" for task in plan.recipe.tasks.values()):
+        return None
+    return Staleness(
+        examples=examples,
+        model=model,
+        recipe=recipe,
+        span=plan.span.name,
+        older=json.dumps(older),
+        code=digests.code_digest("pipeline.components.staleness"),
+    )
+
+
+def _trained(plan: Plan) -> Recipe:
+    """What training depends on of the recipe; a run that begins from a model has epochs of its own."""
+    recipe = plan.recipe
+    part = recipe.part("features", "derived", "tasks", "model", "weighting", "training")
+    settings: dict[str, Any] = {"warm_start": None}
+    if plan.beginning and plan.beginning.base:
+        settings["epochs"] = recipe.training.warm_start.epochs
+    serving = Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)
+    return part.model_copy(
+        update={"serving": serving, "training": recipe.training.model_copy(update=settings)}
     )
 
 
@@ -236,6 +283,7 @@ def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: st
 def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
     """The spans that are trained on and the one that is evaluated, which have kept to the schema by themselves.
     Which these are is known before the pipeline is made, so that any orchestrator can run it."""
+    base = plan.beginning.base if plan.beginning else None
     store, spans, found = SpanStore(plan.home), [], {"examples": [], "statistics": []}
     calendar = Calendar.of(plan.recipe.spans)
     for name in (*plan.span.window, plan.span.name):
@@ -252,6 +300,7 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
         spans=union(found["examples"]),
         span_statistics=union(found["statistics"]),
         evaluated=plan.span.number,
+        base=Calendar.of(plan.recipe.spans).number(base.span) if base else 0,
         code=digests.code_digest("pipeline.components.window"),
     )
     made = {

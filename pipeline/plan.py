@@ -7,7 +7,7 @@ without running it.
 import datetime
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline import digests
@@ -20,6 +20,7 @@ from pipeline.recipe.space import with_values
 from pipeline.spans.resolve import SpanRun, resolve
 from pipeline.vector_tables import vector_tables
 from pipeline.vectors import Table
+from pipeline.warm_start import Beginning, beginning
 from serving import versions
 
 
@@ -37,6 +38,7 @@ class Plan:
     started: str  # ISO 8601, UTC
     tables: dict[str, Table] = field(default_factory=dict)  # of the vectors that the model holds
     span: SpanRun | None = None  # that this run is of; without, it is of all there is
+    beginning: Beginning | None = None  # None where the recipe asks for no warm start
     finishes: Path | None = None  # the version that a killed run pushed, and this run reports
 
     @property
@@ -55,7 +57,8 @@ class Plan:
         return digests.code_digest("pipeline.preprocessing", "pipeline.components.transform", *own)
 
     def fingerprint(self) -> str:
-        """Digest of everything the model and its verdict are made of, the baseline apart."""
+        """Digest of everything the model and its verdict are made of, the baseline apart, and the model that
+        training begins from: once this run's own serves, the same run again is still the same."""
         code = digests.code_digest("pipeline.pipeline", "serving.standalone")
         recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam", "fuse", "notify"}))
         return digests.text_digest(
@@ -129,7 +132,7 @@ def make_plan(
     else:
         content = of_span.content
     schema_file = schema_path(recipe_file)
-    return Plan(
+    plan = Plan(
         recipe=recipe,
         input_dir=input_dir.resolve(),
         home=home,
@@ -141,3 +144,5 @@ def make_plan(
         started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         span=of_span,
     )
+    begins = beginning(recipe, home, plan.baseline, of_span, plan.fingerprint(), plan.tables)
+    return replace(plan, beginning=begins)

@@ -15,6 +15,7 @@ import tensorflow_transform as tft
 
 from mtl_models import Layout
 from pipeline import vectors, vocabulary
+from pipeline.fitted import Fitted
 from pipeline.recipe import Recipe
 from pipeline.tensor_operations import TensorOperations
 
@@ -23,7 +24,9 @@ _ROUNDING = 1e-7  # of a number: float32, which the model sees, tells no finer d
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """See the module. `custom_config` holds the recipe as JSON and the folder of vocabularies."""
+    """See the module. `custom_config` holds the recipe as JSON, the folder of vocabularies and, where training
+    begins from a model, the `statistics` that this one saw its inputs by."""
+    fitted = Fitted(custom_config.get("statistics"))
     recipe = Recipe.model_validate_json(custom_config["recipe"])
     folder = custom_config["vocabularies"]
     layout = vocabulary.read_layout(folder)
@@ -36,10 +39,12 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
     outputs: dict[str, tf.Tensor] = {}
     if layout.categorical:
         outputs["ids"] = tf.concat(
-            [_ids(recipe, layout, f.name, columns, values, folder) for f in layout.categorical], axis=1
+            [_ids(recipe, layout, f.name, columns, values, folder, fitted) for f in layout.categorical],
+            axis=1,
         )
     if layout.numbers:
-        outputs["numbers"] = tf.stack([_number(recipe, n, columns, values) for n in layout.numbers], axis=1)
+        numbers = [_number(recipe, n, columns, values, fitted) for n in layout.numbers]
+        outputs["numbers"] = tf.stack(numbers, axis=1)
     for vector in layout.vectors:
         column = recipe.column_of(vector.name)
         outputs[vector.key] = (
@@ -83,7 +88,13 @@ def _value(x: tf.Tensor) -> tf.Tensor:
 
 
 def _ids(
-    recipe: Recipe, layout: Layout, name: str, columns: Mapping, values: Mapping, folder: str
+    recipe: Recipe,
+    layout: Layout,
+    name: str,
+    columns: Mapping,
+    values: Mapping,
+    folder: str,
+    fitted: Fitted,
 ) -> tf.Tensor:
     """`[rows, length]` global rows of the embedding table; -1 where a list has no value. Of a longer list the
     first or the last values are taken, as its column says."""
@@ -92,7 +103,10 @@ def _ids(
     column = feature.column or name
     if feature.kind == "buckets":
         x = values[column]
-        boundaries = tft.quantiles(tf.boolean_mask(x, ~tf.math.is_nan(x)), feature.count, epsilon=0.001)
+        known = tf.boolean_mask(x, ~tf.math.is_nan(x))
+        boundaries = fitted(
+            f"{name}.boundaries", lambda: tft.quantiles(known, feature.count, epsilon=0.001), x.dtype
+        )
         bucket = tft.apply_buckets(
             tf.where(tf.math.is_nan(x), tf.zeros_like(x), x), tf.cast(boundaries, x.dtype)
         )
@@ -153,7 +167,7 @@ def _line(text: tf.Tensor, path: str, name: str, unknown: int) -> tf.Tensor:
     return table.lookup(text)
 
 
-def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping) -> tf.Tensor:
+def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping, fitted: Fitted) -> tf.Tensor:
     """float32 `[rows]`, scaled; a missing value is the given one, or the mean of training."""
     feature = recipe.features[name]
     if feature.kind == "custom":
@@ -167,19 +181,18 @@ def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping) -> tf.
     if feature.scaling == "log_standard":
         x = tf.sign(x) * tf.math.log1p(tf.abs(x))
     known = tf.boolean_mask(x, tf.math.is_finite(x))
+    mean = fitted(f"{name}.mean", lambda: tft.mean(known, output_dtype=tf.float64))
     if feature.scaling in ("standard", "log_standard"):
-        low, spread = (
-            tft.mean(known, output_dtype=tf.float64),
-            tf.sqrt(tft.var(known, output_dtype=tf.float64)),
-        )
+        low = mean
+        spread = tf.sqrt(fitted(f"{name}.var", lambda: tft.var(known, output_dtype=tf.float64)))
         middle = tf.zeros([], tf.float64)
     elif feature.scaling == "minmax":
-        low = tft.min(known)
-        spread = tft.max(known) - low
-        middle = (tft.mean(known, output_dtype=tf.float64) - low) / spread
+        low = fitted(f"{name}.min", lambda: tft.min(known))
+        spread = fitted(f"{name}.max", lambda: tft.max(known)) - low
+        middle = (mean - low) / spread
     else:
         low, spread = tf.zeros([], tf.float64), tf.ones([], tf.float64)
-        middle = tft.mean(known, output_dtype=tf.float64)
+        middle = mean
     # a constant of 0.1 has a deviation of 1e-17 by rounding: divided by that, the first other value is 1e16
     usable = tf.math.is_finite(spread) & (spread > tf.cast(_ROUNDING, spread.dtype) * tf.abs(low))
     scaled = tf.where(usable, (x - low) / tf.where(usable, spread, tf.ones_like(spread)), tf.zeros_like(x))

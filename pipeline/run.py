@@ -26,6 +26,7 @@ from pipeline.recipe.features import ENCODED
 from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import check_schema
 from pipeline.remote_files import local_files
+from pipeline.report.sentences import beginning
 from pipeline.report.versions import package_versions
 from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
@@ -38,6 +39,7 @@ BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
 MADE = {
     ("Ingest", "examples"): "examples",
     ("Window", "examples"): "examples",
+    ("BuildVocabularies", "vocabularies"): "vocabularies",
     ("Transform", "transformed_examples"): "transformed_examples",
     ("Transform", "transform_graph"): "transform_graph",
     ("Trainer", "model_run"): "model_run",
@@ -100,6 +102,8 @@ def run(
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
                     for said in before:
                         console.print(f"before:  {said}", markup=False)
+                    if plan.beginning:
+                        console.print(f"model:   {beginning(plan.beginning.facts())}", markup=False)
                     nothing = _nothing_to_do(plan) if cache else ""
                     if nothing:
                         return _unchanged(console, plan, nothing, encoded)

@@ -22,6 +22,7 @@ from mtl_models import (
 )
 from mtl_models.training import distributed
 from mtl_models.training.array_batches import ITERATORS_PER_EPOCH
+from mtl_models.training.warm_start import grow, keep_optimizers
 from pipeline import distribution, progress
 from pipeline.calibration import calibrate_on
 from pipeline.recipe import Recipe, constructors
@@ -54,7 +55,12 @@ def run_fn(fn_args: Any) -> None:
     train = read_arrays(fn_args.train_files, layout, recipe)
     validation = read_arrays(fn_args.eval_files, layout, recipe)
     held = held_vectors(fn_args.transform_graph_path, layout)
-    model, history = fit(recipe, layout, train, validation, Path(fn_args.model_run_dir), vectors=held)
+    base = fn_args.custom_config.get("base")
+    keep = fn_args.custom_config.get("keep_optimizer", False)
+    run_dir = Path(fn_args.model_run_dir)
+    model, history = fit(
+        recipe, layout, train, validation, run_dir, vectors=held, base=base, keep_optimizer=keep
+    )
     export(
         model,
         tft_output.transform_features_layer(),
@@ -131,6 +137,8 @@ def fit(
     show: Callable[[dict], None] | None = None,
     vectors: Mapping[str, np.ndarray] | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    base: str | Path | None = None,
+    keep_optimizer: bool = False,
 ) -> tuple[MultiTaskModel, dict] | None:
     """Trains, keeps the epoch that is best on validation, calibrates, and says how it went.
 
@@ -143,12 +151,14 @@ def fit(
       vectors: those that the model holds, by feature (see `held_vectors`).
       show: told how far it is (see `EpochRecorder`); None tells the pipeline's step.
       strategy: of several workers, all of which call this; None: what the recipe asks of this process.
+      base: the file of a model to begin from, whose inputs this layout has grown from; None begins anew.
+      keep_optimizer: whether to go on with its optimizers' state too.
 
     Returns:
       On a worker that is not the chief None, once the chief has trained. Else
       the model of the best epoch, in float32, and its history: `epochs` as `EpochRecorder` has them, before
-      calibration, `best_epoch`, `steps` an epoch, `precision`, `objective` in words, and `calibration` (see
-      `calibrate_on`).
+      calibration, `best_epoch`, `steps` an epoch, `precision`, `kept_optimizer`, `objective` in words, and
+      `calibration` (see `calibrate_on`).
     """
     settings = recipe.training
     inputs, labels, weights, _ = train
@@ -158,7 +168,12 @@ def fit(
     batches = array_batches((inputs, labels, weights), settings.batch_size, settings.seed, groups=groups)
     steps = int(batches.cardinality())
     with strategy.scope() if strategy else contextlib.nullcontext():
-        model = build(recipe, layout, labels, weights, inputs.get("duration"), inputs.get("numbers"), vectors)
+        earlier = keras.models.load_model(base) if base else None
+        if earlier is None:
+            durations, numbers = inputs.get("duration"), inputs.get("numbers")
+            model = build(recipe, layout, labels, weights, durations, numbers, vectors)
+        else:
+            model = grow(earlier, layout, vectors or {}, precision(recipe))
         model.compile(
             optimizer=_dense_optimizer(recipe, steps),
             embedding_optimizer=_embedding_optimizer(recipe, steps),
@@ -167,6 +182,7 @@ def fit(
             jit_compile=_is_compiled(settings, steps) and groups is None and strategy is None,
             steps_per_execution=min(settings.steps_per_execution, steps),
         )
+        kept = keep_optimizer and earlier is not None and keep_optimizers(earlier, model)
     recorder = EpochRecorder(
         (validation[0], validation[1], validation[3]),
         objective=Objective(settings.stopping.objective or {name: 1.0 for name in recipe.tasks}),
@@ -221,6 +237,7 @@ def fit(
         "best_epoch": recorder.best_epoch,
         "steps": steps,
         "precision": used_precision,
+        "kept_optimizer": kept,
         "objective": "the epoch with the greatest mean gain over the best constant prediction on validation: "
         + used,
         "calibration": calibration,

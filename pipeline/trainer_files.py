@@ -3,3 +3,4 @@
 HISTORY = "history.json"
 METRICS = "metrics.json"
 STATE = "state.npz"  # as `mtl_models.Checkpoint` calls it
+STATISTICS = "statistics.json"  # beside the transform graph: what it scales and buckets by

@@ -3,7 +3,8 @@
 A categorical feature's rows: the first is for a missing value, the second (of vocabularies) for an
 unknown one, then one for each value, the most frequent first. Buckets and hashes have one row for a
 missing value and one for each bucket. A feature that shares another's rows has that one's, and no
-vocabulary of its own.
+vocabulary of its own. A run that begins from a model keeps that one's values in their order, and adds
+those that are new after them.
 """
 
 import json
@@ -39,11 +40,13 @@ def rows_of(recipe: Recipe, name: str) -> str:
     return getattr(recipe.features[name], "shares", None) or name
 
 
-def write_vocabularies(recipe: Recipe, examples: str | Path, folder: str | Path) -> Layout:
+def write_vocabularies(
+    recipe: Recipe, examples: str | Path, folder: str | Path, base: str | Path | None = None
+) -> Layout:
     """Counts the values of training and writes `<feature>.txt` and `layout.json` into `folder`.
 
     Of a list only those values count that the feature takes. The vectors that the model holds are already in
-    `folder` (`pipeline.vectors`)."""
+    `folder` (`pipeline.vectors`). `base` is the folder of the vocabularies that these grow from."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     counted = _count(recipe, examples)
     rows, first_row = {}, 0
@@ -51,7 +54,8 @@ def write_vocabularies(recipe: Recipe, examples: str | Path, folder: str | Path)
         if feature.kind == "categorical" and feature.shares is not None:
             continue
         if feature.kind == "categorical" and feature.hash_buckets is None:
-            values = _ordered(counted[name], feature.min_count, feature.max_size)
+            old = Path(vocabulary_file(base, name)).read_bytes().splitlines() if base else []
+            values = grown(old, counted[name], feature.min_count, feature.max_size)
             Path(vocabulary_file(folder, name)).write_bytes(b"".join(v + b"\n" for v in values))
             size, unknown = FIRST_VALUE + len(values), UNKNOWN
         elif feature.kind == "categorical":
@@ -87,11 +91,26 @@ def _vectors(recipe: Recipe, held: dict[str, vectors.Held]) -> Iterator[VectorIn
             yield VectorInput(name, held[name].dimension, held[name].rows)
 
 
-def _ordered(counts: dict[bytes, int], min_count: int, max_size: int | None) -> list[bytes]:
+def grown(old: list[bytes], counts: dict[bytes, int], min_count: int, max_size: int | None) -> list[bytes]:
+    """The values of a vocabulary: the old ones as they are, and behind them, as far as there is room, those
+    that are new, the most frequent first.
+
+    Args:
+      old: the values of the vocabulary that this one grows from; empty for a new one.
+      counts: value → how often it is there.
+      min_count: of a new value.
+      max_size: of the vocabulary; old values stay beyond it.
+    """
+    known = set(old)
     # a value with a line break cannot stand in a file of lines: it keeps the unknown row
-    kept = [(v, n) for v, n in counts.items() if n >= min_count and v and b"\n" not in v and b"\r" not in v]
+    kept = [
+        (v, n)
+        for v, n in counts.items()
+        if n >= min_count and v and b"\n" not in v and b"\r" not in v and v not in known
+    ]
     kept.sort(key=lambda pair: (-pair[1], pair[0]))
-    return [v for v, _ in kept[:max_size]]
+    room = None if max_size is None else max(max_size - len(old), 0)
+    return [*old, *(v for v, _ in kept[:room])]
 
 
 def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:

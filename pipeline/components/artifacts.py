@@ -31,6 +31,12 @@ class Evaluation(types.Artifact):
     TYPE_NAME = "mtl.Evaluation"
 
 
+class Staleness(types.Artifact):
+    """`staleness.json`; see `pipeline.evaluation.staleness.measure_ages`."""
+
+    TYPE_NAME = "MtlStaleness"
+
+
 class Verdict(types.Artifact):
     """`verdicts.json`: what a gate decided and the sentences that say why."""
 

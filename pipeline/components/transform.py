@@ -17,11 +17,13 @@ from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import TransformSpec
 
 from pipeline.components.artifacts import Vocabularies
+from pipeline.fitted import read_fitted
 from pipeline.held_catalogs import link_catalogs
 from pipeline.shards.columns import SUFFIX
 from pipeline.shards.replaced import replaced
 from pipeline.shards.tfxio import POSITION, ShardedExamples
 from pipeline.shards.write import WriteShards
+from pipeline.trainer_files import STATISTICS
 from pipeline.vectors import link_vectors
 
 
@@ -75,9 +77,10 @@ class _Executor(executor.Executor):
             super().Do(others, output_dict, exec_properties | {"custom_config": json.dumps(config)})
         link_vectors(vocabularies, output_dict["transform_graph"][0].uri)
         link_catalogs(vocabularies, output_dict["transform_graph"][0].uri)
-        shutil.copy(
-            Path(vocabularies, "layout.json"), Path(output_dict["transform_graph"][0].uri, "layout.json")
-        )
+        graph = Path(output_dict["transform_graph"][0].uri)
+        shutil.copy(Path(vocabularies, "layout.json"), graph / "layout.json")
+        if config.get("keep_statistics"):  # for the run that will begin from this one's model
+            (graph / STATISTICS).write_text(json.dumps(read_fitted(graph), indent=1))
 
 
 class _Spec(TransformSpec):

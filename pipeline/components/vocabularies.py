@@ -17,6 +17,8 @@ from pipeline.vocabulary import write_vocabularies
 def BuildVocabularies(
     examples: InputArtifact[standard_artifacts.Examples],
     recipe: Parameter[str],
+    base: Parameter[str],
+    base_content: Parameter[str],
     code: Parameter[str],
     vocabularies: OutputArtifact[Vocabularies],
     gate: InputArtifact[Verdict] = None,
@@ -24,9 +26,12 @@ def BuildVocabularies(
 ) -> None:
     """Counts the values of each feature; `gate` is there so that this waits for the data gate; spans have
     passed theirs before. The vectors that the model holds are linked beside the vocabularies, as the layout
-    names both, and so are catalogs."""
+    names both, and so are catalogs. `base` is the folder of the vocabularies that these grow from, or empty,
+    and `base_content` its digest, for the cache key alone."""
     Path(vocabularies.uri).mkdir(parents=True, exist_ok=True)
     if vectors is not None:
         link_vectors(vectors.uri, vocabularies.uri)
     link_catalogs(examples.uri, vocabularies.uri)
-    write_vocabularies(Recipe.model_validate_json(recipe), examples.uri, vocabularies.uri)
+    write_vocabularies(
+        Recipe.model_validate_json(recipe), examples.uri, vocabularies.uri, base or None
+    )

@@ -22,6 +22,7 @@ def Window(
     spans: InputArtifact[list[standard_artifacts.Examples]],
     span_statistics: InputArtifact[list[standard_artifacts.ExampleStatistics]],
     evaluated: Parameter[int],
+    base: Parameter[int],
     code: Parameter[str],
     examples: OutputArtifact[standard_artifacts.Examples],
     statistics: OutputArtifact[standard_artifacts.ExampleStatistics],
@@ -31,16 +32,19 @@ def Window(
     Args:
       spans, span_statistics: of all spans, which their property `span` tells apart.
       evaluated: the span that is evaluated; the others are before it.
+      base: the span that the model which training begins from evaluated; 0 where it begins from none.
       code: its digest, for the cache key alone.
     """
     folders = {artifact.span: Path(artifact.uri) for artifact in spans}
-    write_window(folders, evaluated, Path(examples.uri))
+    write_window(folders, evaluated, Path(examples.uri), base or None)
     examples.split_names = statistics.split_names = json.dumps(SPLITS)
     examples.span = statistics.span = evaluated
     for name, value in FORMATS.items():
         examples.set_string_custom_property(name, value)
     of = {artifact.span: artifact for artifact in span_statistics}
-    for split, parts in parts_of(folders, evaluated).items():
+    for split, parts in parts_of(folders, evaluated, base or None).items():
+        if split not in SPLITS:
+            continue
         found = [read_statistics(Path(of[number].uri), part) for number, part in parts]
         io_utils.write_bytes_file(
             str(Path(statistics.uri, f"Split-{split}", _FILE)),

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from pipeline.evaluation.records import key_hashes
 from pipeline.examples import ExampleParser, shards, single_values
+from pipeline.ingest.splits import EARLIER
 from pipeline.recipe import Recipe
 from pipeline.slice_names import NEW_ROLES
 
@@ -14,7 +15,8 @@ _TYPES = {"int": pa.int64(), "string": pa.large_binary()}
 
 
 def seen_in_training(recipe: Recipe, examples: str) -> dict[str, np.ndarray]:
-    """The hashes, sorted, of the users and of the items in the training split: 8 bytes a value.
+    """The hashes, sorted, of the users and of the items in the training split, and in what was trained on
+    before it where training began from a model: 8 bytes a value.
 
     Returns:
       "user" and "item", as far as the recipe has these roles -> (values,) uint64.
@@ -25,7 +27,8 @@ def seen_in_training(recipe: Recipe, examples: str) -> dict[str, np.ndarray]:
         return found
     types = {column: _TYPES[recipe.columns[column].expression_type] for column in roles.values()}
     parse = ExampleParser(pa.schema([(column, pa.large_list(kind)) for column, kind in types.items()]))
-    for _, _, batch in parse.batches(shards(examples, "train"), 4096):
+    files = [*shards(examples, "train"), *shards(examples, EARLIER)]
+    for _, _, batch in parse.batches(files, 4096):
         for role, column in roles.items():
             found[role] = np.union1d(found[role], np.unique(key_hashes(single_values(batch[column]))))
     return found

@@ -14,6 +14,7 @@ from pipeline.ingest.hashing import hash_column, mix, unit
 from pipeline.recipe.parts import FileSplit, HashSplit, Roles, Splits, TimeSplit
 
 SPLITS = ("train", "validation", "test")
+EARLIER = "earlier"  # a split of what the model that a run begins from was trained on; often there is none
 _SALT = np.uint64(0x73706C697473)  # shares are drawn independently of the order that row ids give
 
 

@@ -34,6 +34,7 @@ from pipeline.recipe.skew import Skew
 from pipeline.recipe.spans import Spans
 from pipeline.recipe.tasks import SIDE_INPUTS, Task
 from pipeline.recipe.vector_gates import VectorGate
+from pipeline.recipe.warm_start import WarmStart
 from pipeline.slice_names import NEW_ROLES, features_of
 
 
@@ -132,6 +133,9 @@ class Training(Part):
         description="what layers compute in while training on a GPU; weights and the embedding table stay "
         "float32, and so does what is measured and served. Without a GPU training is in float32, as 16 bits "
         "would only be slower there",
+    )
+    warm_start: WarmStart | None = Field(
+        None, description="begin from the model that serves; null trains every run from nothing"
     )
     distribution: Literal["none", "mirrored", "multi_worker"] = Field(
         "none",

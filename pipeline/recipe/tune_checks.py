@@ -18,6 +18,11 @@ _JUDGES = ("training.seed", "training.stopping")
 
 def tune_problems(recipe: Recipe) -> Iterator[Problem]:
     space = recipe.tune.space if recipe.tune else {}
+    if recipe.tune and recipe.training.warm_start:
+        yield Problem(
+            "training.warm_start",
+            "cannot go with tune: a search trains models of other forms, from nothing",
+        )
     plain = recipe.model_copy(update={"tune": None})
     for path, values in space.items():
         here = f"tune.space.{path}"

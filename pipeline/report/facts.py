@@ -103,6 +103,8 @@ class RunFacts:
       not_reached: steps that never ran.
       recipe_text: the resolved recipe.
       span: of a run of one span, as `pipeline.span_run.shown` gives it.
+      staleness: older models on this span's rows, as `evaluation.staleness.measure_ages` gives it.
+      warm_start: how training began, as `pipeline.warm_start.Beginning.facts` tells it.
     """
 
     recipe: str
@@ -130,3 +132,5 @@ class RunFacts:
     not_reached: Sequence[str] = ()
     recipe_text: str | None = None
     span: Mapping[str, Any] | None = None
+    warm_start: Mapping[str, Any] | None = None
+    staleness: Mapping[str, Any] | None = None

@@ -228,6 +228,34 @@ class Spans(_Part):
     left_out: list[str] = Field(description="Spans of the window that were never ingested.")
 
 
+class Aged(_Part):
+    """A model of an earlier span, or the new one, on the rows of the run's span."""
+
+    age: int = Field(description="Spans between its own and the run's; 0 is the new model.")
+    span: str
+    version: str = Field(description="That it was pushed as; empty for the new model.")
+    auc: Number
+    interval: Interval | None
+    note: str | None = Field(description="Why there is no AUC.")
+
+
+class Staleness(_Part):
+    """What a model loses with age."""
+
+    rows: int = Field(description="Of test that all were measured on.")
+    tasks: dict[str, list[Aged]] = Field(description="Binary task: its models, the youngest first.")
+
+
+class WarmStart(_Part):
+    """How training began, where the recipe asks for warm starts."""
+
+    version: str | None = Field(description="That the model it began from served as; null from nothing.")
+    run: str | None = Field(description="That made this model.")
+    reason: str = Field(description="Why it began from nothing; empty where it did not.")
+    since_full: int = Field(description="Runs since the last that began from nothing, this one included.")
+    every: int = Field(description="One run in so many begins from nothing.")
+
+
 class Tuning(_Part):
     """What a search of settings came to."""
 
@@ -266,6 +294,12 @@ class Metrics(_Part):
     gates: list[GateVerdict]
     training: dict[str, Any] | None = Field(
         description="The history: epochs [{epoch, losses, validation, ...}], best_epoch, objective."
+    )
+    staleness: Staleness | None = Field(
+        None, description="Null without spans, and where no older model is kept."
+    )
+    warm_start: WarmStart | None = Field(
+        None, description="Null where no model was trained, or none asked for."
     )
     tuning: Tuning | None = Field(description="Null where nothing was tuned.")
     seconds: dict[str, float] = Field(description="Step: seconds; total is of the run.")

@@ -89,6 +89,8 @@ def build_metrics(facts: RunFacts) -> dict[str, Any]:
             "vectors": dict(facts.vectors),
             "gates": [asdict(verdict) for verdict in facts.verdicts],
             "training": facts.training,
+            "staleness": facts.staleness,
+            "warm_start": facts.warm_start,
             "tuning": facts.tuning,
             "seconds": steps | {"total": facts.seconds.get("total", sum(steps.values()))},
             "memory": dict(facts.memory),

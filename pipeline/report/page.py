@@ -27,6 +27,7 @@ _SECTIONS = {
     "slices": "Slices",
     "ranking": "Ranking",
     "vectors": "Vectors",
+    "staleness": "Staleness",
     "training": "Training",
     "data": "Data",
     "time": "Time, memory, versions",
@@ -122,6 +123,7 @@ def render_page(
         "reliability": reliability,
         "slices": slices and data_block(slices),
         "ranking": view.ranking_rows(tasks),
+        "staleness": metrics.get("staleness"),
         "vectors": vectors_view.vector_rows(metrics, pictures or {}),
         "training": training_view(
             metrics["training"], {name: task["kind"] for name, task in metrics["tasks"].items()}
@@ -148,6 +150,7 @@ def render_page(
             references=list(dict.fromkeys(who for of in metrics["references"].values() for who in of)),
             curve_names=curve_names,
             tuning=metrics.get("tuning"),
+            began=metrics.get("warm_start") and sentences.beginning(metrics["warm_start"]),
             calibrated=view.calibration_rows(metrics["training"]),
             steps=view.step_rows(metrics),
             recipe_text=recipe_text,

@@ -95,3 +95,13 @@ def task_sentences(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
             found.append((verdict, task_sentence(name, task)))
     order = {"worse": 0, "unclear": 1, "": 2, "better": 3}
     return sorted(found, key=lambda of: order[of[0]])
+
+
+def beginning(facts: Mapping[str, Any]) -> str:
+    """How training began, as `pipeline.warm_start.Beginning.facts` tells it; without a full stop."""
+    if facts["run"] is None:
+        return f"trained from nothing: {facts['reason']}"
+    return (
+        f"began from version {facts['version']} (run {facts['run']}); {facts['since_full']} since the last "
+        f"run that trained from nothing, as one in {facts['every']} does"
+    )

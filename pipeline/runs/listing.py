@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pipeline.only_one import is_busy
 from pipeline.report.form import read
+from pipeline.report.sentences import beginning
 from pipeline.runs import sizes
 from pipeline.runs.artifacts import Artifact, Artifacts
 from pipeline.runs.needed import needed, run_names
@@ -52,6 +53,8 @@ def showing(run_dir: Path, last: int) -> Group:
     head = [f"{run_dir}: {ended}" + (f", version {version}" if version else "")]
     if content:
         head.append(f"  {content['reason']}")
+    if content.get("warm_start"):
+        head.append(f"  {beginning(content['warm_start'])}")
     head.append(f"  gc keeps it: {why}" if why else "  gc would delete it")
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("step", "seconds", "size", "runs that have it", "where"):

@@ -11,31 +11,43 @@ from pipeline.held_catalogs import link_catalogs
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.run import COUNTS
 from pipeline.ingest.span_rows import HEAD, TAIL
-from pipeline.ingest.splits import SPLITS
+from pipeline.ingest.splits import EARLIER, SPLITS
 
 TRAIN, VALIDATION, TEST = SPLITS
+_TRAINED_BEFORE = "trained on before, by the model that this one begins from"
 
 
-def parts_of(spans: Iterable[int], evaluated: int) -> dict[str, list[tuple[int, str]]]:
+def parts_of(
+    spans: Iterable[int], evaluated: int, base: int | None = None
+) -> dict[str, list[tuple[int, str]]]:
     """Split → (span, its head or tail), in the order of time.
 
     The spans before the one that is evaluated are trained on, but for the tail of the newest of them, which is
-    validation: each split is later than the one before, and training is as fresh as it can be.
+    validation: each split is later than the one before, and training is as fresh as it can be. What a model
+    was trained on that evaluated the span `base` ends with the head of the span before; a run that begins
+    from it trains on what follows, and has what went before as the split EARLIER.
     """
-    earlier = sorted(number for number in spans if number < evaluated)
-    train = [(number, part) for number in earlier for part in (HEAD, TAIL)]
-    return {TRAIN: train[:-1], VALIDATION: train[-1:], TEST: [(evaluated, HEAD), (evaluated, TAIL)]}
+    before = sorted(number for number in spans if number < evaluated)
+    found = [(number, part) for number in before for part in (HEAD, TAIL)]
+    parts = {TRAIN: found[:-1], VALIDATION: found[-1:], TEST: [(evaluated, HEAD), (evaluated, TAIL)]}
+    if base is not None:
+        old = [of for of in parts[TRAIN] if of <= (base - 1, HEAD)]  # HEAD comes before TAIL in the alphabet
+        parts[TRAIN], parts[EARLIER] = parts[TRAIN][len(old) :], old
+    return parts
 
 
-def write_window(examples: Mapping[int, Path], evaluated: int, folder: Path) -> Counts:
+def write_window(
+    examples: Mapping[int, Path], evaluated: int, folder: Path, base: int | None = None
+) -> Counts:
     """Links the spans' files into the splits of a folder, and writes what was counted of them all.
 
     Args:
       examples: span → the folder of its examples.
       evaluated: the span that is evaluated; the others are before it.
       folder: gets the splits and `counts.json`.
+      base: the span that the model which training begins from evaluated; see `parts_of`.
     """
-    parts = parts_of(examples, evaluated)
+    parts = parts_of(examples, evaluated, base)
     for split, found in parts.items():
         to = folder / f"Split-{split}"
         to.mkdir(parents=True, exist_ok=True)
@@ -61,6 +73,10 @@ def _counts(of: Mapping[int, Counts], parts: Mapping[str, list[tuple[int, str]]]
         total.add(of[number])
         for source, files in of[number].digests.items():
             total.digests.setdefault(source, {}).update(files)
+    earlier = sum(_share(of[n].written, part) for n, part in parts.get(EARLIER, ()))
+    if earlier:
+        total.dropped[_TRAINED_BEFORE] = earlier
+    parts = {split: found for split, found in parts.items() if split != EARLIER}
     total.written = {s: sum(_share(of[n].written, part) for n, part in found) for s, found in parts.items()}
     total.known = {
         task: {s: sum(_share(of[n].known[task], part) for n, part in found) for s, found in parts.items()}

@@ -17,6 +17,17 @@ def test_each_split_is_later_than_the_one_before():
     }
 
 
+def test_what_the_model_that_a_run_begins_from_has_seen_is_not_trained_on_again():
+    whole = parts_of([3, 5, 6, 7, 8], 8)
+    for base in (6, 7):
+        parts = parts_of([3, 5, 6, 7, 8], 8, base)
+        # a run of the span `base` trained on all before it but the tail of the last, by which it stopped
+        assert parts["earlier"] == parts_of([3, 5, 6, 7], base)["train"]
+        assert parts["earlier"] + parts["train"] == whole["train"]
+        assert parts["train"][0] == (base - 1, "tail")
+        assert (parts["validation"], parts["test"]) == (whole["validation"], whole["test"])
+
+
 def test_files_are_linked_and_counts_are_of_the_splits(tmp_path):
     folders = {}
     for number in (5, 6, 7):
@@ -48,3 +59,8 @@ def test_files_are_linked_and_counts_are_of_the_splits(tmp_path):
     one, other = tmp_path / "6/Split-tail/data.gz", tmp_path / "out/Split-validation/00000006-tail-data.gz"
     assert one.samefile(other)
     assert (tmp_path / "out/catalogs/items.arrow").read_text() == "as of 7"
+    later = write_window(folders, 7, tmp_path / "later", base=6)
+    assert later.written == {"train": 10 + 48, "validation": 12, "test": 70}
+    assert later.dropped == {"trained on before, by the model that this one begins from": 40}
+    [old] = (tmp_path / "later/Split-earlier").iterdir()
+    assert old.read_text() == "5 head"

@@ -1,0 +1,177 @@
+"""Days that begin from the model that serves: what it learned stays in its place; every other day is anew."""
+
+import json
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+
+from pipeline.demo import generate
+from pipeline.ingest.schema import schema_proto
+from pipeline.plan import make_plan
+from pipeline.recipe import load
+from pipeline.runs.gc import unneeded
+from pipeline.vocabulary import read_layout
+
+pytestmark = pytest.mark.slow
+
+RECIPE = """
+version: 1
+name: warm
+sources:
+  log:
+    files: impressions/*/*.parquet
+    columns:
+      impression_id: {type: int, required: true}
+      user_id: string
+      item_id: string
+      timestamp: {type: time, required: true}
+      hour: {type: int, min: 0, max: 23}
+      click: {type: int, known: after}
+roles: {user: user_id, item: item_id, time: timestamp}
+features:
+  user_id: {kind: categorical}
+  item_id: {kind: categorical}
+  hour: {kind: numeric}
+  late: {kind: buckets, column: hour, count: 4}
+tasks: {click: {kind: binary, label: click}}
+splits: {by: time, validation_from: 2024-03-12, test_from: 2024-03-13}
+spans: {by: day, window: 7, drift: null}
+model: {architecture: {name: hard_sharing}, numeric_embedding: piecewise_linear}
+weighting: {name: equal}
+training:
+  schedule: {name: cosine}
+  warm_start: {full_retrain_every: 2}
+gates: [{task: click, metric: auc, lower: 0.1}]
+"""
+DAYS = [f"2024-03-0{n}" for n in (4, 5, 6, 7)]
+SETTINGS = ("evaluation.replicates=0",)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("warm")
+    generate(folder / "data", 4_000, 4)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    schema = schema_proto(load(folder / "recipe.yaml"))
+    (folder / "schema.pbtxt").write_text(text_format.MessageToString(schema))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def days(place, go, small):
+    def span(name, **how):
+        return go(place / "recipe.yaml", place / "data", place / "output", *SETTINGS, span=name, **how)
+
+    def begins(name, *settings):
+        recipe = load(place / "recipe.yaml", (*small, *SETTINGS, *settings))
+        file, data = place / "recipe.yaml", place / "data"
+        return make_plan(recipe, file, data, place / "output", "run", name).beginning
+
+    seen = {name: span(name) for name in DAYS[:3]}
+    seen["again"] = span(DAYS[2])
+    seen["anew"] = span(DAYS[2], cache=False)
+    seen["planned"] = {
+        "own": begins(DAYS[2]),
+        "wider": begins(DAYS[3], "model.embedding_dim=3", "training.warm_start.full_retrain_every=9"),
+        "slower": begins(
+            DAYS[3], "training.optimizer.dense.learning_rate=0.5", "training.warm_start.full_retrain_every=9"
+        ),
+        "unseen": begins(DAYS[3], "features.late.count=5", "training.warm_start.full_retrain_every=9"),
+        "gone": unneeded(place / "output/warm", 1),
+    }
+    seen[DAYS[3]] = span(DAYS[3])
+    return seen
+
+
+def test_the_first_model_is_trained_from_nothing(days):
+    assert days[DAYS[0]].metrics["warm_start"] is None
+    two = days[DAYS[1]].metrics
+    assert (two["status"], two["warm_start"]["reason"], two["warm_start"]["since_full"]) == (
+        "pushed",
+        "no version serves yet",
+        0,
+    )
+
+
+def test_the_next_begins_from_it_and_trains_on_what_it_has_not_seen(days):
+    two, three = days[DAYS[1]], days[DAYS[2]]
+    assert three.metrics["status"] == "pushed"
+    began = three.metrics["warm_start"]
+    assert (began["run"], began["version"], began["since_full"]) == (two.metrics["run"], "1", 1)
+    rows = three.metrics["rows"]
+    assert rows["dropped_reasons"] == {
+        "trained on before, by the model that this one begins from": two.metrics["rows"]["train"]
+    }
+    whole = {s["name"]: s["rows"] for s in three.metrics["span"]["spans"]}
+    trained = two.metrics["rows"]["validation"] + whole[DAYS[1]] - rows["validation"]
+    assert rows["train"] == trained < whole[DAYS[0]] + whole[DAYS[1]] - rows["validation"]
+    history = json.loads((three.folder / "model_run/history.json").read_text())
+    assert history["kept_optimizer"] and len(history["epochs"]) == 1
+    assert "Began from version 1" in (three.folder / "report/index.html").read_text()
+
+
+def test_ids_keep_their_rows_and_scalings_stay(days):
+    two, three = days[DAYS[1]].folder, days[DAYS[2]].folder
+    for name in ("user_id", "item_id"):
+        old, new = (p / "vocabularies" / f"{name}.txt" for p in (two, three))
+        old, new = old.read_bytes().splitlines(), new.read_bytes().splitlines()
+        assert new[: len(old)] == old and len(set(new)) == len(new)
+    assert len(new) >= len(old) > 10
+    layouts = [read_layout(p / "transform_graph") for p in (two, three)]
+    assert layouts[1].table_rows > layouts[0].table_rows
+    kept = [json.loads((p / "transform_graph/statistics.json").read_text()) for p in (two, three)]
+    assert kept[0] == kept[1]
+    assert set(kept[0]) == {"hour.mean", "hour.var", "late.boundaries"}
+    assert np.size(kept[0]["late.boundaries"]) == 3
+
+
+def test_a_span_again_changes_nothing(days):
+    assert days["again"].metrics["status"] == "unchanged" and not days["again"].ran
+    anew = days["anew"].metrics
+    assert anew["warm_start"] == days[DAYS[2]].metrics["warm_start"]
+    assert "Trainer" in days["anew"].ran
+    assert anew["reason"].endswith("is this very model")  # byte for byte
+
+
+def test_what_changed_is_said_and_trained_from_nothing(days):
+    planned = days["planned"]
+    assert planned["own"].base.version == "1"
+    run = days[DAYS[2]].metrics["run"]
+    assert planned["wider"].reason == f"model.embedding_dim changed since run {run}, which version 2 is from"
+    assert planned["wider"].base is None and planned["wider"].since_full == 0
+    assert planned["unseen"].reason.startswith("features.late changed since run")
+    assert (planned["slower"].base.version, planned["slower"].since_full) == ("2", 2)
+
+
+def test_the_report_tells_what_age_costs(days):
+    assert days[DAYS[1]].metrics["staleness"] is None
+    for name, ages in ((DAYS[2], [0, 1]), (DAYS[3], [0, 1, 2])):
+        of = days[name]
+        found = of.metrics["staleness"]
+        entries = found["tasks"]["click"]
+        assert [e["age"] for e in entries] == ages
+        assert found["rows"] == of.metrics["rows"]["test"]
+        click = of.metrics["tasks"]["click"]
+        assert entries[0]["auc"] == pytest.approx(click["metrics"]["auc"])
+        assert entries[1]["auc"] == pytest.approx(click["baseline"]["auc"])
+        low, high = entries[1]["interval"]
+        assert low < entries[1]["auc"] < high
+        page = (of.folder / "report/index.html").read_text()
+        assert '<section id="staleness">' in page and f"{DAYS[1]}, version 1" in page
+
+
+def test_every_so_many_runs_train_from_nothing(days):
+    four = days[DAYS[3]].metrics
+    assert four["warm_start"]["reason"] == "one run in 2 does, and 2 came after the last that did"
+    assert four["warm_start"]["since_full"] == 0 and not four["rows"]["dropped_reasons"]
+    three = days[DAYS[2]].metrics["rows"]
+    assert four["rows"]["train"] > three["train"] + sum(three["dropped_reasons"].values())
+
+
+def test_gc_keeps_what_the_next_run_begins_from(days):
+    two, three = days[DAYS[1]], days[DAYS[2]]
+    gone = days["planned"]["gone"]
+    assert {two.metrics["run"], three.metrics["run"]} <= set(gone.keep.runs)
+    kept = {(run.folder / part).resolve() for run in (two, three) for part in ("model_run", "vocabularies")}
+    assert not kept & {artifact.path.resolve() for artifact in gone.artifacts}
