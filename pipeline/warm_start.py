@@ -219,4 +219,3 @@ def _tests_later(before: Recipe, now: Recipe) -> bool:
     return str(now.splits.test_from) >= str(before.splits.test_from) and str(
         now.splits.validation_from
     ) >= str(before.splits.validation_from)
-

@@ -32,6 +32,4 @@ def BuildVocabularies(
     if vectors is not None:
         link_vectors(vectors.uri, vocabularies.uri)
     link_catalogs(examples.uri, vocabularies.uri)
-    write_vocabularies(
-        Recipe.model_validate_json(recipe), examples.uri, vocabularies.uri, base or None
-    )
+    write_vocabularies(Recipe.model_validate_json(recipe), examples.uri, vocabularies.uri, base or None)

@@ -114,9 +114,7 @@ class SpanStore:
         `drifted`."""
         return self._load(name)["runs"]
 
-    def add_run(
-        self, name: str, run: str, fingerprint: str, status: str, reason: str, drifted: bool
-    ) -> None:
+    def add_run(self, name: str, run: str, fingerprint: str, status: str, reason: str, drifted: bool) -> None:
         """Remembers how a run of a span ended, and whether the drift gate refused it."""
         kept = self._load(name)
         ended = {"run": run, "fingerprint": fingerprint, "status": status, "reason": reason}

@@ -52,7 +52,12 @@ class Forks:
           it told a person; `lingered`, the seconds that processes of its own outlived it.
         """
         begin = self._log.stat().st_size if self._log.exists() else 0
-        asked = {"given": [*map(_plain, given)], "options": options, "kill": kill or {}, "memory": memory or {}}
+        asked = {
+            "given": [*map(_plain, given)],
+            "options": options,
+            "kill": kill or {},
+            "memory": memory or {},
+        }
         print(json.dumps(asked | {"log": str(self._log)}), file=self._process.stdin, flush=True)
         answer = json.loads(self._process.stdout.readline())
         with self._log.open("rb") as file:

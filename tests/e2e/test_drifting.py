@@ -63,7 +63,9 @@ def serve(data, day, change):
         outputs = {"click": np.zeros(len(inputs["device"]), np.float32)}
         log.offer("serving_default", "", 1, inputs, outputs, 100)
     log.close()
-    for path in set((data / "requests").glob("*")) - before:  # it was served now, and should have been that day
+    for path in (
+        set((data / "requests").glob("*")) - before
+    ):  # it was served now, and should have been that day
         table = pq.read_table(path)
         at = pa.array(np.full(len(table), shown["timestamp"][0].as_py()))
         pq.write_table(table.set_column(table.column_names.index("served_at"), "served_at", at), path)
