@@ -49,6 +49,8 @@ def run_fn(fn_args: Any) -> None:
     recipe = Recipe.model_validate_json(fn_args.custom_config["recipe"])
     if fn_args.hyperparameters:  # of the Tuner's best trial
         recipe = with_values(recipe, decoded(fn_args.hyperparameters["values"]))
+    # names of layers are counted from here, or another run in this process would name its variables otherwise
+    keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.training.seed)
     tft_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     layout = vocabulary.read_layout(fn_args.transform_graph_path)
