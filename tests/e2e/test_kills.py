@@ -92,9 +92,8 @@ class Life:
         """A run; what came of it."""
         before = self.finished()
         found = self._forks.run(*self._given, list(settings), kill=kill, **more)
-        if self._left:
+        if self._left and (found["said"] or not found["signal"]):  # else it was killed before it said a word
             assert f"before:  run (process {self._left}, since" in found["said"]
-        self._left = 0
         again = [step for step in found["steps"] if before[step] and "Push" not in step]
         assert found["lingered"] < 30, found
         self._check(found)
@@ -124,8 +123,13 @@ class Life:
             return
         assert not is_busy(self.home)
         if (self.home / LOCK).is_file() and (content := (self.home / LOCK).read_text()):
-            assert found["signal"] and json.loads(content)["pid"] == found["pid"]
-            self._left = found["pid"]
+            holder = json.loads(content)[
+                "pid"
+            ]  # the one before, where this one was killed before it had the lock
+            assert found["signal"] and holder in (found["pid"], self._left)
+            self._left = holder
+        else:
+            self._left = 0
         for report in (self.home / "runs").glob("*/report/metrics.json"):
             read(report)
         if (self.home / "latest").is_symlink():
