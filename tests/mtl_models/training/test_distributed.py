@@ -231,7 +231,7 @@ def test_the_loop_is_that_of_keras_with_its_orders_callbacks_and_stopping(tmp_pa
     def train(strategy):
         with strategy.scope() if strategy is not None else contextlib.nullcontext():
             model = CASES["dwa, soft sharing"]()
-            model.compile(keras.optimizers.SGD(3.0), RowAdagrad(0.5), steps_per_execution=2)
+            model.compile(keras.optimizers.SGD(0.3), RowAdagrad(0.5), steps_per_execution=2)
         recorder = EpochRecorder(batch(seed=1), patience=1)
         model.fit(
             array_batches(batch(50), 8, seed=3), epochs=9, verbose=0, shuffle=False, callbacks=[recorder]
