@@ -14,8 +14,8 @@ from pipeline import digests
 from pipeline.ingest.files import source_digest
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, constructors
-from pipeline.recipe.parts import Range
 from pipeline.recipe.schema_file import schema_path
+from pipeline.recipe.searches import Range
 from pipeline.recipe.space import with_values
 from pipeline.spans.resolve import SpanRun, resolve
 from pipeline.vector_tables import vector_tables

@@ -14,7 +14,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 
 from pipeline import progress, trainer
 from pipeline.recipe import Recipe
-from pipeline.recipe.parts import Range
+from pipeline.recipe.searches import Range
 from pipeline.recipe.space import value_at, with_values
 from pipeline.tuned import decoded, encoded
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.evaluation.replicates import Draws, percentile_intervals, splitmix64
 from pipeline.fuse.orders import Orders
-from pipeline.recipe.parts import Fuse
+from pipeline.recipe.searches import Fuse
 
 HALVES = 2
 _POINTS = 64

@@ -6,7 +6,19 @@ from pydantic import Field
 
 from pipeline.recipe.parts import Name, Part
 
-_Bound = Annotated[float, Field(gt=0, le=1)]
+Bound = Annotated[float, Field(gt=0, le=1)]
+Then = Annotated[
+    Literal["stop", "warn"],
+    Field(description="what becomes of a run beyond a bound: it is refused, or only says so"),
+]
+Values = Annotated[
+    Bound | None,
+    Field(
+        description="of a column of texts the largest change of one value's share (L-infinity), of numbers the "
+        "Jensen-Shannon divergence to base 2; 0.15",
+    ),
+]
+Missing = Annotated[Bound | None, Field(description="change of the share of rows without a value; 0.05")]
 
 
 class Drift(Part):
@@ -14,19 +26,13 @@ class Drift(Part):
     the model reads, of its vectors and of labels. A bound that is left out is learned: half as far again as the earlier
     spans of the window ever were, and no less than the number given."""
 
-    then: Literal["stop", "warn"] = Field(
-        "stop", description="what becomes of a run beyond a bound: it is refused, or only says so"
-    )
-    values: _Bound | None = Field(
-        None,
-        description="of a column of texts the largest change of one value's share (L-infinity), of numbers the "
-        "Jensen-Shannon divergence to base 2; 0.15",
-    )
-    columns: dict[Name, _Bound] = Field({}, description="column → the same for it alone")
-    new_values: _Bound | None = Field(
+    then: Then = "stop"
+    values: Values = None
+    columns: dict[Name, Bound] = Field({}, description="column → the same for it alone")
+    new_values: Bound | None = Field(
         None, description="share of a column of texts that was never there before; 0.3"
     )
-    missing: _Bound | None = Field(None, description="change of the share of rows without a value; 0.05")
+    missing: Missing = None
     label: float | None = Field(
         None, gt=0, description="relative change of a task's rate, or mean of a regression; 0.3"
     )
@@ -36,6 +42,6 @@ class Drift(Part):
         description="of features that are vectors: their shift, as that of [gates on vectors](#vectorgate); 0.25",
     )
     length: float | None = Field(None, gt=0, description="relative change of the vectors' length; 0.2")
-    dead: _Bound | None = Field(
+    dead: Bound | None = Field(
         None, description="change of the share of a vector's numbers that are the same in all rows; 0.05"
     )

@@ -18,7 +18,6 @@ from pipeline.recipe.parts import (
     Downsampling,
     Earlier,
     Evaluation,
-    Fuse,
     Gate,
     Name,
     Part,
@@ -28,8 +27,8 @@ from pipeline.recipe.parts import (
     Sources,
     Splits,
     Stopping,
-    Tune,
 )
+from pipeline.recipe.searches import Fuse, Tune
 from pipeline.recipe.skew import Skew
 from pipeline.recipe.spans import Spans
 from pipeline.recipe.tasks import SIDE_INPUTS, Task

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.model import Recipe
 from pipeline.recipe.model_checks import model_problems
-from pipeline.recipe.parts import Range
+from pipeline.recipe.searches import Range
 from pipeline.recipe.space import with_values
 
 _TUNED = re.compile(r"(model|weighting|training)(\..+)?|tasks\.[^.]+\.(loss_weight|gamma|list_share)")

@@ -7,7 +7,7 @@ from pipeline.fuse.front import front
 from pipeline.fuse.objective import Objective
 from pipeline.fuse.orders import Orders, Rows
 from pipeline.fuse.search import NOW, gain_elsewhere, search
-from pipeline.recipe.parts import Fuse
+from pipeline.recipe.searches import Fuse
 
 ONES = np.ones(2)
 
