@@ -18,6 +18,26 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def smallest_recipe() -> str:
+    """A recipe of one feature and one task, over `log.csv`."""
+    return """
+version: 1
+name: shop
+sources:
+  log:
+    files: log.csv
+    columns: {user: int, price: float, clicked: {type: int, known: after}}
+roles: {}
+features: {price: {kind: numeric}}
+tasks: {click: {kind: binary, label: clicked}}
+splits: {by: hash, of: row, validation: 0.2, test: 0.2}
+model: {architecture: {name: hard_sharing}}
+weighting: {name: equal}
+gates: none
+"""
+
+
+@pytest.fixture(scope="session")
 def s3_server(root):
     """The address of an S3 server on this machine, empty at first (`make s3` installs it)."""
     python = root / ".venv-s3" / "bin" / "python"

@@ -11,36 +11,21 @@ from pipeline.report.write import write_report
 from pipeline.unreported import finishing
 from serving import releases
 
-SHOP = """
-version: 1
-name: shop
-sources:
-  log:
-    files: log.csv
-    columns: {user: int, price: float, clicked: {type: int, known: after}}
-roles: {}
-features: {price: {kind: numeric}}
-tasks: {click: {kind: binary, label: clicked}}
-splits: {by: hash, of: row, validation: 0.2, test: 0.2}
-model: {architecture: {name: hard_sharing}}
-weighting: {name: equal}
-gates: none
-"""
 BEFORE, KILLED, NEXT, LAST = "20260101", "20260102", "20260103", "20260104"
 
 
 @pytest.fixture
-def plan(tmp_path):
+def plan(tmp_path, smallest_recipe):
     """What a run would do now: version 1 was reported, and version 2, of exactly this, was not."""
     (tmp_path / "log.csv").write_text("user,price,clicked\n1,2,0\n")
-    (tmp_path / "recipe.yaml").write_text(SHOP)
+    (tmp_path / "recipe.yaml").write_text(smallest_recipe)
     runs = tmp_path / "output" / "shop" / "runs"
     for name in (BEFORE, KILLED):
         (runs / name).mkdir(parents=True)
     served = runs.parent / "serving"
 
     def plan(run):
-        return make_plan(loads(SHOP), tmp_path / "recipe.yaml", tmp_path, tmp_path / "output", run)
+        return make_plan(loads(smallest_recipe), tmp_path / "recipe.yaml", tmp_path, tmp_path / "output", run)
 
     report(runs, BEFORE, push(tmp_path, served, BEFORE, "another", ""))
     push(tmp_path, served, KILLED, plan(KILLED).fingerprint(), "1")

@@ -17,22 +17,6 @@ from pipeline.recipe import loads
 from serving import audit, releases, versions
 from serving.contents import folder_digest
 
-SHOP = """
-version: 1
-name: shop
-sources:
-  log:
-    files: log.csv
-    columns: {user: int, price: float, clicked: {type: int, known: after}}
-roles: {}
-features: {price: {kind: numeric}}
-tasks: {click: {kind: binary, label: clicked}}
-splits: {by: hash, of: row, validation: 0.2, test: 0.2}
-model: {architecture: {name: hard_sharing}}
-weighting: {name: equal}
-gates: none
-"""
-
 
 def model(folder: Path, content: str) -> Path:
     (folder / "variables").mkdir(parents=True)
@@ -194,9 +178,9 @@ def test_a_run_that_compared_with_another_version_than_serves_now_pushes_nothing
     assert versions.versions(served) == [1, 2, 3, 4] and weights(served) == "b"
 
 
-def test_the_next_run_compares_with_the_version_that_was_rolled_back_to(tmp_path, served):
+def test_the_next_run_compares_with_the_version_that_was_rolled_back_to(tmp_path, served, smallest_recipe):
     (tmp_path / "log.csv").write_text("user,price,clicked\n1,2.5,0\n")
-    recipe = loads(SHOP)
+    recipe = loads(smallest_recipe)
 
     def plan():
         return make_plan(recipe, tmp_path / "recipe.yaml", tmp_path, tmp_path, "run")
