@@ -78,6 +78,10 @@ class VertexJob:
                 "notify: nothing on Vertex AI would tell the webhook; leave it out (--set notify=null) and "
                 "make an alert on failed pipelines there"
             )
+        if self.recipe.pipeline_root:
+            raise NotOnVertex(
+                "pipeline_root: on Vertex AI what steps make is in --output; leave it out (--set pipeline_root=null)"
+            )
         beside = [setting for setting in self.settings if setting.startswith("@")]
         if beside:
             raise NotOnVertex(
