@@ -1,5 +1,6 @@
 """YAML → Recipe, or one error that lists every mistake with its place in the file."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -95,10 +96,15 @@ def _set(data: dict[str, Any], setting: str) -> Problem | None:
     return None
 
 
+@functools.cache
+def _json_schema() -> Mapping[str, Any]:
+    return Recipe.model_json_schema()
+
+
 def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
     """Follows a pydantic error's location through the JSON Schema: the real path (locations hold the
     tags of unions as well) and the schema there."""
-    root = Recipe.model_json_schema()
+    root = _json_schema()
 
     def resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         while "$ref" in schema:
@@ -205,7 +211,7 @@ def _problem(error: Mapping[str, Any]) -> Problem:
 def _choices(schema: Mapping[str, Any]) -> str:
     names = list(schema.get("discriminator", {}).get("mapping", {}))
     if not names:
-        defs = Recipe.model_json_schema()["$defs"]
+        defs = _json_schema()["$defs"]
         for option in schema.get("oneOf", schema.get("anyOf", [])):
             found = (
                 defs.get(option.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {}).get("name", {})
