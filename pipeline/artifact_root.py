@@ -1,4 +1,4 @@
-"""Where a run's steps leave what they make: in the recommender's folder, or in a bucket that is mounted here."""
+"""Where a run's steps leave what they make: the recommender's folder, or a bucket that is mounted here."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _place(recipe: Recipe, at: Path) -> None:
     if recipe.pipeline_root is None:
         if now is not None and now.is_relative_to(buckets.MOUNT):
             raise ValueError(
-                f"is not there any more, and the artifacts are in {buckets.remotely(str(now))}; give it again, or "
-                f"have them here: rm {at} && mv {now} {at}"
+                f"is not there any more, and the artifacts are in {buckets.remotely(str(now))}; give it "
+                f"again, or have them here: rm {at} && mv {now} {at}"
             )
         return
     root = buckets.folder(recipe.pipeline_root, recipe.pipeline_root)

@@ -81,7 +81,8 @@ def _reach_gs(bucket: str) -> None:
         if not known:
             raise DataError(
                 f"there are no credentials for gs in the environment, and bucket {bucket} is not public: "
-                "GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default login`, or the machine's role"
+                "GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default login`, or the machine's "
+                "role"
             ) from None
         if isinstance(error, GoogleAuthError):
             raise DataError(f"gs: these credentials do not work: {error}") from None

@@ -59,8 +59,8 @@ def check(
       rows: raw inputs by name, `[rows]` or `[rows, length]`; texts as bytes.
       expected: offline predictions by output, `[rows]` or `[rows, classes]`.
       tolerance: largest allowed difference, relative to max(1, |expected|).
-      below: where the folder that it is served from is made, which a kill leaves behind; None for the system's
-        own place for such.
+      below: where the folder that it is served from is made, which a kill leaves behind; None for the
+        system's own place for such.
     """
     count = len(next(iter(expected.values())))
     size = sum(p.stat().st_size for p in Path(model).rglob("*") if p.is_file()) / 2**20

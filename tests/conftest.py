@@ -43,7 +43,7 @@ gates: none
 
 @contextlib.contextmanager
 def _serving(command: Callable[[int], list[str]]) -> Iterator[str]:
-    """The address of a server of this machine, out of `.venv-s3`, while it runs on a port that is given to it."""
+    """The address of a server out of `.venv-s3`, while it runs on a port of this machine."""
     python = ROOT / ".venv-s3" / "bin" / "python"
     if not python.exists():
         pytest.skip("`make s3` installs servers of s3 and gs in an environment of their own")
@@ -84,7 +84,7 @@ def gs_server():
 
 @pytest.fixture
 def gs(gs_server, monkeypatch):
-    """Google's client of that server, which the environment names to everything else too; without credentials."""
+    """Google's client of that server, which the environment names to all; without credentials."""
     from apache_beam.internal.gcp.auth import _Credentials
     from google.cloud import storage
 
@@ -158,10 +158,11 @@ class Gs:
         return {blob.name: blob.download_as_bytes() for blob in self._client.list_blobs(bucket)}
 
 
-@pytest.fixture(params=[S3, Gs], ids=["s3", "gs"])
+@pytest.fixture(params=[S3.scheme, Gs.scheme])
 def store(request):
     """Buckets of either kind, on a server of this machine."""
-    return request.param(request.getfixturevalue(request.param.scheme))
+    kind = {of.scheme: of for of in (S3, Gs)}[request.param]
+    return kind(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="session")

@@ -197,8 +197,8 @@ class Recipe(Part):
     beam: Beam = Beam()
     pipeline_root: str | None = Field(
         None,
-        description="gs://bucket/folder, mounted at /gcs/bucket, for what the steps of `mtl run` make; null keeps "
-        "it in the output folder, where records, reports and models are in any case",
+        description="gs://bucket/folder, mounted at /gcs/bucket, for what the steps of `mtl run` make; null "
+        "keeps it in the output folder, where records, reports and models are in any case",
     )
     skew: Skew | None = None
     notify: Notify | None = None

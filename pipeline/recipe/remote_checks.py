@@ -46,8 +46,8 @@ def _of_root(place: str) -> Iterator[Problem]:
     said = fault(place)
     if not _SECRET.search(place) and scheme(place) != "gs":
         said = (
-            "is no folder of Google Cloud Storage; write gs://bucket/folder, or leave it out: what steps make is "
-            "then in the folder that --output names"
+            "is no folder of Google Cloud Storage; write gs://bucket/folder, or leave it out: what steps make "
+            "is then in the folder that --output names"
         )
     if said:
         yield Problem("pipeline_root", said, value=None if _SECRET.search(place) else place)

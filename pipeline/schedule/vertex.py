@@ -81,21 +81,24 @@ class VertexJob:
             )
         if self.recipe.training.warm_start:
             raise NotOnVertex(
-                "training.warm_start: what a model begins from is in the folder of the run that made it, and there "
-                "is none on Vertex AI: every run would train from nothing. Leave it out (--set "
+                "training.warm_start: what a model begins from is in the folder of the run that made it, and "
+                "there is none on Vertex AI: every run would train from nothing. Leave it out (--set "
                 "training.warm_start=null), or run this recipe on Kubernetes"
             )
         if self.recipe.pipeline_root:
             raise NotOnVertex(
-                "pipeline_root: on Vertex AI what steps make is in --output; leave it out (--set pipeline_root=null)"
+                "pipeline_root: on Vertex AI what steps make is in --output; leave it out "
+                "(--set pipeline_root=null)"
             )
         if self.recipe.serving.publish:
             raise NotOnVertex(
-                "serving.publish: nothing on Vertex AI would copy the model; servers can read it in --output. Leave it "
-                "out (--set serving.publish=null), and call `mtl models publish` where they cannot"
+                "serving.publish: nothing on Vertex AI would copy the model; servers can read it in --output. "
+                "Leave it out (--set serving.publish=null), and call `mtl models publish` where they cannot"
             )
         for pattern, place in remote_patterns(self.recipe).items():
-            raise NotOnVertex(f"{place}: {pattern} is fetched by `mtl run` alone; have the files below --input")
+            raise NotOnVertex(
+                f"{place}: {pattern} is fetched by `mtl run` alone; have the files below --input"
+            )
         beside = [setting for setting in self.settings if setting.startswith("@")]
         if beside:
             raise NotOnVertex(

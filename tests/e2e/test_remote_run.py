@@ -1,4 +1,4 @@
-"""Whole runs of the demo: sources and models on an S3 server of this machine; what steps make in a mounted bucket."""
+"""Whole runs of the demo: sources and models on an S3 server of this machine; artifacts in a mounted bucket."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Artifacts in a bucket, which a folder stands for here, and when a run is refused because of where they are."""
+"""Artifacts in a bucket, which a folder stands for here, and when where they are stops a run."""
 
 import subprocess
 

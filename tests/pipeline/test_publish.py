@@ -72,10 +72,11 @@ def test_the_command_and_what_it_refuses(tmp_path, store, place):
         found = CliRunner().invoke(mtl, ["models", "publish", str(of), uri])
         return found.exit_code, " ".join(found.output.split())
 
-    assert go(f"{store.scheme}://{place}/demo") == (0, f"{store.scheme}://{place}/demo: version 1 is there now")
-    assert go(f"{store.scheme}://{place}/demo") == (0, f"{store.scheme}://{place}/demo: version 1 was there already")
+    uri = f"{store.scheme}://{place}/demo"
+    assert go(uri) == (0, f"{uri}: version 1 is there now")
+    assert go(uri) == (0, f"{uri}: version 1 was there already")
     pushed(tmp_path / "other" / "serving", tmp_path / "another", b"others", "two")
-    code, said = go(f"{store.scheme}://{place}/demo", tmp_path / "other")
+    code, said = go(uri, tmp_path / "other")
     assert code == 1 and "has another model under this number" in said
     code, said = go(f"{store.scheme}://absent/demo")
     assert code == 1 and "there is no bucket absent" in said

@@ -44,7 +44,9 @@ def saved(model, folder):
 def test_a_right_model_is_measured(tmp_path, monkeypatch):
     place, seen, compare = tmp_path / "place", [], module._compare
     place.mkdir()
-    monkeypatch.setattr(module, "_compare", lambda *given: seen.append(list(place.iterdir())) or compare(*given))
+    monkeypatch.setattr(
+        module, "_compare", lambda *given: seen.append(list(place.iterdir())) or compare(*given)
+    )
     found = check(saved(Model(), tmp_path / "model"), ROWS, RIGHT, 1e-6, place)
     assert len(seen[0]) == 1 and not list(place.iterdir())
     assert (found.error, found.rows, found.largest_difference) == ("", 3, 0)
