@@ -126,5 +126,5 @@ def test_the_library_alone_prints_what_its_page_shows():
     printed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
-    pattern = r"[0-9]*".join(re.escape(part) for part in shown.split("..."))
+    pattern = r"[0-9.]*".join(re.escape(part) for part in shown.split("..."))
     assert re.search(pattern.replace(r"\ ", r"\s+"), printed)
