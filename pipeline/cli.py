@@ -241,7 +241,7 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
     short_help="Measure and judge a SavedModel on test rows.",
     epilog=examples(
         "mtl evaluate data/demo/recipe.yaml --model output/demo/serving --input demo-data",
-        "mtl evaluate data/demo/recipe.yaml --model output/demo/serving/1 --input output/demo/latest/examples",
+        "mtl evaluate data/demo/recipe.yaml --model model/1 --input output/demo/latest/examples",
     ),
 )
 @recipe_argument

@@ -32,7 +32,8 @@ def check(recipe: Path, settings: tuple[str, ...]) -> None:
 
 @recipe.command(
     epilog=examples(
-        "mtl recipe show data/demo/recipe.yaml", "mtl recipe show data/demo/recipe.yaml --set training.epochs=3"
+        "mtl recipe show data/demo/recipe.yaml",
+        "mtl recipe show data/demo/recipe.yaml --set training.epochs=3",
     )
 )
 @recipe_argument
