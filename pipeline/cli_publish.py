@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli_types import THERE, examples
 
-@click.command()
-@click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+@click.command(epilog=examples("mtl models publish output/demo s3://shop/models/ranker"))
+@click.argument("output", type=THERE)
 @click.argument("uri")
 def publish(output: Path, uri: str) -> None:
     """Copy the version that serves to URI (s3://, gs:// or hdfs://), where servers read it.

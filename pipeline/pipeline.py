@@ -20,6 +20,7 @@ from tfx.types.channel_utils import union
 from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
 from pipeline import digests
+from pipeline.artifact_root import FOLDER
 from pipeline.components.data_gate import DataGate
 from pipeline.components.drift_gate import DriftGate
 from pipeline.components.evaluation import Evaluate
@@ -404,7 +405,7 @@ def _still(recipe: Recipe) -> list[str]:
 def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline:
     return Pipeline(
         pipeline_name=plan.recipe.name,
-        pipeline_root=str(plan.home / "artifacts"),
+        pipeline_root=str(plan.home / FOLDER),
         components=steps,
         metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
         enable_cache=enable_cache,

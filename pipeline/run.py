@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline import disk, distribution, memory, notify, progress, terminal
+from pipeline.artifact_root import place_artifacts
 from pipeline.ingest.errors import DataError
 from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
@@ -63,8 +64,8 @@ def run(
 
     Raises:
       BadSpan: `span` is no span's name, or the recipe has no `spans`; nothing was started.
-      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service where it
-        says; nothing was started.
+      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service or pipeline
+        root where it says; nothing was started.
       BadOutput: nothing can be made there.
       NoRoom: nothing can be written there.
       Busy: another run is at work there.
@@ -84,6 +85,7 @@ def run(
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(only_one(home, "run", before.append))
+            place_artifacts(recipe, recipe_file, home)
             name = _new_run(home / "runs")
             run_dir = home / "runs" / name
             (run_dir / "recipe.yaml").write_text(resolved(recipe))
