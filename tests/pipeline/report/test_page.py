@@ -255,4 +255,5 @@ def test_a_span_says_where_each_task_was_judged_and_which_catalogs_changed(facts
     assert "watch_time is judged on 2024-03-03, the newest with labels, and trained on those before it." in text
     assert f"click is not judged: {why}. items has changed: 2024-03-04 keeps what it said before" in text
     assert "share is judged on" not in text
+    assert "of whose labels of this task nothing was learned" in text and "rows, of 2024-03-03" in text
     Metrics.model_validate_json(json.dumps(metrics))
