@@ -205,8 +205,11 @@ def _csv_head(path: Path) -> tuple[list[str], str]:
     delimiter = "\t" if ".tsv" in path.suffixes[-2:] else max(DELIMITERS, key=lambda d: counts[d])
     names = header(path, Log(files=["x"], columns={"x": "int"}, delimiter=delimiter))
     numbers = [n for n in names if re.fullmatch(r"\s*-?[0-9]+(\.[0-9]+)?\s*", n)]
+    twice = [n for i, n in enumerate(names) if n in names[:i]]
+    if twice and not numbers:
+        raise DataError(f"{path}: its first line names two columns '{twice[0]}'; give each its own name")
     counted = [str(i) for i in range(len(names))]
-    if (numbers and names not in (counted, ["", *counted[:-1]])) or len(set(names)) < len(names):
+    if (numbers and names not in (counted, ["", *counted[:-1]])) or twice:
         shown = ", ".join(n.strip() for n in names[:6]) + (", ..." if len(names) > 6 else "")
         raise DataError(
             f"{path}: its first line is data and does not name the columns ({shown}). Nothing in it says "
