@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -57,6 +58,8 @@ def find(data: list[str]) -> tuple[list[Group], list[str]]:
     for text in data:
         path = Path(text)
         if path.is_dir():
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise DataError(f"{text}: cannot be read: {os.strerror(errno.EACCES)}")
             there = [p for p in path.rglob("*") if p.is_file() and not _hidden(p, path)]
             found = [p for p in there if _by_ending(p)] or [p for p in there if _looks_like_csv(p)]
             if not found:

@@ -103,6 +103,23 @@ def test_a_sentence_and_an_exit_code(here, root, line, code, said):
     assert not Path("output").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that no one can read from its start")
+def test_files_that_cannot_be_read(here):
+    assert invoke("recipe", "init", "log.csv", "--name", "shop")[0] == 0
+    for name in ("log.csv", "noise.yaml"):
+        Path(name).unlink()
+        Path(name).symlink_to("/proc/self/mem")
+    assert invoke("recipe", "check", "noise.yaml") == (
+        2,
+        "noise.yaml: 1 problem\n  recipe: cannot be read: Input/output error",
+    )
+    code, said = invoke("recipe", "init", "log.csv", "--out", "other.yaml")
+    assert code == 4 and "cannot be read: " in said
+    code, said = invoke("run", "recipe.yaml")
+    assert code == 4 and "failed at inputs: log.csv: cannot be read: Input/output error" in said
+    assert Path("output/shop/latest/report/index.html").is_file()
+
+
 def test_names_of_any_script_are_names(here):
     rows = [{"🙂": i % 5, "名前": f"太郎{i % 9}", "نص": f"م{i % 4}", "click": i // 3 % 2} for i in range(2000)]
     Path("größe.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
