@@ -27,7 +27,7 @@ help:
 	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too; EXTRAS=aws: s3"
 	@echo "make test-slow  the tests that take long: kills, full disks, Airflow's DAG, several workers"
 	@echo "make airflow    Airflow in an environment of its own, for a slow test of its DAG"
-	@echo "make s3         a local S3 server in an environment of its own, for tests of remote files"
+	@echo "make s3         local servers of s3 and gs in an environment of their own, for tests of remote files"
 	@echo "make kfp        Kubeflow Pipelines' library likewise, for a slow test of pipelines for Vertex AI"
 	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
 	@echo "make lock       resolve the locks anew"

@@ -24,7 +24,8 @@ class Folder(click.Path):
         if "://" in str(value):
             self.fail(
                 f"{value} is no folder of this machine. Sources on s3, gs and hdfs are named by the "
-                "recipe (`files: s3://bucket/...`); runs are written to a folder, which may be a mounted bucket's",
+                "recipe (`files: s3://bucket/...`), and so is a bucket for what steps make (`pipeline_root: "
+                "gs://bucket/folder`); records, reports and models are written to a folder",
                 param,
                 ctx,
             )

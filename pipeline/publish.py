@@ -10,7 +10,8 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.ingest.errors import DataError
-from pipeline.remote_files import reach, told
+from pipeline.reachable import reach
+from pipeline.remote_files import told
 from serving import versions
 from serving.releases import damage
 

@@ -166,6 +166,16 @@ def withdraw(folder: str | Path, numbers: set[int]) -> Path:
     return gone
 
 
+def leftovers(folder: str | Path) -> list[Path]:
+    """What changes that were cut off, and versions whose deletion was, left in a served folder. What a change
+    that is at work makes looks the same, so this waits for its end."""
+    folder = Path(folder)
+    if not (folder / _LOCK).is_file():
+        return []
+    with _alone(folder):
+        return sorted([*folder.glob(f"{versions.PART}*"), *folder.glob(f"{GONE}*")])
+
+
 def origin(version: Path) -> int:
     """The version that one is a copy of; itself where a run pushed it."""
     return int(versions.record(version).get("of", version.name))

@@ -17,6 +17,7 @@ from typing import Any
 POINTER = "CURRENT"
 RECORD = "push.json"
 KEPT = "vectors.npz"  # beside RECORD: what the run measured of its vectors; no part of the model
+PART = ".part-"  # begins the name of a version that is being written
 _LEDGER = ".pushed.json"
 
 
@@ -137,7 +138,7 @@ def add(
     folder.mkdir(parents=True, exist_ok=True)
     ledger = pushed(folder)
     version = max([*versions(folder), *ledger], default=0) + 1
-    part = folder / f".part-{uuid.uuid4().hex}"
+    part = folder / f"{PART}{uuid.uuid4().hex}"
     try:
         shutil.copytree(model, part, copy_function=copy)
         extra = part / "assets.extra"

@@ -167,6 +167,8 @@ MISTAKES = [
     ),
     ("lower: 0.6", "slice: colour=red", ["gates.0.slice", "evaluation.slices"]),
     ("lower: 0.6", "lower: 0.6, slice: new_user=1", ["gates.0.slice", "`true` or `false`, not '1'"]),
+    ("lower: 0.6", "lower: 0.6, slice: 'category=a '", ["gates.0.slice", "write 'category=a'"]),
+    ("lower: 0.6", "lower: 0.6, slice: 'category= a'", ["gates.0.slice", "write 'category=a'"]),
     (
         "lower: 0.6, max_drop: 0.01}\nevaluation:\n  slices: [category]",
         "lower: 0.6, slice: user=7.0 & category=a}\nevaluation:\n  slices: [user & category]",
