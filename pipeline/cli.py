@@ -82,6 +82,8 @@ def run(
     last: str | None,
 ) -> None:
     """Run RECIPE: ingest, check, train, evaluate, judge, push, report."""
+    if span == "":
+        raise click.BadParameter("it is empty: leave --span out to run all there is", param_hint="--span")
     if (first is None) != (last is None) or (span is not None and first is not None):
         raise click.UsageError("give --span, or --from and --to, or none of them")
     from pipeline import run as runner
@@ -148,8 +150,8 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
     """Train RECIPE on a run's transformed examples, and say what it beats.
 
     Model, weighting, training, and the tasks' losses may differ from the run's recipe. Ctrl-C leaves the best
-    model so far; the same command goes on from there. With training.distribution=multi_worker start it once for
-    each worker, each with its TF_CONFIG.
+    model so far; the same command goes on from there. With training.distribution=multi_worker start it once
+    for each worker, each with its TF_CONFIG.
     """
     from pipeline import train as trainer
 

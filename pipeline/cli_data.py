@@ -104,6 +104,10 @@ def demo(
                 days,
                 parse(drift, days) if drift is not None else None,
             )
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             raise click.UsageError(str(error)) from None
+        except OSError as error:
+            raise click.BadParameter(
+                f"{error.filename or out} cannot be written: {error.strerror}", param_hint="--out"
+            ) from None
     click.echo(f"{out}: {summary.rows:,} impressions of {summary.items:,} items by {summary.users:,} users")

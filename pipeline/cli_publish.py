@@ -23,7 +23,7 @@ def publish(output: Path, uri: str) -> None:
     if len(folders) != 1:
         raise click.UsageError(f"{output} is not one recommender's folder with a pushed version")
     if said := fault(uri):
-        raise click.BadParameter(f"{uri.partition('://')[0]}: {said}", param_hint="URI")
+        raise click.BadParameter(said if said.startswith(uri) else f"{uri} {said}", param_hint="URI")
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from pipeline import publish as publishing

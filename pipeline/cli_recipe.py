@@ -1,5 +1,6 @@
 """`mtl recipe`: a recipe checked, shown and begun, and its schema."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def show(recipe: Path, settings: tuple[str, ...]) -> None:
 @click.option("--force", is_flag=True, help="Write over a recipe that is there.")
 def init(data: tuple[str, ...], out: Path, name: str | None, force: bool) -> None:
     """Look at DATA (files, folders, patterns: a log, catalogs, event logs) and write a recipe for it."""
-    if out.exists() and not force:
+    if "" in data:
+        raise click.BadParameter("a path is empty; . is the folder where you are", param_hint="DATA")
+    if os.path.exists(out) and not force:
         raise click.UsageError(f"{out} is there already; --force writes over it, --out elsewhere")
     from rich.console import Console
 
@@ -73,8 +76,11 @@ def init(data: tuple[str, ...], out: Path, name: str | None, force: bool) -> Non
     from pipeline.starter.summary import show as summarize
 
     found = start(list(data), out, name)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(found.text, encoding="utf-8")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(found.text, encoding="utf-8")
+    except OSError as error:
+        raise click.BadParameter(f"{out} cannot be written: {error.strerror}", param_hint="--out") from None
     summarize(
         found, out, Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
     )

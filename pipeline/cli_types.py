@@ -1,5 +1,6 @@
 """Arguments and options that several commands of `mtl` have, and how their examples are written."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,12 @@ class Folder(click.Path):
                 param,
                 ctx,
             )
-        return super().convert(value, param, ctx)
+        folder = Path(super().convert(value, param, ctx))
+        if not str(value):
+            self.fail("it is empty; . is the folder where you are", param, ctx)
+        if folder.is_symlink() and not os.path.exists(folder):
+            self.fail(f"{folder} is a link to what is not there", param, ctx)
+        return folder
 
 
 THERE = Folder(exists=True)

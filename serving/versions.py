@@ -42,11 +42,16 @@ def current(folder: str | Path) -> Path | None:
         return None
     named = pointer.read_text(errors="replace").strip()
     version = Path(folder, named)
-    whole = all((version / part).is_file() for part in ("saved_model.pb", "variables/variables.index"))
-    if not named.isdigit() or not whole:
+
+    def whole(version: Path) -> bool:
+        return all((version / part).is_file() for part in ("saved_model.pb", "variables/variables.index"))
+
+    if not named.isdigit() or not whole(version):
+        others = [v for v in versions(folder) if whole(Path(folder, str(v)))]
+        instead = f"write one of {others} into it, or delete it" if others else "no other is; delete it"
         raise ValueError(
             f"{pointer} names version '{named}', which is not a whole model in {folder}; "
-            f"write one of {versions(folder)} into it, or delete it to start afresh"
+            f"{instead} to start afresh"
         )
     return version
 

@@ -73,7 +73,7 @@ def _set(data: dict[str, Any], setting: str) -> Problem | None:
         )
     try:
         value = yaml.load(text, Loader=Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return Problem(f"--set {path}", "the value is not YAML", value=text)
     at: Any = data
     for i, key in enumerate(keys):
