@@ -24,7 +24,7 @@ def versions(folder: str | Path) -> list[int]:
     """The versions there, ascending."""
     path = Path(folder)
     return (
-        sorted(int(p.name) for p in path.iterdir() if p.name.isdigit() and p.is_dir())
+        sorted(int(p.name) for p in path.iterdir() if _is_number(p.name) and p.is_dir())
         if path.is_dir()
         else []
     )
@@ -42,7 +42,7 @@ def current(folder: str | Path) -> Path | None:
     named = pointer.read_text(errors="replace").strip()
     version = Path(folder, named)
     whole = all((version / part).is_file() for part in ("saved_model.pb", "variables/variables.index"))
-    if not named.isdigit() or not whole:
+    if not _is_number(named) or not whole:
         raise ValueError(
             f"{pointer} names version '{named}', which is not a whole model in {folder}; "
             f"write one of {versions(folder)} into it, or delete it to start afresh"
@@ -76,11 +76,16 @@ def incomplete(version: Path) -> str:
     return ""
 
 
+def _is_number(name: str) -> bool:
+    """As TensorFlow Serving reads one; `isdigit` holds of "²" too, of which int makes none."""
+    return name.isascii() and name.isdigit()
+
+
 def pointed(folder: str | Path) -> int | None:
     """The number in the pointer, whole or not; None where there is no number in it."""
     pointer = Path(folder, POINTER)
     named = pointer.read_text(errors="replace").strip() if pointer.is_file() else ""
-    return int(named) if named.isdecimal() else None
+    return int(named) if _is_number(named) else None
 
 
 def record(version: Path) -> dict[str, Any]:
