@@ -253,7 +253,9 @@ def show(found: dict[tuple[str, str, int], dict], seeds: int) -> int:
 
     later = days()[1:]
     names = ("cpu", "fit_cpu", "wall")
-    cost = Table("day", *(f"{what} {n}" for what in ("rows,", "step:", "fitting:", "clock:") for n in ("full", "warm")))
+    cost = Table(
+        "day", *(f"{what} {n}" for what in ("rows,", "step:", "fitting:", "clock:") for n in ("full", "warm"))
+    )
     sums = {name: np.zeros(2) for name in names}
     for day in later:
         row = [f"{mean(day, w, lambda f: f['rows'] * f['epochs']):,.0f}" for w in ("full", "warm")]
@@ -269,7 +271,9 @@ def show(found: dict[tuple[str, str, int], dict], seeds: int) -> int:
         for day in later:
             row = []
             for task in BARS["tasks"]:
-                full, first, warm = (mean(day, w, lambda f: f[task][metric]) for w in ("full", "first", "warm"))
+                full, first, warm = (
+                    mean(day, w, lambda f: f[task][metric]) for w in ("full", "first", "warm")
+                )
                 row += [f"{full:.4f}", f"{first:.4f}", f"{warm:.4f} ({warm - full:+.4f})"]
             table.add_row(day, *row)
         console.print(f"{metric}, mean of {seeds} seeds")
