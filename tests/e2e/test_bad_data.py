@@ -1,4 +1,4 @@
-"""Data and recipes that no model can be made from: the run stops at the step that sees it, and says what it was."""
+"""Data and recipes that no model can be made from: a run stops at the step that sees it, and says so."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the first run pushed, as TensorFlow serves it: its signatures, and that all ways of asking answer alike."""
+"""What the first run pushed, as TensorFlow serves it: its signatures, and all ways of asking answer alike."""
 
 import asyncio
 import json
