@@ -14,6 +14,7 @@ ENCODERS_STAMP := $(VENV)/.stamp-encoders
 AWS := requirements-aws.lock
 AWS_STAMP := $(VENV)/.stamp-aws
 ROWS ?= 200000
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 # bytecode is kept: without it every process compiles TensorFlow and TFX anew, some 15 s
 unexport PYTHONDONTWRITEBYTECODE
@@ -63,14 +64,15 @@ run: setup
 	@$(BIN)/mtl predict --model output/demo/serving --input output/demo/request.jsonl
 	@echo; echo "next: open output/demo/latest/report/index.html; then README.md, 'Your own data'"
 
-# two processes, a test file in one of them: whole runs in one, everything else beside them
+# two processes, a test file in one of them, in the order of the folders: whole runs are first, or one of them would
+# be left alone at the end, as xdist starts with the files of most tests
 test: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest $(TWO) -m "not slow"
 	@echo "next: make run; make test-slow runs the tests that take long"
 
 # each test is named as it ends, as one may take minutes
 test-slow: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3 airflow kfp
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -v
+	@$(BIN)/python -m pytest $(TWO) -m slow -v
 	@echo "next: make test, if it has not been run"
 
 # apart from ours: Airflow needs other versions of the same packages
