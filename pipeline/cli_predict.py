@@ -5,10 +5,17 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli_types import FILE, settings_option
+from pipeline.cli_types import FILE, examples, settings_option
 
 
-@click.command(short_help="Score rows of a file, or logs, with a pushed model.")
+@click.command(
+    short_help="Score rows of a file, or logs, with a pushed model.",
+    epilog=examples(
+        "mtl predict --model output/demo/serving --input rows.csv",
+        "mtl predict --server http://127.0.0.1:8501 --model demo --input rows.csv --output scores.parquet",
+        "mtl predict --recipe data/demo/recipe.yaml --input demo-data --output scores-of-today",
+    ),
+)
 @click.option(
     "--recipe",
     type=FILE,

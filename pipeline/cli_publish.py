@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli_types import THERE, examples
 
-@click.command()
-@click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+@click.command(epilog=examples("mtl models publish output/demo s3://shop/models/ranker"))
+@click.argument("output", type=THERE)
 @click.argument("uri")
 def publish(output: Path, uri: str) -> None:
     """Copy the version that serves to URI (s3://, gs:// or hdfs://), where servers read it.
@@ -21,7 +23,7 @@ def publish(output: Path, uri: str) -> None:
     if len(folders) != 1:
         raise click.UsageError(f"{output} is not one recommender's folder with a pushed version")
     if said := fault(uri):
-        raise click.BadParameter(f"{uri.partition('://')[0]}: {said}", param_hint="URI")
+        raise click.BadParameter(said if said.startswith(uri) else f"{uri} {said}", param_hint="URI")
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from pipeline import publish as publishing

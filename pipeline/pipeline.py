@@ -44,10 +44,12 @@ from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.parts import Serving
-from pipeline.span_run import waiting
+from pipeline.span_run import favoured, judged, not_compared
 from pipeline.spans.calendar import Calendar
+from pipeline.spans.judged import Judged
 from pipeline.spans.resolve import Ingestion
 from pipeline.spans.store import SpanStore
+from pipeline.spans.window import closed_split
 from pipeline.staleness import older_models
 from pipeline.trainer_files import STATISTICS
 
@@ -64,7 +66,12 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         )
     held = {"vectors": vectors.outputs["vectors"]} if vectors else {}
 
-    read = _window(plan, held) if plan.span else _whole(plan)
+    baseline = {
+        "baseline": str(plan.baseline or ""),
+        "baseline_content": digests.folder_digest(plan.baseline) if plan.baseline else "",
+    }
+    at = judged(plan) if plan.span else {}
+    read = _window(plan, held, at, baseline) if plan.span else _whole(plan)
     examples, schema = read["examples"], read["schema"]
     columns = recipe.part("features", "derived").model_dump_json()
     base = plan.beginning.base if plan.beginning else None
@@ -113,20 +120,18 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     )
     model = trainer.outputs["model"]
 
-    baseline = {
-        "baseline": str(plan.baseline or ""),
-        "baseline_content": digests.folder_digest(plan.baseline) if plan.baseline else "",
-    }
-    judged = recipe.part("features", "derived", "evaluation").model_dump_json()
+    measured = recipe.part("features", "derived", "evaluation").model_dump_json()
     evaluate = Evaluate(
         examples=examples,
         model=model,
-        recipe=judged,
+        recipe=measured,
         named_slices=json.dumps(sorted(recipe.gated_slices)),
+        elsewhere=json.dumps(_elsewhere(plan, at)),
+        span=plan.span.name if plan.span else "",
         code=code("pipeline.components.evaluation"),
         **baseline,
     )
-    stale = _staleness(plan, examples, model, judged) if plan.span else None
+    stale = _staleness(plan, examples, model, measured) if plan.span else None
     watch = None
     if recipe.vectors:
         watch = WatchVectors(
@@ -153,7 +158,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.metric_gates]),
         vector_gates=json.dumps([g.model_dump() for g in recipe.vector_gates]),
         serving=plan.baseline.name if plan.baseline else "",
-        waiting=json.dumps(waiting(plan) if plan.span else {}),
+        waiting=json.dumps({task: of.why for task, of in at.items() if of.why}),
         code=code("pipeline.components.gate"),
         **watched,
     )
@@ -167,6 +172,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         note=json.dumps(
             {"fingerprint": plan.fingerprint(), "recipe": digests.text_digest(resolved(plan.recipe))}
             | ({"span": plan.span.name} if plan.span else {})
+            | ({"unseen": {task: of.unseen for task, of in at.items()}} if plan.span else {})
             | ({"warm_start": plan.beginning.facts()} if plan.beginning else {})
         ),
     )
@@ -208,12 +214,14 @@ def _staleness(plan: Plan, examples: BaseChannel, model: BaseChannel, recipe: st
 
 
 def _trained(plan: Plan) -> Recipe:
-    """What training depends on of the recipe; a run that begins from a model has epochs of its own."""
+    """What training depends on of the recipe. A run that begins from a model has epochs of its own, and rates
+    that do not fall: over the few steps of a day a decay to 0 would leave out half of what there is to learn."""
     recipe = plan.recipe
     part = recipe.part("features", "derived", "tasks", "model", "weighting", "training")
     settings: dict[str, Any] = {"warm_start": None}
     if plan.beginning and plan.beginning.base:
         settings["epochs"] = recipe.training.warm_start.epochs
+        settings["schedule"] = recipe.training.schedule.model_copy(update={"name": "constant"})
     serving = Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)
     return part.model_copy(
         update={"serving": serving, "training": recipe.training.model_copy(update=settings)}
@@ -281,9 +289,31 @@ def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: st
     }
 
 
-def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
-    """The spans that are trained on and the one that is evaluated, which have kept to the schema by themselves.
-    Which these are is known before the pipeline is made, so that any orchestrator can run it."""
+def _elsewhere(plan: Plan, at: dict[str, Judged]) -> list[dict[str, Any]]:
+    """The `Elsewhere`s of the tasks that are judged on an earlier span than the run's own."""
+    why, favours = not_compared(plan, at), favoured(plan, at)
+    found: dict[str, list[str]] = {}
+    for task, of in at.items():
+        if of.span not in ("", plan.span.name):
+            found.setdefault(of.span, []).append(task)
+    return [
+        {
+            "split": closed_split(Calendar.of(plan.recipe.spans).number(span)),
+            "span": span,
+            "tasks": tasks,
+            "not_compared": {task: why[task] for task in tasks if task in why},
+            "favoured": {task: favours[task] for task in tasks if task in favours},
+        }
+        for span, tasks in sorted(found.items())
+    ]
+
+
+def _window(
+    plan: Plan, held: dict[str, BaseChannel], at: dict[str, Judged], baseline: dict[str, str]
+) -> dict[str, Any]:
+    """The spans that are trained on and the one that is evaluated, which have kept to the schema by
+    themselves. Which these are, and which task is judged on which, is known before the pipeline is made, so
+    that any orchestrator can run it."""
     base = plan.beginning.base if plan.beginning else None
     store, spans, found = SpanStore(plan.home), [], {"examples": [], "statistics": []}
     calendar = Calendar.of(plan.recipe.spans)
@@ -301,7 +331,10 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
         spans=union(found["examples"]),
         span_statistics=union(found["statistics"]),
         evaluated=plan.span.number,
-        base=Calendar.of(plan.recipe.spans).number(base.span) if base else 0,
+        base=calendar.number(base.span) if base else 0,
+        held=json.dumps(
+            {task: calendar.number(of.unseen) for task, of in at.items() if of.unseen != plan.span.name}
+        ),
         code=digests.code_digest("pipeline.components.window"),
     )
     made = {
@@ -311,13 +344,15 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
         "schema": schema.outputs["schema"],
     }
     if plan.recipe.spans.drift is not None:
-        gate = _drift_gate(plan, found, held)
+        gate = _drift_gate(plan, found, held, baseline if held else dict.fromkeys(baseline, ""))
         made["steps"].append(gate)
         made["drift"] = gate.outputs["verdict"]
     return made
 
 
-def _drift_gate(plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel]) -> DriftGate:
+def _drift_gate(
+    plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel], baseline: dict[str, str]
+) -> DriftGate:
     recipe, calendar = plan.recipe, Calendar.of(plan.recipe.spans)
     store = SpanStore(plan.home)
     names = [(n, store.drifted(n)) for n in plan.span.window] + [(plan.span.name, False)]
@@ -331,6 +366,7 @@ def _drift_gate(plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str,
         recipe=recipe.part("features").model_dump_json(),
         bounds=recipe.spans.drift.model_dump_json(),
         code=digests.code_digest("pipeline.components.drift_gate"),
+        **baseline,
         **held,
     )
 

@@ -27,7 +27,7 @@ from pipeline.recipe.features import ENCODED
 from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import check_schema
 from pipeline.remote_files import local_files
-from pipeline.report.sentences import beginning
+from pipeline.report.sentences import beginning, kept_catalogs
 from pipeline.report.versions import package_versions
 from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
@@ -102,6 +102,8 @@ def run(
                     console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                     if plan.span and plan.span.left_out:
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
+                    for said in kept_catalogs(plan.span.catalogs) if plan.span else ():
+                        console.print(f"spans:   {said}", markup=False)
                     for said in before:
                         console.print(f"before:  {said}", markup=False)
                     if plan.beginning:

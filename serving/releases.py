@@ -128,7 +128,8 @@ def rollback(folder: str | Path, reason: str) -> Change:
         served = history(folder, before).served
         if len(served) < 2:
             raise CannotServe(
-                f"there is nothing to roll back to: no version served before {before}; "
+                "there is nothing to roll back to: "
+                f"{f'no version served before {before}' if before else 'no version serves'}; "
                 f"{_others(folder, before)}"
             )
         version = served[-2]
