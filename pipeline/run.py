@@ -210,6 +210,7 @@ def _steps(
     encoded: Mapping[str, float],
 ) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    from pipeline.base_model import from_what_loads
     from pipeline.pipeline import create_pipeline
     from pipeline.runners.local import Step, StepFailed, run_steps
 
@@ -235,6 +236,9 @@ def _steps(
             ingest_spans(plan, cache, go, done)
             only = why_only_ingested(plan)
         if not only:
+            planned, plan = plan, from_what_loads(plan)
+            if plan is not planned:
+                console.print(f"model:   {beginning(plan.beginning.facts())}", markup=False)
             go(create_pipeline(plan, cache))
         failure = None
     except StepFailed as error:
