@@ -102,6 +102,11 @@ MISTAKES = [
     ("hash_buckets: 100", "hash_buckets: 100, min_count: 3", ["features.item", "leave out min_count"]),
     ("key: item", "key: itm", ["sources.catalogs.items.key", "did you mean 'item'"]),
     (
+        "price: float",
+        "price: float\n      cost: {type: float, column: price}",
+        ["sources.log.columns.cost", "reads what the file calls 'price', as price does"],
+    ),
+    (
         "item: string, category",
         "item: int, category",
         ["sources.catalogs.items.columns.item.type", "which is string"],
@@ -299,7 +304,7 @@ def test_texts_that_are_not_yaml(text, said):
     ("right", "wrong", "said"),
     [
         ("version: 1", "version: 2", "version (line {}): must be 1 [got 2]"),
-        ("name: demo", "name: 3", "name (line {}): must be a text; a number or a truth value in quotes is one"),
+        ("name: demo", "name: 3", "name (line {}): must be a text; a number or a truth value in quotes"),
         ("spans: {by: day, window: 7}", "spans: 3", "spans (line {}): must be a mapping, `setting: value`"),
         ("unique: [impression_id]", "unique: 3", "must be a list, such as `[a, b]` [got 3]"),
         ("window: 7", "window: seven", "must be a whole number [got 'seven']"),
