@@ -309,7 +309,9 @@ class MultiTaskModel(keras.Model):
         if self.replicated_by is not None:
             distributed.check(self.optimizer, jit_compile)
         if getattr(self.optimizer, "inner_optimizer", self.optimizer).use_ema:
-            raise ValueError("use_ema: the embedding table has an optimizer of its own, which averages nothing")
+            raise ValueError(
+                "use_ema: the embedding table has an optimizer of its own, which averages nothing"
+            )
         self.clip_norm = clip_norm
         self._jit_dense = jit_compile
         self.optimizer.build(self.dense_variables())

@@ -39,9 +39,7 @@ def list_models(output: Path) -> None:
         console.print(listing(folder))
 
 
-@models.command(
-    epilog=examples('mtl models promote output/demo 6 --reason "the last one known to be well"')
-)
+@models.command(epilog=examples('mtl models promote output/demo 6 --reason "the last one known to be well"'))
 @_OUTPUT
 @click.argument("version", type=click.IntRange(min=1))
 @_REASON

@@ -214,12 +214,14 @@ def _staleness(plan: Plan, examples: BaseChannel, model: BaseChannel, recipe: st
 
 
 def _trained(plan: Plan) -> Recipe:
-    """What training depends on of the recipe; a run that begins from a model has epochs of its own."""
+    """What training depends on of the recipe. A run that begins from a model has epochs of its own, and rates
+    that do not fall: over the few steps of a day a decay to 0 would leave out half of what there is to learn."""
     recipe = plan.recipe
     part = recipe.part("features", "derived", "tasks", "model", "weighting", "training")
     settings: dict[str, Any] = {"warm_start": None}
     if plan.beginning and plan.beginning.base:
         settings["epochs"] = recipe.training.warm_start.epochs
+        settings["schedule"] = recipe.training.schedule.model_copy(update={"name": "constant"})
     serving = Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)
     return part.model_copy(
         update={"serving": serving, "training": recipe.training.model_copy(update=settings)}

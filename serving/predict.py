@@ -56,8 +56,6 @@ def predict(model: Path, source: Path, target: str, private: bool = False) -> in
         {n for n, s in specs.items() if s.dtype == tf.string},
         {n for n, s in specs.items() if s.shape.rank == 2},
     )
-    if twice := sorted({n for n in table.column_names if table.column_names.count(n) > 1}):
-        raise PredictError(f"{source} has more than one column named {', '.join(twice)}")
     if not table.num_rows:
         raise PredictError(f"{source} has no rows")
     if private:
@@ -153,6 +151,13 @@ def predict_on(server: str, model: str, source: Path, target: str) -> int:
 
 def _read(source: Path, texts: set[str], lists: set[str]) -> pa.Table:
     """`texts` and `lists` name the model's inputs of those forms: a CSV does not say what its columns are."""
+    table = _read_any(source, texts, lists)
+    if twice := sorted({n for n in table.column_names if table.column_names.count(n) > 1}):
+        raise PredictError(f"{source} has more than one column named {', '.join(twice)}")
+    return table
+
+
+def _read_any(source: Path, texts: set[str], lists: set[str]) -> pa.Table:
     try:
         match source.suffix:
             case ".parquet":

@@ -25,7 +25,7 @@ def versions(folder: str | Path) -> list[int]:
     """The versions there, ascending."""
     path = Path(folder)
     return (
-        sorted(int(p.name) for p in path.iterdir() if p.name.isdigit() and p.is_dir())
+        sorted(int(p.name) for p in path.iterdir() if _is_number(p.name) and p.is_dir())
         if path.is_dir()
         else []
     )
@@ -46,7 +46,7 @@ def current(folder: str | Path) -> Path | None:
     def whole(version: Path) -> bool:
         return all((version / part).is_file() for part in ("saved_model.pb", "variables/variables.index"))
 
-    if not named.isdigit() or not whole(version):
+    if not _is_number(named) or not whole(version):
         others = [v for v in versions(folder) if whole(Path(folder, str(v)))]
         instead = f"write one of {others} into it, or delete it" if others else "no other is; delete it"
         raise ValueError(
@@ -82,11 +82,16 @@ def incomplete(version: Path) -> str:
     return ""
 
 
+def _is_number(name: str) -> bool:
+    """As TensorFlow Serving reads one; `isdigit` holds of "²" too, of which int makes none."""
+    return name.isascii() and name.isdigit()
+
+
 def pointed(folder: str | Path) -> int | None:
     """The number in the pointer, whole or not; None where there is no number in it."""
     pointer = Path(folder, POINTER)
     named = pointer.read_text(errors="replace").strip() if pointer.is_file() else ""
-    return int(named) if named.isdecimal() else None
+    return int(named) if _is_number(named) else None
 
 
 def record(version: Path) -> dict[str, Any]:

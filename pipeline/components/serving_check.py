@@ -39,6 +39,7 @@ def ServingCheck(
     if offline.fault:
         said = Verdict("failed", f"serving check: the model {offline.fault}", gate="serving")
     else:
+        Path(verdict.uri).mkdir(parents=True, exist_ok=True)  # which not every orchestrator has done
         # of a run that is killed here, `mtl runs gc` takes it with the rest of the artifact
         found = check(path, rows, expected, read.serving.tolerance, below=verdict.uri)
         said = _judge(found, read.serving.check)

@@ -99,7 +99,9 @@ def judge(spans: Spans, drift: Drift) -> list[Verdict]:
                 nearest = (distance.value / bound, said)
     if found or nearest is None:
         return [*others, *found]
-    said = f"drift: {evaluated} is like {' and '.join(compared)}; the nearest to its bound is {nearest[1][7:]}"
+    said = (
+        f"drift: {evaluated} is like {' and '.join(compared)}; the nearest to its bound is {nearest[1][7:]}"
+    )
     return [*others, Verdict("passed", said, gate=_GATE)]
 
 

@@ -82,4 +82,3 @@ class Served:
                 meant = "if it was meant, let one run pass by spans.drift.encoder=warn"
                 found.append(Verdict("failed", f"{said}; {meant}", gate=_GATE))
         return found
-

@@ -119,7 +119,9 @@ def judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
     if row.value is None:
         why = row.note or "its value is not a number"
         return [verdict("failed", f"{head} is undefined, so its gate cannot pass: {why} {where}")]
-    compared = [_if_favoured(*found, table.favoured(gate.task)) for found in _comparisons(gate, row, head, table)]
+    compared = [
+        _if_favoured(*found, table.favoured(gate.task)) for found in _comparisons(gate, row, head, table)
+    ]
     said = [*_bounds(gate, row, head), *compared]
     return [verdict(status, f"{sentence} {where}") for status, sentence in said]
 

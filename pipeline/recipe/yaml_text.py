@@ -7,7 +7,9 @@ import yaml
 
 from pipeline.recipe.errors import Problem
 
-_MOST = 1_000_000  # values of a text, each alias counted as what it stands for: a few lines can stand for 10^9
+_MOST = (
+    1_000_000  # values of a text, each alias counted as what it stands for: a few lines can stand for 10^9
+)
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

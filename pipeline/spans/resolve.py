@@ -133,7 +133,9 @@ class _Sources:
         }
         part = ingested_part(recipe).model_dump_json(exclude={"splits"})
         code = code_digest("pipeline.components.ingestion", "pipeline.components.statistics")
-        self.made = text_digest(part, recipe.spans.model_dump_json(exclude={"window", "drift", "catalogs"}), code, key)
+        self.made = text_digest(
+            part, recipe.spans.model_dump_json(exclude={"window", "drift", "catalogs"}), code, key
+        )
 
     def state(self, number: int, own: bool = False) -> tuple[str | None, Ingestion | None]:
         """A span's content as it is now, and what to do where its newest version is of another.

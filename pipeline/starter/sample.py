@@ -169,9 +169,7 @@ def _csv(block: bytes, group: Group, is_head: bool, path: Path) -> tuple[pa.Tabl
         table = pa.csv.read_csv(
             io.BytesIO(block),
             pa.csv.ReadOptions(use_threads=False, block_size=max(1 << 20, len(block))),
-            pa.csv.ParseOptions(
-                delimiter=group.delimiter, newlines_in_values=True, invalid_row_handler=skip
-            ),
+            pa.csv.ParseOptions(delimiter=group.delimiter, newlines_in_values=True, invalid_row_handler=skip),
             pa.csv.ConvertOptions(
                 include_columns=names or group.columns,
                 strings_can_be_null=False,

@@ -95,8 +95,11 @@ def _warnings(found: Draft) -> list[str]:
         told += [f"{table.name}.{column}: not read; {why}" for column, why in table.unread.items()]
         if broken := table.sample.broken:
             lines = table.rows + broken
-            fields = len(table.group.columns)
-            of = "JSON objects" if table.group.format == "jsonl" else f"rows of {fields} fields"
+            of = (
+                "JSON objects"
+                if table.group.format == "jsonl"
+                else f"rows of {len(table.group.columns)} fields"
+            )
             told.append(f"{table.name}: {broken:,} of {lines:,} lines are no {of}: dead letters of a run")
     if (repeats := found.unique[1]) > 0:
         told.append(

@@ -29,7 +29,7 @@ _NUMBERS = itertools.count(1)  # of this process's files, whichever of its logs 
 
 @dataclass(frozen=True)
 class Logged:
-    """An answered request; `size` is that of its message in bytes."""
+    """An answered request; `size` is that of its message or of its arrays in bytes, whichever is more."""
 
     request: str
     at_ms: int
@@ -79,6 +79,8 @@ class RequestLog:
         """Takes the request where the draw falls on it and there is room."""
         if signature not in SIGNATURES or self._random.random() >= self._share:
             return
+        # a message of a few bytes may unfold to an array of any size
+        size = max(size, sum(x.nbytes for arrays in (inputs, outputs) for x in arrays.values()))
         with self._lock:
             if self._held + size > HELD_BYTES:
                 self.left_out += 1

@@ -121,7 +121,9 @@ def test_files_that_cannot_be_read(here):
 
 
 def test_names_of_any_script_are_names(here):
-    rows = [{"🙂": i % 5, "名前": f"太郎{i % 9}", "نص": f"م{i % 4}", "click": i // 3 % 2} for i in range(2000)]
+    rows = [
+        {"🙂": i % 5, "名前": f"太郎{i % 9}", "نص": f"م{i % 4}", "click": i // 3 % 2} for i in range(2000)
+    ]
     Path("größe.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
     assert invoke("recipe", "init", "größe.jsonl", "--name", "shop", "--out", "рецепт.yaml")[0] == 0
     assert invoke("recipe", "check", "рецепт.yaml") == (

@@ -74,7 +74,8 @@ def test_a_push_that_fails_leaves_nothing_behind(model, tmp_path, monkeypatch):
 def test_half_written_versions_are_not_numbers(model, tmp_path):
     served = tmp_path / "served"
     versions.push(model, served, {})
-    (served / ".part-dead").mkdir()
+    for name in (".part-dead", "²", "٣"):  # digits, but not of a number that TensorFlow Serving reads
+        (served / name).mkdir()
     assert versions.versions(served) == [1]
 
 

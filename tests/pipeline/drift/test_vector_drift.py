@@ -147,5 +147,7 @@ def test_vectors_by_key_are_held_against_those_of_what_serves(served):
     shifted, longer = said(served(), change=lambda v: v * 3)
     assert (shifted[0], longer[0]) == ("failed", "failed")
     start = f"drift: look: {TWO} against version 7, which serves: the "
-    assert shifted[1].startswith(f"{start}shift of the vectors (Fréchet distance over the total variance) is ")
+    assert shifted[1].startswith(
+        f"{start}shift of the vectors (Fréchet distance over the total variance) is "
+    )
     assert longer[1].startswith(f"{start}relative change of the vectors' length is ")

@@ -51,7 +51,9 @@ def test_tables_of_several_spans_are_one(tmp_path):
     none = NoBaseline("there is no serving model yet")
     one = MetricsTable([click], {"buy": none}, ["user"])
     other = MetricsTable([buy], {"buy": why})
-    joined = MetricsTable.joined([(one, "2024-03-05"), (other, "2024-03-01")], ["buy", "click"], {"buy": "why"})
+    joined = MetricsTable.joined(
+        [(one, "2024-03-05"), (other, "2024-03-01")], ["buy", "click"], {"buy": "why"}
+    )
     joined.write(tmp_path / "metrics.parquet")
     table = MetricsTable.read(tmp_path / "metrics.parquet")
     assert list(table) == [buy, click] and table.sliced_by == ("user",)

@@ -304,7 +304,11 @@ def test_texts_that_are_not_yaml(text, said):
     ("right", "wrong", "said"),
     [
         ("version: 1", "version: 2", "version (line {}): must be 1 [got 2]"),
-        ("name: demo", "name: 3", "name (line {}): must be a text; a number or a truth value in quotes"),
+        (
+            "name: demo",
+            "name: 3",
+            "name (line {}): must be a text; a number or a truth value in quotes is one",
+        ),
         ("spans: {by: day, window: 7}", "spans: 3", "spans (line {}): must be a mapping, `setting: value`"),
         ("unique: [impression_id]", "unique: 3", "must be a list, such as `[a, b]` [got 3]"),
         ("window: 7", "window: seven", "must be a whole number [got 'seven']"),

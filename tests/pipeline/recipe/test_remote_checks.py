@@ -61,7 +61,10 @@ def test_where_models_cannot_be_published(root, uri, said):
 @pytest.mark.parametrize(
     ("root_of", "said"),
     [
-        ("s3://shop/mtl", "pipeline_root: is no folder of Google Cloud Storage; write gs://bucket/folder, or"),
+        (
+            "s3://shop/mtl",
+            "pipeline_root: is no folder of Google Cloud Storage; write gs://bucket/folder, or",
+        ),
         ("hdfs://shop/mtl", "pipeline_root: is no folder of Google Cloud Storage"),
         ("/disk/mtl", "pipeline_root: is no folder of Google Cloud Storage"),
         ("gs://shop", "pipeline_root: has no bucket or no path; write gs://bucket/path"),

@@ -252,7 +252,10 @@ def test_a_span_says_where_each_task_was_judged_and_which_catalogs_changed(facts
     metrics = build_metrics(replace(facts("pushed"), span=span | {"catalogs": {"items": ["2024-03-04"]}}))
     assert [metrics["tasks"][task]["span"] for task in judged] == ["2024-03-03", None, "2024-03-07"]
     text = " ".join(Page(render_page(metrics)).text.split())
-    assert "watch_time is judged on 2024-03-03, the newest with labels, and trained on those before it." in text
+    assert (
+        "watch_time is judged on 2024-03-03, the newest with labels, and trained on those before it." in text
+    )
     assert f"click is not judged: {why}. items has changed: 2024-03-04 keeps what it said before" in text
     assert "share is judged on" not in text
+    assert "of whose labels of this task nothing was learned" in text and "rows, of 2024-03-03" in text
     Metrics.model_validate_json(json.dumps(metrics))

@@ -85,9 +85,7 @@ def test_a_model_that_has_learned_the_labels_is_not_judged_on_them(shop):
 
 def test_what_depends_on_a_late_label_is_as_late(shop_text):
     recipe = loads(
-        shop_text.replace(
-            "splits:", "  price: {kind: regression, label: click, where: buy == 1}\nsplits:"
-        )
+        shop_text.replace("splits:", "  price: {kind: regression, label: click, where: buy == 1}\nsplits:")
     )
     spans = counted((10, 10, 0, 0))
     for counts in spans.values():

@@ -133,6 +133,17 @@ def test_a_full_queue_or_disk_leaves_requests_out_and_fails_none(tmp_path, one, 
     assert log.left_out == 1
 
 
+def test_what_a_short_message_unfolds_to_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(request_log, "HELD_BYTES", 2_500)
+    monkeypatch.setattr(request_log, "FILE_SECONDS", 30)
+    log = RequestLog(tmp_path, 1.0)
+    for _ in range(4):
+        tags = np.full((1, 120), b"x", object)  # one value, and a shape to repeat it to
+        log.offer("serving_default", "", 1, {"tags": tags}, {"click": np.ones(1, np.float32)}, 20)
+    log.close()
+    assert log.left_out == 2
+
+
 def test_the_folder_is_bounded_and_every_file_is_whole(tmp_path, one, monkeypatch):
     monkeypatch.setattr(request_log, "FILE_ROWS", 2)
     monkeypatch.setattr(request_log, "FOLDER_BYTES", 4000)
