@@ -116,7 +116,7 @@ def test_cagrad_goes_towards_the_task_that_the_others_outvote(c, weight):
     np.testing.assert_allclose(found, [1, weight, 1], atol=1e-3)
 
 
-@pytest.mark.parametrize("tasks", [3, 4, 8])  # every set of tasks is tried, and not of 8
+@pytest.mark.parametrize("tasks", [3, 8, 10])  # every set of tasks is tried, and not of 10
 def test_cagrad_is_the_best_step_of_its_ball(compiled, tasks):
     c = 0.4
     run = compiled(lambda gram: cagrad_weights(gram, c))
