@@ -135,6 +135,15 @@ def test_adam_equals_keras_where_every_row_is_touched():
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_an_optimizer_belongs_to_one_table():
+    table, other = (keras.Variable(np.ones((3, 1), "float32")) for _ in range(2))
+    optimizer = RowAdagrad(0.1)
+    optimizer.build([table])
+    optimizer.build([table])  # compiled again
+    with pytest.raises(ValueError, match="RowAdagrad is already the optimizer of another table"):
+        optimizer.build([other])
+
+
 def test_a_schedule_sets_the_rate():
     table = keras.Variable(np.zeros((2, 1), "float32"))
     optimizer = RowAdagrad(
