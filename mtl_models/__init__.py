@@ -1,7 +1,8 @@
 """Multi-task recommender models in Keras 3: inputs, architectures, towers, weightings, training.
 
 Public names are loaded on first use, so that `import mtl_models` itself imports neither Keras nor
-TensorFlow.
+TensorFlow. So it registers no class with Keras either: a process that loads a saved model takes its class
+from here first (`from mtl_models import MultiTaskModel`; of layers in a model of one's own, each of theirs).
 """
 
 import importlib

@@ -297,7 +297,8 @@ class MultiTaskModel(keras.Model):
             run_eagerly: as in Keras.
 
         Raises:
-            ValueError: if a model of a strategy is to be compiled with XLA, or to scale losses (float16).
+            ValueError: if a model of a strategy is to be compiled with XLA, or to scale losses (float16);
+                if the optimizer averages weights (use_ema), or the embedding's is another model's.
         """
         super().compile(
             optimizer=optimizer,
@@ -307,6 +308,8 @@ class MultiTaskModel(keras.Model):
         )
         if self.replicated_by is not None:
             distributed.check(self.optimizer, jit_compile)
+        if getattr(self.optimizer, "inner_optimizer", self.optimizer).use_ema:
+            raise ValueError("use_ema: the embedding table has an optimizer of its own, without averages")
         self.clip_norm = clip_norm
         self._jit_dense = jit_compile
         self.optimizer.build(self.dense_variables())
@@ -326,10 +329,9 @@ class MultiTaskModel(keras.Model):
             return distributed.fit(self, x, *args, callbacks=callbacks, **kwargs)
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.weighting.end_epoch())
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(told)
-        else:
-            given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
-            callbacks = [told, *given]
+            callbacks = callbacks.callbacks
+        given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
+        callbacks = [told, *given]
         source = source_of(x) if self._jit_dense and not self.run_eagerly else None
         if source is None or tf.config.list_logical_devices("GPU"):
             return super().fit(x, *args, callbacks=callbacks, **kwargs)
@@ -398,9 +400,7 @@ class MultiTaskModel(keras.Model):
 
     def shared_variables(self) -> list:
         """The variables, the embedding table apart, that every task's loss may reach."""
-        table = self.feature_inputs.table
-        inputs = [v for v in self.feature_inputs.trainable_variables if v is not table]
-        return [*inputs, *self.architecture.shared_variables()]
+        return [*self.feature_inputs.shared_variables(), *self.architecture.shared_variables()]
 
     def dense_variables(self) -> list:
         """All trainable variables but the embedding table."""

@@ -45,7 +45,9 @@ def entries(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
     that was cut off."""
     path = folder / LOG
     found, unreadable = [], []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    # not splitlines, which splits at U+2028 too: a reason may have that
+    lines = text.removesuffix("\n").split("\n") if text else []
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)

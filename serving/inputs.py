@@ -59,17 +59,17 @@ def parse_examples(serialized: tf.Tensor, recipe: Recipe) -> dict[str, tf.Tensor
 
 
 def one_batch(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Repeats inputs of one row to the batch size of the others.
+    """Repeats inputs of one row to the batch size of the others, which is 0 where one of them has no row.
 
     Not by tf.cond: its branches are functions, two an input, and TensorFlow optimizes each before a version
     can answer. Of inputs that have all rows already, broadcasting copies nothing.
     """
-    rows = tf.reduce_max(
-        tf.stack([tf.size(x) if x.shape.rank == 1 else tf.shape(x)[0] for x in inputs.values()])
-    )
-    shapes = {1: tf.expand_dims(rows, 0), 2: tf.stack([rows, 0])}
+    sizes = tf.stack([tf.size(x) if x.shape.rank == 1 else tf.shape(x)[0] for x in inputs.values()])
+    rows = tf.reduce_max(sizes) * tf.minimum(tf.reduce_min(sizes), 1)
+    one = tf.expand_dims(rows, 0)
     return {
-        name: tf.broadcast_to(x, tf.maximum(tf.shape(x), shapes[x.shape.rank])) for name, x in inputs.items()
+        name: tf.broadcast_to(x, one if x.shape.rank == 1 else tf.concat([one, tf.shape(x)[1:]], 0))
+        for name, x in inputs.items()
     }
 
 

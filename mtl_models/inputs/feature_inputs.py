@@ -324,6 +324,12 @@ class FeatureInputs(keras.layers.Layer):
         """P, the length of what `gates_input` returns; None where no feature is personal."""
         return len(self.personal) * self.embedding_dim + self.width if self.personal else None
 
+    def shared_variables(self) -> list:
+        """The variables that every task's loss may reach, the table apart: the position's tower, which has a
+        column a task, is none of them."""
+        apart = [self.table, *(self.position_bias.trainable_variables if self.position_bias else [])]
+        return [v for v in self.trainable_variables if not any(v is other for other in apart)]
+
     def drop_ids(self, packed: dict, training=None) -> dict:
         """The packed inputs with some ids replaced by unknown rows, where `id_dropout` asks for it."""
         if self.id_drop is None:

@@ -18,8 +18,17 @@ class RowOptimizer(keras.optimizers.Optimizer):
 
     def build(self, variables) -> None:
         """Makes one variable of all slots [R, slots, dim], in which a row's lie side by side: a row of a
-        great table is then one place in memory and not one a slot."""
+        great table is then one place in memory and not one a slot.
+
+        Raises:
+            ValueError: if it is already another table's, which its steps would go on changing.
+        """
         if self.built:
+            if variables[0] is not self._trainable_variables[0]:
+                raise ValueError(
+                    f"{type(self).__name__} is already the optimizer of another table; give each model "
+                    "its own"
+                )
             return
         super().build(variables)
         table, first = variables[0], list(self.initial_slots.values())

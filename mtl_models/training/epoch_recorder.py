@@ -24,7 +24,8 @@ class EpochRecorder(keras.callbacks.Callback):
 
     What is measured also joins the epoch's logs, so that callbacks after this one (TensorBoard) have it.
 
-    Raises FloatingPointError at the end of an epoch in which a loss or task weight was not finite.
+    Raises FloatingPointError at the end of an epoch in which a loss or task weight was not finite, or after
+    which the prediction of a validation row with a label is not.
 
     Args:
         validation_data: `(x, y)` or `(x, y, sample_weight)` of arrays: x a dict as the model takes it, y
@@ -180,10 +181,23 @@ class EpochRecorder(keras.callbacks.Callback):
         for task in self.model.tasks:
             labels, scores = np.asarray(self.y[task.name]), predictions[task.name]
             weights = (self.sample_weight or {}).get(task.name)
+            _refuse_nan(task.name, scores, weights)
             values = measure(task, labels, scores, weights, self.groups)
             measured[task.name] = values
             gains[task.name] = self.objective.gain(task, values, labels, weights)
         return measured, gains
+
+
+def _refuse_nan(task: str, predictions: np.ndarray, weights) -> None:
+    """Ranks and means of NaN look like numbers, and an objective that is NaN is never beaten."""
+    lost = ~np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)
+    if weights is not None:
+        lost &= np.asarray(weights).reshape(-1) > 0
+    if lost.any():
+        raise FloatingPointError(
+            f"predictions of task '{task}' are not finite in {lost.sum():,} of {len(lost):,} validation "
+            f"rows, the first of them row {np.flatnonzero(lost)[0]}; are its numbers and vectors finite?"
+        )
 
 
 def scalars(entry: dict) -> dict[str, float]:

@@ -13,7 +13,7 @@ def gradient_statistics(model, x: dict, y: dict, sample_weight: dict | None, row
     Returns:
         `norms` {task: root of the mean over batches of ‖∇ c_k L_k‖²} and `cosines` {"a and b": mean over
         batches of the cosine between the gradients of tasks a and b} and `conflicts` {"a and b": share of
-        the batches whose cosine is below 0}; None for a task without rows.
+        the batches whose cosine is below 0}; None for a task without rows, or whose gradients overflow.
     """
     total = len(next(iter(x.values())))
     taken = np.unique(np.linspace(0, total - 1, min(rows, total)).astype(int))
@@ -27,15 +27,16 @@ def gradient_statistics(model, x: dict, y: dict, sample_weight: dict | None, row
     grams = np.asarray(grams, np.float64)
     squares = np.diagonal(grams, axis1=1, axis2=2)
     names = [task.name for task in model.tasks]
-    norms = np.sqrt(squares.mean(axis=0))
+    norms = np.sqrt(squares.mean(axis=0))  # not finite where a 16-bit gradient overflowed
     cosines, conflicts = {}, {}
     for (i, a), (j, b) in itertools.combinations(enumerate(names), 2):
-        both = (squares[:, i] > 0) & (squares[:, j] > 0)
+        pair = squares[:, [i, j]]
+        both = ((pair > 0) & np.isfinite(pair)).all(axis=1)
         values = grams[both, i, j] / np.sqrt(squares[both, i] * squares[both, j])
         cosines[f"{a} and {b}"] = float(values.mean()) if len(values) else None
         conflicts[f"{a} and {b}"] = float((values < 0).mean()) if len(values) else None
     return {
-        "norms": {n: float(v) if v > 0 else None for n, v in zip(names, norms)},
+        "norms": {n: float(v) if 0 < v < np.inf else None for n, v in zip(names, norms)},
         "cosines": cosines,
         "conflicts": conflicts,
     }

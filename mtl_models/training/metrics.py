@@ -125,10 +125,10 @@ def _confusion(labels, probabilities, weights) -> np.ndarray:
 
 def _known_classes(labels, probabilities, weights):
     """Labels [N] as integers, float64 probabilities [N, K] and weights [N] of the rows with weight."""
-    labels = np.asarray(labels, np.int64).reshape(-1)
+    labels = np.asarray(labels).reshape(-1)
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
-    known = weights > 0
-    return labels[known], np.asarray(probabilities, np.float64)[known], weights[known]
+    known = weights > 0  # first: a label that is not known may be NaN, which is no integer
+    return labels[known].astype(np.int64), np.asarray(probabilities, np.float64)[known], weights[known]
 
 
 def _mean(values, weights) -> float | None:

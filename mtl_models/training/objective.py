@@ -124,14 +124,16 @@ class Objective:
 def _best_constant(task: Task, metric: str, labels, weights) -> np.ndarray:
     """The best prediction that is the same for every row, [N] or [N, K]."""
     labels = np.asarray(labels, np.float64).reshape(-1)
-    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
+    rows = len(labels)
+    weights = np.ones(rows) if weights is None else np.asarray(weights, np.float64).reshape(-1)
+    known = weights > 0  # a label that is not known may be NaN, and 0 × NaN is NaN
+    labels, weights = labels[known], weights[known]
     if task.kind in ("multiclass", "ordinal"):
-        known = weights > 0
-        shares = np.bincount(labels[known].astype(np.int64), weights[known], task.classes) / weights.sum()
+        shares = np.bincount(labels.astype(np.int64), weights, task.classes) / weights.sum()
         if metric == "mae":
             shares = np.eye(task.classes)[int(metrics.weighted_median(labels, weights))]
-        return np.broadcast_to(shares, (len(labels), task.classes))
+        return np.broadcast_to(shares, (rows, task.classes))
     constant = (
         metrics.weighted_median(labels, weights) if metric == "mae" else np.average(labels, weights=weights)
     )
-    return np.full(len(labels), constant)
+    return np.full(rows, constant)

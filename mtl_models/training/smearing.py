@@ -39,8 +39,10 @@ def smear(task: Task, labels, predictions, weights=None) -> Task:
         raise ValueError(f"task '{task.name}': smearing is for loss log_mse; its loss is {task.loss}")
     labels, predictions = (np.asarray(v, np.float64).reshape(-1) for v in (labels, predictions))
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
-    if not weights.sum() > 0:
+    known = weights > 0  # a label that is not known may be NaN, and 0 × NaN is NaN
+    if not known.any():
         return task
+    labels, predictions, weights = labels[known], predictions[known], weights[known]
     medians = (1.0 + predictions) / (task.smearing or 1.0)
     return dataclasses.replace(task, smearing=float(weights @ (1.0 + labels) / (weights @ medians)))
 

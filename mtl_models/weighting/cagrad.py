@@ -1,10 +1,14 @@
 import keras
+import numpy as np
 from keras import ops
 
 from mtl_models.bounds import check_bounds
 from mtl_models.weighting._gram import GramWeighting
-from mtl_models.weighting._solvers import solve_positive
+from mtl_models.weighting._solvers import nonnegative_quadratic, solve_positive
 from mtl_models.weighting._unit_gram import UnitGram, unit_gram
+
+_FEW = 8  # tasks, of which every set is tried
+_RIDGE = 1e-5
 
 
 @keras.saving.register_keras_serializable("mtl_models")
@@ -54,48 +58,78 @@ def _weights(unit: UnitGram, c: float):
     sums = ops.matmul(unit.cosines, norms)
     length = ops.sqrt(ops.maximum(ops.sum(norms * sums), 0.0))  # of the sum of gradients, K ‖g₀‖
     towards = ops.clip(sums / ops.maximum(length, 1e-12), -1.0, 1.0)
-    x = _leading(unit, towards, c)
-    return ops.where(unit.active, 1.0 + c * length * x / unit.norms, 0.0)
-
-
-def _leading(unit: UnitGram, towards, c: float, iterations: int = 25):
-    """x ≥ 0 with `‖Σ x_k u_k‖ = 1` for which the least `(towards + c C x)_k n_k` is greatest.
-
-    These are the optimality conditions of the maximin over d, with `ν` that least product and z what others
-    exceed it by: `c C x + towards - ν / n = z ≥ 0`, `x z = 0`, `xᵀC x = 1`. Damped primal-dual Newton steps
-    as in `nonnegative_quadratic`. In α's own variables, on a simplex, tasks of small gradients lose digits.
-    """
-    identity = ops.eye(unit.cosines.shape[0])
-    cosines = unit.cosines + 2e-7 * identity  # a larger ridge shows where norms differ widely
-    active = ops.cast(unit.active, "float32")
-    inverse = active / unit.norms
+    inverse = ops.where(unit.active, 1.0 / unit.norms, 0.0)
     inverse = inverse / ops.maximum(ops.max(inverse), 1e-30)
-    x = active * ops.rsqrt(ops.maximum(ops.sum(active * ops.matmul(cosines, active)), 1e-6)) + 1e-6
-    reached = c * ops.matmul(cosines, x) + ops.where(unit.active, towards, 1.0)
-    level = -2.0 - c * ops.sum(x)
-    z = ops.maximum(reached - level * inverse, 0.1)
+    find = _of_every_set if unit.cosines.shape[0] <= _FEW else _of_two_levels
+    y = _best(unit, towards, find(unit, towards, inverse, c), c)
+    return ops.where(unit.active, 1.0 + length * y / unit.norms, 0.0)
 
-    def step(_, state):
-        x, z, level = state
-        target = ops.maximum(0.1 * ops.mean(x * z), 1e-14)
-        image = ops.matmul(cosines, x)
-        residual = target / x - (c * image + ops.where(unit.active, towards, 1.0) - level * inverse)
-        scale = ops.sqrt(x / z)
-        scaled = ops.expand_dims(scale, 1) * (c * cosines) * ops.expand_dims(scale, 0) + identity
-        both = ops.stack([scale * residual, scale * inverse])
-        alone, along = ops.unstack(scale * solve_positive(ops.stack([scaled, scaled]), both), 2)
-        slope = ops.sum(image * along)
-        missing = 0.5 * (1.0 - ops.sum(x * image)) - ops.sum(image * alone)
-        dlevel = missing / ops.where(ops.abs(slope) > 1e-12, slope, 1e-12)
-        dx = alone + dlevel * along
-        dz = target / x - z - z / x * dx
-        fall = ops.maximum(ops.max(-dx / x), ops.max(-dz / z))
-        length = ops.minimum(1.0, 0.95 / ops.maximum(fall, 1e-30))
-        return (
-            ops.maximum(x + length * dx, 1e-20),
-            ops.maximum(z + length * dz, 1e-20),
-            level + length * dlevel,
-        )
 
-    x, _, _ = ops.fori_loop(0, iterations, step, (x, z, level))
-    return x * active
+# What is looked for is y ≥ 0, of a step `(g₀ / ‖g₀‖ + Σ y_k u_k) ‖g₀‖` with `‖Σ y_k u_k‖ ≤ c`, u the unit
+# gradients, whose least product `n_k (towards + C y)_k` with a gradient is greatest. At the best y some tasks
+# have that product, and the others have y = 0.
+
+
+def _of_every_set(unit: UnitGram, towards, inverse, c: float):
+    """Candidates [S, T]: for each set of tasks the y with which all of them have the same product.
+
+    `C y + towards = ν / n` over the set gives y as a linear function of ν, and `yᵀC y = c²` the two ν, of
+    which the greater is best. Where the gradients' hull holds 0 and c is 1 or more, no product is above 0:
+    then ν is 0.
+    """
+    size = unit.cosines.shape[0]
+    members = np.array([[s >> k & 1 for k in range(size)] for s in range(1, 2**size)], "float32")
+    both, identity = members[:, :, None] * members[:, None, :], np.eye(size, dtype="float32")
+    cosines = both * unit.cosines + (1.0 - members)[:, :, None] * identity
+    sides = ops.stack([members * inverse, members * towards], axis=-1)
+    ridged = solve_positive(cosines + _RIDGE * identity, np.broadcast_to(identity, both.shape))
+    found = _times(ridged, sides)
+    for _ in range(2):  # without the ridge
+        found = found + _times(ridged, sides - _times(cosines, found))
+    along, alone = ops.unstack(found, 2, axis=-1)
+    a, b = ops.sum(inverse * along, axis=1), ops.sum(inverse * alone, axis=1)
+    root = ops.sqrt(ops.maximum(b * b - a * (ops.sum(towards * alone, axis=1) - c * c), 0.0))
+    level = ops.expand_dims((b + root) / ops.maximum(a, 1e-30), 1)
+    greatest = level * along - alone
+    return ops.concatenate([greatest, -alone]) if c >= 1 else greatest
+
+
+def _times(a, b):
+    """`a @ b`; of matrices so small a loop that XLA fuses takes a tenth of its matmuls' time."""
+    return ops.sum(ops.expand_dims(a, -1) * ops.expand_dims(b, -3), axis=-2)
+
+
+def _of_two_levels(unit: UnitGram, towards, inverse, c: float, iterations: int = 8):
+    """Candidates [2, T] where sets are too many: the least y with which all products are ν or more, at the ν
+    where `‖Σ y_k u_k‖` is c, and at 0.
+
+    That norm is a convex function of ν: from a ν that is too great, Newton's steps come down to it.
+    """
+
+    def least(level):
+        linear = ops.where(unit.active, ops.minimum(towards - level * inverse, 100.0), 1.0)
+        return nonnegative_quadratic(unit.cosines, linear)
+
+    def step(_, level):
+        y = least(level)
+        # with the ridge of `least`, by which y is bounded where no y is enough
+        norm = ops.sqrt(ops.maximum(ops.sum(y * (ops.matmul(unit.cosines, y) + 1e-5 * y)), 1e-20))
+        return level - (norm - c) * norm / ops.maximum(ops.sum(y * inverse), 1e-20)
+
+    greatest = ops.where(unit.active, (towards + c) / ops.maximum(inverse, 1e-30), 1e30)
+    level = ops.fori_loop(0, iterations, step, ops.minimum(ops.min(greatest), 1e30))
+    return ops.stack([least(level), least(0.0)])
+
+
+def _best(unit: UnitGram, towards, candidates, c: float):
+    """Of candidates [S, T], made feasible, the one whose least product is greatest; of like ones the least."""
+    y = ops.where(unit.active, ops.maximum(candidates, 0.0), 0.0)
+    norms = ops.sqrt(ops.maximum(ops.sum(y * ops.matmul(y, unit.cosines), axis=1, keepdims=True), 1e-30))
+    y = y * ops.minimum(c / norms, 1.0)
+    products = unit.norms * (ops.matmul(y, unit.cosines) + towards)
+    least = ops.min(ops.where(unit.active, products, 1e30), axis=1)
+    smallest = ops.min(ops.where(unit.active, unit.norms, 1.0))
+    greatest = ops.max(least)
+    alike = least >= greatest - 2e-6 * (ops.abs(greatest) + (1.0 + c) * smallest)
+    sizes = ops.where(alike, ops.sum(y * y, axis=1), 1e30)
+    return ops.take(y, ops.argmin(sizes), axis=0)

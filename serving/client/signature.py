@@ -176,11 +176,29 @@ def _one(name: str, value: Any, tensor: Tensor) -> Any:
     elif kind == "b":
         fits = isinstance(value, (bool, np.bool_))
     elif not isinstance(value, (bool, np.bool_)) and isinstance(value, (int, float, np.number)):
-        fits = kind == "f" or (float(value).is_integer() and _in_range(value, tensor.type))
+        # int of a number: NumPy would compare an int64 with a float as floats, where 2^63 is not too much
+        fits = _is_float(value) if kind == "f" else _is_whole(value) and _in_range(int(value), tensor.type)
     if not fits:
         raise BadFeatures(f"{name} has {value!r}; it should be {tensor.words}")
-    return value.encode() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise BadFeatures(f"{name} has {value!r}, which is no text: half of a pair of surrogates") from None
 
 
-def _in_range(value: Any, kind: np.dtype) -> bool:
+def _is_float(value: Any) -> bool:
+    try:
+        float(value)
+    except OverflowError:  # of a whole number that is greater than all floats
+        return False
+    return True
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) or float(value).is_integer()
+
+
+def _in_range(value: int, kind: np.dtype) -> bool:
     return np.iinfo(kind).min <= value <= np.iinfo(kind).max

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mtl_models import (
+    DWA,
     PLE,
     HardSharing,
     Layout,
@@ -319,6 +320,32 @@ def test_settings_out_of_bounds_are_refused(setting):
     [name] = setting
     with pytest.raises(ValueError, match=f"MultiTaskModel: {name} must be between"):
         MultiTaskModel(LAYOUT, TASKS, HardSharing(), **setting)
+
+
+def test_an_optimizer_that_cannot_be_used_is_refused():
+    with pytest.raises(ValueError, match="use_ema: the embedding table has an optimizer of its own"):
+        model().compile(keras.optimizers.Adam(0.01, use_ema=True))
+    taken = model().embedding_optimizer
+    with pytest.raises(ValueError, match="already the optimizer of another table"):
+        model().compile("adam", taken)
+
+
+def test_a_list_of_callbacks_may_be_keras_own():
+    x, y, w = data(rows=8)
+    made, ends = model(weighting=DWA()), []
+    given = keras.callbacks.CallbackList(
+        [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(epoch))], model=made
+    )
+    for _ in range(2):
+        made.fit(x, y, sample_weight=w, verbose=0, callbacks=given)
+    assert ends == [0, 0] and made.weighting.epochs.numpy().tolist() == [2, 2]
+
+
+def test_the_positions_tower_is_not_what_tasks_share():
+    made = model(HardSharing((4,)), position="item", position_tasks=("click",))
+    tower = made.feature_inputs.position_bias.kernel
+    assert any(v is tower for v in made.dense_variables())
+    assert not any(v is tower for v in made.shared_variables())
 
 
 def test_gradients_need_a_compiled_model():

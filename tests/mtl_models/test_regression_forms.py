@@ -55,6 +55,8 @@ def test_smearing_turns_medians_into_means():
     # again, from predictions with the factor
     assert smear(fitted, labels, means, weights).smearing == pytest.approx(fitted.smearing, rel=0.01)
     assert smear(task, labels, medians, np.zeros(50_000)) is task
+    half, unknown = np.arange(50_000) % 2, np.where(np.arange(50_000) % 2, labels, np.nan)
+    assert smear(task, unknown, medians, half) == smear(task, labels[1::2], medians[1::2])
     with pytest.raises(ValueError, match="its loss is mse"):
         smear(Task("t", "regression"), labels, medians)
 

@@ -94,6 +94,25 @@ def test_one_row_is_shared_by_all():
     assert found["tags"].numpy().tolist() == [[b"a", b"b"]] * 3
 
 
+def test_a_batch_without_rows_stays_one():
+    found = inputs.one_batch(
+        {
+            "user": tf.constant([4], tf.int64),
+            "item": tf.zeros([0], tf.int64),
+            "tags": tf.constant([["a", "b"]]),
+            "words": tf.zeros([0, 3], tf.string),
+        }
+    )
+    assert {name: x.shape.as_list() for name, x in found.items()} == {
+        "user": [0],
+        "item": [0],
+        "tags": [0, 2],
+        "words": [0, 3],
+    }
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        inputs.one_batch({"user": tf.constant([4, 5], tf.int64), "item": tf.zeros([3], tf.int64)})
+
+
 def test_missing_values_are_counted_a_row():
     found = inputs.missing_values(
         {

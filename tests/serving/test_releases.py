@@ -91,7 +91,7 @@ def test_a_rollback_undoes_a_promotion(served):
 
 def test_the_audit_log_has_pushes_promotions_and_rollbacks(served):
     releases.rollback(served, "clicks “fell”\nby half")
-    releases.promote(served, 1, "an old friend")
+    releases.promote(served, 1, "an old\u2028friend\x85")  # which end lines, but not those of JSON Lines
     found, unreadable = audit.entries(served)
     assert unreadable == []
     told = [(e["what"], e["from"], e["to"], e["model_of"], e["why"]) for e in found]
@@ -100,7 +100,7 @@ def test_the_audit_log_has_pushes_promotions_and_rollbacks(served):
         ("push", 1, 2, 2, "run b was blessed"),
         ("push", 2, 3, 3, "run c was blessed"),
         ("rollback", 3, 4, 2, "clicks “fell”\nby half"),
-        ("promote", 4, 5, 1, "an old friend"),
+        ("promote", 4, 5, 1, "an old\u2028friend\x85"),
     ]
     assert {e["who"] for e in found} == {pwd.getpwuid(os.getuid()).pw_name}
     assert all(e["at"].endswith("+00:00") for e in found)

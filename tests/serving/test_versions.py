@@ -51,6 +51,9 @@ def test_a_pointer_to_nothing(model, tmp_path):
     versions.point(served, 7)
     with pytest.raises(ValueError, match=r"version '7'.*write one of \[1\]"):
         versions.current(served)
+    (served / "1" / "saved_model.pb").unlink()
+    with pytest.raises(ValueError, match="no other is; delete it to start afresh"):
+        versions.current(served)
 
 
 def test_a_push_that_fails_leaves_nothing_behind(model, tmp_path, monkeypatch):
@@ -71,7 +74,8 @@ def test_a_push_that_fails_leaves_nothing_behind(model, tmp_path, monkeypatch):
 def test_half_written_versions_are_not_numbers(model, tmp_path):
     served = tmp_path / "served"
     versions.push(model, served, {})
-    (served / ".part-dead").mkdir()
+    for name in (".part-dead", "²", "٣"):  # digits, but not of a number that TensorFlow Serving reads
+        (served / name).mkdir()
     assert versions.versions(served) == [1]
 
 

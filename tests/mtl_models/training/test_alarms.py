@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,7 @@ def test_gradient_statistics_are_of_the_gram_matrix():
     masked = {"click": np.ones(50, "float32"), "like": np.zeros(50, "float32")}
     found = gradient_statistics(model, x, y, masked, 50)
     assert found["norms"]["like"] is None and found["cosines"] == {"click and like": None}
+    y["like"] = y["like"] * 1e30  # its gradient's square overflows
+    masked["like"] += 1
+    found = json.dumps(gradient_statistics(model, x, y, masked, 50), allow_nan=False)
+    assert '"like": null' in found and '"click and like": null' in found

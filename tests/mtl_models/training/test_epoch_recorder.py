@@ -86,6 +86,24 @@ def test_divergence_is_an_error_that_says_what_to_do():
         fit(EpochRecorder((x, y, w)), rate=1e38)
 
 
+def test_a_validation_row_that_cannot_be_predicted_is_named():
+    model = MultiTaskModel(
+        Layout.of(numbers=["age"]), [Task("click", "binary"), Task("like", "binary")], MMoE(experts=2)
+    )
+    recorder = EpochRecorder(
+        (
+            {"age": np.array([0.0, np.nan, 1.0], "float32")},
+            {"click": np.array([0, 1, 1.0]), "like": np.array([0, 1, 1.0])},
+            {"click": np.array([1, 0, 1.0]), "like": np.ones(3)},
+        )
+    )
+    recorder.set_model(model)
+    recorder.on_train_begin()
+    # the click of that row is not known
+    with pytest.raises(FloatingPointError, match="'like' are not finite in 1 of 3 .* row 1"):
+        recorder._measure()
+
+
 def test_gauc_needs_groups():
     x, y, w = data(1)
     with pytest.raises(ValueError, match="needs groups"):

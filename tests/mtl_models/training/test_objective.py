@@ -63,6 +63,29 @@ def test_what_is_read_by_default():
     assert measure(click, labels, scores, groups=[1, 1, 2])["gauc"] == 1
 
 
+@pytest.mark.parametrize(
+    "task, metric",
+    [
+        (CLICK, "logloss"),
+        (WATCH, "mae"),
+        (WATCH, "rmse"),
+        (Task("action", "multiclass", classes=3), "logloss"),
+        (Task("rating", "ordinal", classes=3), "mae"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_label_that_is_not_known_may_be_anything(task, metric):
+    labels, weights, gains = np.array([0, 0, 1, 1.0]), np.array([1, 0, 2, 1.0]), []
+    predictions = np.array([0.3, 0.5, 0.6, 0.8])
+    if task.classes:
+        predictions = np.stack([0.9 - predictions, predictions, np.full(4, 0.1)], axis=1)
+    objective = Objective({task.name: 1}, {task.name: metric})
+    for unknown in (0.0, np.nan):
+        labels[1] = unknown
+        gains.append(objective.gain(task, measure(task, labels, predictions, weights), labels, weights))
+    assert gains[0] == gains[1]
+
+
 def test_combines_by_weight_and_leaves_out_the_undefined():
     objective = Objective({"click": 3, "watch": 1})
     assert objective.combine({"click": 0.4, "watch": 0.8}) == pytest.approx(0.5)

@@ -111,6 +111,33 @@ def test_cagrad_at_zero_is_equal(unconstrained, g):
     np.testing.assert_allclose(found, np.diag(g @ g.T) > 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("c, weight", [(0.4, 1.4), (1.5, 2.0)])
+def test_cagrad_goes_towards_the_task_that_the_others_outvote(compiled, c, weight):
+    """Up to c = 1 the step shrinks; beyond, where no step suits all, there is none."""
+    g = np.array([[3.0, 4.0], [-3.0, -4.0], [3.0, 4.0]], "float32")
+    found = compiled(lambda gram: cagrad_weights(gram, c))(ops.convert_to_tensor(g @ g.T))
+    found = ops.convert_to_numpy(found)
+    np.testing.assert_allclose(found, [1, weight, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("tasks", [3, pytest.param(10, marks=pytest.mark.slow)])  # of few every set is tried
+def test_cagrad_is_the_best_step_of_its_ball(compiled, tasks):
+    c = 0.4
+    run = compiled(lambda gram: cagrad_weights(gram, c))
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        g = rng.normal(size=(tasks, 8)) * 10.0 ** rng.uniform(-1, 0, size=(tasks, 1))
+        g[-1] -= g[:-1].sum(0) * rng.uniform(0, 1)  # one against the others
+        w = ops.convert_to_numpy(run(ops.convert_to_tensor((g @ g.T).astype("float32")))).astype("float64")
+        mean, step = g.mean(0), w @ g / tasks
+        radius = c * np.linalg.norm(mean)
+        assert w.min() >= 1 and np.linalg.norm(step - mean) <= radius * (1 + 1e-4)
+        # no step of the ball has a least product above that with a gradient in the hull
+        within = (w - 1) / (w - 1).sum() @ g
+        bound = within @ mean + radius * np.linalg.norm(within)
+        assert bound - (g @ step).min() <= 1e-3 * np.linalg.norm(mean) * np.linalg.norm(g, axis=1).min()
+
+
 def test_orthogonal_gradients_of_one_length_weigh_alike(weigh_all):
     for cls, weights in weigh_all(7e-9 * np.eye(TASKS)).items():
         expected = 1.4 if cls is CAGrad else 1.0  # 1 + c

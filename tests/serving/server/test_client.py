@@ -1,6 +1,7 @@
 """`serving.client` against a running server: four ways, one behaviour."""
 
 import asyncio
+import http.server
 import json
 import threading
 
@@ -77,6 +78,10 @@ def test_other_signatures(way):
         (COLUMNS | {"price": 1.5}, "should be a list of float32 [rows]"),
         (COLUMNS | {"age": [1.5, 2]}, "age has 1.5; it should be int64 [rows]"),
         (COLUMNS | {"age": [2**63, 2]}, "age has 9223372036854775808"),
+        (COLUMNS | {"age": [np.float64(2**63), 2]}, "it should be int64 [rows]"),
+        (COLUMNS | {"age": [10**400, 2]}, "age has 1000"),
+        (COLUMNS | {"price": [10**400, 2]}, "price has 1000"),
+        (COLUMNS | {"id": ["\ud800", "a"]}, "id has '\\ud800', which is no text"),
         (COLUMNS | {"id": [7, 8]}, "id has 7; it should be texts [rows]"),
         (COLUMNS | {"id": "abc"}, "id is 'abc'"),
         (COLUMNS | {"id": [None, "a"]}, "id has None"),
@@ -139,6 +144,32 @@ def test_nobody_there(live, kind, monkeypatch):
         way.predict(COLUMNS, timeout=0.3)
     assert caught.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
     way.close()
+
+
+@pytest.mark.parametrize("kind", ["rest", "rest async"])
+def test_an_answer_that_dribbles_is_over_at_the_deadline(live, kind, monkeypatch):
+    ended = threading.Event()
+
+    class Dribbling(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            while not ended.wait(0.05):  # each part in time, and never all
+                self.wfile.write(b" ")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dribbling) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setattr(live.server, "rest_port", server.server_port)
+        way = Way(kind, live)
+        with pytest.raises(ServerError, match="DEADLINE_EXCEEDED"):
+            way.predict(COLUMNS, timeout=0.3)
+        ended.set()
+        way.close()
+        server.shutdown()
 
 
 def test_a_connection_is_kept(live):

@@ -61,6 +61,16 @@ def brands(folder):
     return found
 
 
+def test_two_logs_of_one_second_do_not_write_over_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(request_log.time, "strftime", lambda *given: "20240301T000000Z")
+    for number in range(2):
+        log = RequestLog(tmp_path, 1.0)
+        log.offer("serving_default", f"r{number}", 1, {"id": np.array([b"a"])}, {"click": np.ones(1)}, 1)
+        log.close()
+    found = [pq.read_table(path).to_pylist() for path in sorted(tmp_path.glob("requests-*.parquet"))]
+    assert [row["served_request"] for rows in found for row in rows] == ["r0", "r1"]
+
+
 def test_what_was_answered_is_read_by_ingestion(serve, tmp_path):
     live = serve(log=RequestLog(tmp_path / "log", 1.0))
     for address in (live.url, f"127.0.0.1:{live.server.grpc_port}"):
@@ -121,6 +131,17 @@ def test_a_full_queue_or_disk_leaves_requests_out_and_fails_none(tmp_path, one, 
     log.offer(*one)
     log.close()
     assert log.left_out == 1
+
+
+def test_what_a_short_message_unfolds_to_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(request_log, "HELD_BYTES", 2_500)
+    monkeypatch.setattr(request_log, "FILE_SECONDS", 30)
+    log = RequestLog(tmp_path, 1.0)
+    for _ in range(4):
+        tags = np.full((1, 120), b"x", object)  # one value, and a shape to repeat it to
+        log.offer("serving_default", "", 1, {"tags": tags}, {"click": np.ones(1, np.float32)}, 20)
+    log.close()
+    assert log.left_out == 2
 
 
 def test_the_folder_is_bounded_and_every_file_is_whole(tmp_path, one, monkeypatch):
