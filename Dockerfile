@@ -1,4 +1,4 @@
-# The pipeline and the command `mtl`, with the packages of requirements.lock.
+# The pipeline and the command `mtl`, with the packages of requirements.lock, and what reads s3 (30 MB).
 #   docker build -t mtl-recommender:0.1.0 .
 #   docker run --rm -v $PWD/demo-data:/input:ro -v $PWD/output:/output mtl-recommender:0.1.0 \
 #     run data/demo/recipe.yaml --input /input --output /output
@@ -10,10 +10,11 @@ WORKDIR /app
 
 # first what changes rarely; without resolving anything anew
 COPY .ci/uv.lock .ci/uv.lock
-COPY requirements.lock .
+COPY requirements.lock requirements-aws.lock ./
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes -r .ci/uv.lock \
-    && /opt/venv/bin/uv pip install --no-cache --python /opt/venv/bin/python --no-deps --require-hashes -r requirements.lock
+    && /opt/venv/bin/uv pip install --no-cache --python /opt/venv/bin/python --no-deps --require-hashes \
+        -r requirements.lock -r requirements-aws.lock
 ENV PATH=/opt/venv/bin:$PATH
 
 # beside the lock, which the cache of steps is keyed by; editable, as `make setup` has it

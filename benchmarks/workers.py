@@ -18,7 +18,8 @@ import time
 _WORKER = "--as"
 
 
-def _ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of localhost that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("localhost", 0))
@@ -64,7 +65,7 @@ def measured(steps: int, batch: int) -> float:
 
 def of_workers(count: int, steps: int, batch: int) -> float:
     """Seconds a step of so many workers."""
-    cluster = {"worker": [f"localhost:{port}" for port in _ports(count)]}
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(count)]}
     started = []
     for index in range(count):
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})

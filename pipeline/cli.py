@@ -15,9 +15,15 @@ from pipeline.cli_predict import predict
 from pipeline.cli_recipe import recipe
 from pipeline.cli_runs import runs
 from pipeline.cli_schedule import schedule
-from pipeline.cli_types import FILE, Folder, settings_option
-
-_FOLDER = Folder()
+from pipeline.cli_types import (
+    THERE,
+    Folder,
+    examples,
+    input_option,
+    output_option,
+    recipe_argument,
+    settings_option,
+)
 
 
 @click.group(
@@ -41,15 +47,18 @@ mtl.add_command(runs)
 mtl.add_command(schedule)
 
 
-@mtl.command()
-@click.argument("recipe", type=FILE)
-@click.option(
-    "--input",
-    "input_dir",
-    type=_FOLDER,
-    help="Folder that the recipe's files are below; the recipe's own folder where left out.",
+@mtl.command(
+    short_help="Run RECIPE: logs in, a judged and served model out.",
+    epilog=examples(
+        "mtl run data/demo/recipe.yaml --input demo-data",
+        "mtl run data/demo/recipe.yaml --input demo-data --set training.epochs=3 --no-cache",
+        "mtl run data/demo/recipe.yaml --input demo-data --span last",
+        "mtl run data/demo/recipe.yaml --input demo-data --from 2024-03-04 --to 2024-03-06",
+    ),
 )
-@click.option("--output", type=_FOLDER, default="output", show_default=True, help="Where runs and models go.")
+@recipe_argument
+@input_option
+@output_option("Where runs and models go.")
 @click.option(
     "--no-cache", is_flag=True, help="Run every step, also where nothing it depends on has changed."
 )
@@ -61,7 +70,7 @@ mtl.add_command(schedule)
     "last: the newest that is over.",
 )
 @click.option("--from", "first", metavar="SPAN", help="With --to: run all these spans, one after another.")
-@click.option("--to", "last", metavar="SPAN")
+@click.option("--to", "last", metavar="SPAN", help="The last of them.")
 def run(
     recipe: Path,
     input_dir: Path | None,
@@ -73,10 +82,10 @@ def run(
     last: str | None,
 ) -> None:
     """Run RECIPE: ingest, check, train, evaluate, judge, push, report."""
+    if span == "":
+        raise click.BadParameter("it is empty: leave --span out to run all there is", param_hint="--span")
     if (first is None) != (last is None) or (span is not None and first is not None):
         raise click.UsageError("give --span, or --from and --to, or none of them")
-    if input_dir is not None and not input_dir.is_dir():
-        raise click.BadParameter(f"there is no folder {input_dir}", param_hint="--input")
     from pipeline import run as runner
     from pipeline.disk import NoRoom
     from pipeline.only_one import Busy
@@ -95,15 +104,13 @@ def run(
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command(short_help="Make the vectors of RECIPE's pictures and texts.")
-@click.argument("recipe", type=FILE)
-@click.option(
-    "--input",
-    "input_dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that the recipe's files are below; the recipe's own folder where left out.",
+@mtl.command(
+    short_help="Make the vectors of RECIPE's pictures and texts.",
+    epilog=examples("mtl encode data/demo_content/recipe.yaml --input demo-data"),
 )
-@click.option("--output", type=_FOLDER, default="output", show_default=True, help="As of `mtl run`.")
+@recipe_argument
+@input_option
+@output_option("As of `mtl run`.")
 @settings_option("beam.workers=4")
 def encode(recipe: Path, input_dir: Path | None, output: Path, settings: tuple[str, ...]) -> None:
     """Make the vectors of RECIPE's pictures and texts, as `mtl run` does before it joins them.
@@ -118,18 +125,24 @@ def encode(recipe: Path, input_dir: Path | None, output: Path, settings: tuple[s
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command(short_help="Train RECIPE on a run's transformed examples.")
-@click.argument("recipe", type=FILE)
+@mtl.command(
+    short_help="Train RECIPE on a run's transformed examples.",
+    epilog=examples(
+        "mtl train data/demo/recipe.yaml --from output/demo/latest",
+        "mtl train data/demo/recipe.yaml --from output/demo/latest --set weighting.name=uncertainty",
+    ),
+)
+@recipe_argument
 @click.option(
     "--from",
     "run_dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=THERE,
     required=True,
     help="A run's folder, such as output/demo/latest, whose transformed examples are trained on.",
 )
 @click.option(
     "--output",
-    type=_FOLDER,
+    type=Folder(),
     help="Where the model goes; beside the runs, in a folder named by settings and data, where left out.",
 )
 @settings_option("training.epochs=3")
@@ -137,8 +150,8 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
     """Train RECIPE on a run's transformed examples, and say what it beats.
 
     Model, weighting, training, and the tasks' losses may differ from the run's recipe. Ctrl-C leaves the best
-    model so far; the same command goes on from there. With training.distribution=multi_worker start it once for
-    each worker, each with its TF_CONFIG.
+    model so far; the same command goes on from there. With training.distribution=multi_worker start it once
+    for each worker, each with its TF_CONFIG.
     """
     from pipeline import train as trainer
 
@@ -148,15 +161,21 @@ def train(recipe: Path, run_dir: Path, output: Path | None, settings: tuple[str,
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command(short_help="Say whether sharing helps, beside one model a task.")
-@click.argument("recipe", type=FILE)
+@mtl.command(
+    short_help="Say whether sharing helps, beside one model a task.",
+    epilog=examples(
+        "mtl compare data/demo/recipe.yaml",
+        "mtl compare data/demo/recipe.yaml --architectures hard_sharing,ple --seeds 5",
+    ),
+)
+@recipe_argument
 @click.option(
     "--from",
     "run_dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=THERE,
     help="A run's folder, whose examples are used; the newest below --output that fits where left out.",
 )
-@click.option("--output", type=_FOLDER, default="output", show_default=True, help="Where runs are.")
+@output_option("Where runs are.")
 @click.option("--architectures", default="", metavar="A,B", help="Try the recipe with each of these too.")
 @click.option("--weightings", default="", metavar="X,Y", help="Try the recipe with each of these too.")
 @click.option("--seeds", type=click.IntRange(min=2), default=3, show_default=True, help="Trainings of each.")
@@ -196,8 +215,14 @@ def compare(
     sys.exit(code)
 
 
-@mtl.command(short_help="Search the weights of a run's score.")
-@click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@mtl.command(
+    short_help="Search the weights of a run's score.",
+    epilog=examples(
+        "mtl fuse output/demo/latest",
+        "mtl run data/demo/recipe.yaml --input demo-data --set @output/demo/latest/fuse/patch.yaml",
+    ),
+)
+@click.argument("run_dir", metavar="RUN", type=THERE)
 @settings_option("fuse.seed=2", "of the run's recipe")
 def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
     """Search the weights of RUN's score for what the recipe's `fuse` wants, on validation requests.
@@ -214,22 +239,28 @@ def fuse(run_dir: Path, settings: tuple[str, ...]) -> None:
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command(short_help="Measure and judge a SavedModel on test rows.")
-@click.argument("recipe", type=FILE)
+@mtl.command(
+    short_help="Measure and judge a SavedModel on test rows.",
+    epilog=examples(
+        "mtl evaluate data/demo/recipe.yaml --model output/demo/serving --input demo-data",
+        "mtl evaluate data/demo/recipe.yaml --model model/1 --input output/demo/latest/examples",
+    ),
+)
+@recipe_argument
 @click.option(
     "--model",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=THERE,
     required=True,
     help="A SavedModel, or a folder of versions such as output/demo/serving.",
 )
 @click.option(
     "--input",
     "input_dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=THERE,
     required=True,
     help="Logs as RECIPE reads them, or examples such as output/demo/latest/examples.",
 )
-@click.option("--output", type=_FOLDER, default="output", show_default=True, help="Where the report goes.")
+@output_option("Where the report goes.")
 @settings_option("splits.test_from=2024-03-12", "")
 def evaluate(recipe: Path, model: Path, input_dir: Path, output: Path, settings: tuple[str, ...]) -> None:
     """Measure a SavedModel on the test rows of some data, judge it by RECIPE's gates, and write the report.
@@ -244,8 +275,11 @@ def evaluate(recipe: Path, model: Path, input_dir: Path, output: Path, settings:
         raise click.UsageError(str(error)) from None
 
 
-@mtl.command(short_help="Print what a run came to, or write an index over runs.")
-@click.argument("where", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@mtl.command(
+    short_help="Print what a run came to, or write an index over runs.",
+    epilog=examples("mtl report output/demo/latest", "mtl report output"),
+)
+@click.argument("where", type=THERE)
 def report(where: Path) -> None:
     """Print what the run in WHERE (such as output/demo/latest) came to; of a folder of runs (such as output),
     write an index of all with their metrics over time."""
@@ -290,8 +324,14 @@ def _write_index(folder: Path) -> None:
     click.echo(f"index:   {write_index(folder, found)}")
 
 
-@mtl.command()
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@mtl.command(
+    short_help="Serve pushed versions in TensorFlow Serving's protocol.",
+    epilog=examples(
+        "mtl serve output/demo/serving",
+        "mtl serve output/demo/serving --label canary=4 --log-requests requests --sample 0.1",
+    ),
+)
+@click.argument("folder", metavar="DIR", type=THERE)
 @click.option("--name", default="", help="Of the model in requests; the recommender's where left out.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address; 0.0.0.0 is all of them.")
 @click.option("--rest-port", type=click.IntRange(0, 65535), default=8501, show_default=True, help="0: any.")

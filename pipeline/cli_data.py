@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli_types import Folder
+from pipeline.cli_types import Folder, examples
 
 
 @click.group()
@@ -12,7 +12,10 @@ def data() -> None:
     """Make data, and look at what was not used."""
 
 
-@data.command()
+@data.command(
+    short_help="Say why rows were not used.",
+    epilog=examples("mtl data explain output/demo", "mtl data explain output/demo/latest"),
+)
 @click.argument("where", type=click.Path(exists=True, path_type=Path))
 def explain(where: Path) -> None:
     """Say why rows of WHERE were not used: a run's folder, a recommender's (such as output/demo), or a
@@ -27,10 +30,14 @@ def explain(where: Path) -> None:
         raise click.UsageError(str(error)) from None
 
 
-@data.command()
+@data.command(
+    epilog=examples("mtl data demo --out demo-data", "mtl data demo --out drifted --days 20 --drift unit:18")
+)
 @click.option("--out", type=Folder(), required=True, help="Where to write it.")
 @click.option("--rows", type=click.IntRange(min=1), default=200_000, show_default=True, help="Impressions.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Equal seeds, equal data."
+)
 @click.option(
     "--content-effect",
     type=click.FloatRange(min=0),
@@ -97,6 +104,10 @@ def demo(
                 days,
                 parse(drift, days) if drift is not None else None,
             )
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             raise click.UsageError(str(error)) from None
+        except OSError as error:
+            raise click.BadParameter(
+                f"{error.filename or out} cannot be written: {error.strerror}", param_hint="--out"
+            ) from None
     click.echo(f"{out}: {summary.rows:,} impressions of {summary.items:,} items by {summary.users:,} users")

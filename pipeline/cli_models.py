@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pipeline.cli_publish import publish
+from pipeline.cli_types import THERE, examples
 
 
 @click.group()
@@ -16,10 +17,10 @@ def models() -> None:
 
 models.add_command(publish)
 _REASON = click.option("--reason", default="", help="Why; kept in the audit log.")
-_OUTPUT = click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
+_OUTPUT = click.argument("output", type=THERE)
 
 
-@models.command("list")
+@models.command("list", epilog=examples("mtl models list output/demo"))
 @_OUTPUT
 def list_models(output: Path) -> None:
     """List the versions that were pushed in OUTPUT, and what serves.
@@ -38,7 +39,7 @@ def list_models(output: Path) -> None:
         console.print(listing(folder))
 
 
-@models.command()
+@models.command(epilog=examples('mtl models promote output/demo 6 --reason "the last one known to be well"'))
 @_OUTPUT
 @click.argument("version", type=click.IntRange(min=1))
 @_REASON
@@ -63,7 +64,7 @@ def promote(output: Path, version: int, reason: str) -> None:
         _say(folder, change)
 
 
-@models.command()
+@models.command(epilog=examples('mtl models rollback output/demo --reason "clicks fell since noon"'))
 @_OUTPUT
 @_REASON
 def rollback(output: Path, reason: str) -> None:

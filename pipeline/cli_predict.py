@@ -5,10 +5,17 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli_types import FILE, settings_option
+from pipeline.cli_types import FILE, examples, settings_option
 
 
-@click.command(short_help="Score rows of a file, or logs, with a pushed model.")
+@click.command(
+    short_help="Score rows of a file, or logs, with a pushed model.",
+    epilog=examples(
+        "mtl predict --model output/demo/serving --input rows.csv",
+        "mtl predict --server http://127.0.0.1:8501 --model demo --input rows.csv --output scores.parquet",
+        "mtl predict --recipe data/demo/recipe.yaml --input demo-data --output scores-of-today",
+    ),
+)
 @click.option(
     "--recipe",
     type=FILE,
@@ -120,6 +127,8 @@ def _predict_file(model: str, server: str | None, source: Path, target: str, pri
         full = disk.full(error, Path(target).absolute().parent, "make room, and run again")
         if full:
             raise click.ClickException(full) from None
+        if isinstance(error, OSError) and error.errno:
+            raise click.UsageError(f"{error.filename or target}: {os.strerror(error.errno)}") from None
         raise click.UsageError(str(error)) from None
     if target != "-":
         click.echo(f"{target}: {rows:,} rows")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
-_OUTPUT = click.argument("output", type=click.Path(exists=True, file_okay=False, path_type=Path))
+from pipeline.cli_types import THERE, examples
+
+_OUTPUT = click.argument("output", type=THERE)
 _KEEP = click.option(
     "--keep", "last", type=click.IntRange(min=1), default=10, show_default=True, help="Runs kept at least."
 )
@@ -16,7 +18,7 @@ def runs() -> None:
     """Look at the runs, and delete what none of them needs."""
 
 
-@runs.command("list")
+@runs.command("list", short_help="List the runs.", epilog=examples("mtl runs list output/demo"))
 @_OUTPUT
 @_KEEP
 def list_runs(output: Path, last: int) -> None:
@@ -30,8 +32,10 @@ def list_runs(output: Path, last: int) -> None:
         _console().print(listing(home, last))
 
 
-@runs.command()
-@click.argument("run_dir", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@runs.command(
+    short_help="Show what the steps of a run left.", epilog=examples("mtl runs show output/demo/latest")
+)
+@click.argument("run_dir", metavar="RUN", type=THERE)
 @_KEEP
 def show(run_dir: Path, last: int) -> None:
     """Show what the steps of RUN, such as output/demo/latest, left, where, and how large."""
@@ -43,7 +47,10 @@ def show(run_dir: Path, last: int) -> None:
         raise click.UsageError(str(error)) from None
 
 
-@runs.command()
+@runs.command(
+    short_help="Delete what is not needed.",
+    epilog=examples("mtl runs gc output/demo --dry-run", "mtl runs gc output --keep 30"),
+)
 @_OUTPUT
 @_KEEP
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted, and how much that is.")

@@ -4,14 +4,22 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli_types import Folder
+from pipeline.cli_types import Folder, examples, recipe_argument, settings_option
 
 _PLACE = click.Path(file_okay=False)  # of this machine, and for Vertex AI of a bucket
 
 
-@click.command(short_help="Write what a scheduler needs to run RECIPE.")
+@click.command(
+    short_help="Write what a scheduler needs to run RECIPE.",
+    epilog=examples(
+        "mtl schedule cron data/demo/recipe.yaml --input demo-data",
+        'mtl schedule airflow data/demo/recipe.yaml --at "0 3 * * *" --to dags',
+        "mtl schedule vertex data/demo/recipe.yaml --input gs://shop/logs --output gs://shop/runs "
+        "--project shop --region europe-west4",
+    ),
+)
 @click.argument("target", type=click.Choice(["cron", "systemd", "kubernetes", "airflow", "vertex"]))
-@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@recipe_argument
 @click.option(
     "--at",
     default="0 2 * * *",
@@ -20,9 +28,7 @@ _PLACE = click.Path(file_okay=False)  # of this machine, and for Vertex AI of a 
 )
 @click.option("--input", "input_dir", type=_PLACE, help="As of `mtl run`; for Vertex AI gs://BUCKET/FOLDER.")
 @click.option("--output", type=_PLACE, default="output", show_default=True, help="The same.")
-@click.option(
-    "--set", "-s", "settings", multiple=True, metavar="KEY=VALUE", help="As of `mtl run`. Repeatable."
-)
+@settings_option("training.epochs=3")
 @click.option("--to", "folder", type=Folder(), default="schedule", show_default=True, help="Where files go.")
 @click.option(
     "--image",

@@ -1,6 +1,7 @@
 """Digests of code and files, for cache keys: what changes them is exactly what a step depends on."""
 
 import ast
+import functools
 import hashlib
 import importlib.util
 from collections.abc import Iterable
@@ -45,9 +46,13 @@ def text_digest(*texts: str) -> str:
 
 def _reached(modules: Iterable[str]) -> set[Path]:
     found: set[Path] = set()
+    seen: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
         if "." in module:
             waiting.append(module.rpartition(".")[0])  # importing a module runs its packages
         path = _file(module)
@@ -65,28 +70,38 @@ def _file(module: str) -> Path | None:
     return None
 
 
-def _imports(path: Path) -> tuple[str, ...]:
+def _imports(path: Path) -> list[str]:
     """Modules of ours that a file imports; a lazy table of homes (as `mtl_models/__init__.py` has) counts
     for every name imported through it."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for module, names in _stated_imports(path.read_text()):
+        found.append(module)
+        package = _file(module) if names else None
+        homes = _lazy_homes(package.read_text()) if package and package.name == "__init__.py" else {}
+        for name in names:
+            # the name may be a module, or something defined in one
+            found.append(f"{module}.{name}")
+            if name in homes:
+                found.append(f"{module}.{homes[name]}")
+    return found
+
+
+# by its text: a run digests the same files a dozen times, and parsing them is most of what that takes
+@functools.cache
+def _stated_imports(source: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Modules of ours that a file's text names, and the names that it takes from each."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found += [a.name for a in node.names]
+            found += [(alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
-                # the name may be a module, or something defined in one
-                found += [node.module, f"{node.module}.{alias.name}"]
-                home = _lazy_homes(node.module).get(alias.name)
-                if home is not None:
-                    found.append(f"{node.module}.{home}")
-    return tuple(f for f in found if f.split(".")[0] in _OURS)
+            found.append((node.module, tuple(alias.name for alias in node.names)))
+    return tuple((module, names) for module, names in found if module.split(".")[0] in _OURS)
 
 
-def _lazy_homes(module: str) -> dict[str, str]:
-    path = _file(module)
-    if path is None or path.name != "__init__.py":
-        return {}
-    for node in ast.parse(path.read_text()).body:
+@functools.cache
+def _lazy_homes(source: str) -> dict[str, str]:
+    for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "_HOMES":
             return ast.literal_eval(node.value)
     return {}

@@ -20,6 +20,7 @@ from tfx.types.channel_utils import union
 from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
 from pipeline import digests
+from pipeline.artifact_root import FOLDER
 from pipeline.components.data_gate import DataGate
 from pipeline.components.drift_gate import DriftGate
 from pipeline.components.evaluation import Evaluate
@@ -43,12 +44,15 @@ from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.parts import Serving
-from pipeline.span_run import waiting
+from pipeline.span_run import favoured, judged, not_compared
 from pipeline.spans.calendar import Calendar
+from pipeline.spans.judged import Judged
 from pipeline.spans.resolve import Ingestion
 from pipeline.spans.store import SpanStore
+from pipeline.spans.window import closed_split
 from pipeline.staleness import older_models
 from pipeline.trainer_files import STATISTICS
+from pipeline.warm_start import training_settings
 
 
 def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
@@ -63,7 +67,12 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         )
     held = {"vectors": vectors.outputs["vectors"]} if vectors else {}
 
-    read = _window(plan, held) if plan.span else _whole(plan)
+    baseline = {
+        "baseline": str(plan.baseline or ""),
+        "baseline_content": digests.folder_digest(plan.baseline) if plan.baseline else "",
+    }
+    at = judged(plan) if plan.span else {}
+    read = _window(plan, held, at, baseline) if plan.span else _whole(plan)
     examples, schema = read["examples"], read["schema"]
     columns = recipe.part("features", "derived").model_dump_json()
     base = plan.beginning.base if plan.beginning else None
@@ -112,20 +121,18 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     )
     model = trainer.outputs["model"]
 
-    baseline = {
-        "baseline": str(plan.baseline or ""),
-        "baseline_content": digests.folder_digest(plan.baseline) if plan.baseline else "",
-    }
-    judged = recipe.part("features", "derived", "evaluation").model_dump_json()
+    measured = recipe.part("features", "derived", "evaluation").model_dump_json()
     evaluate = Evaluate(
         examples=examples,
         model=model,
-        recipe=judged,
+        recipe=measured,
         named_slices=json.dumps(sorted(recipe.gated_slices)),
+        elsewhere=json.dumps(_elsewhere(plan, at)),
+        span=plan.span.name if plan.span else "",
         code=code("pipeline.components.evaluation"),
         **baseline,
     )
-    stale = _staleness(plan, examples, model, judged) if plan.span else None
+    stale = _staleness(plan, examples, model, measured) if plan.span else None
     watch = None
     if recipe.vectors:
         watch = WatchVectors(
@@ -152,7 +159,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         gates="none" if recipe.gates == "none" else json.dumps([g.model_dump() for g in recipe.metric_gates]),
         vector_gates=json.dumps([g.model_dump() for g in recipe.vector_gates]),
         serving=plan.baseline.name if plan.baseline else "",
-        waiting=json.dumps(waiting(plan) if plan.span else {}),
+        waiting=json.dumps({task: of.why for task, of in at.items() if of.why}),
         code=code("pipeline.components.gate"),
         **watched,
     )
@@ -166,6 +173,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         note=json.dumps(
             {"fingerprint": plan.fingerprint(), "recipe": digests.text_digest(resolved(plan.recipe))}
             | ({"span": plan.span.name} if plan.span else {})
+            | ({"unseen": {task: of.unseen for task, of in at.items()}} if plan.span else {})
             | ({"warm_start": plan.beginning.facts()} if plan.beginning else {})
         ),
     )
@@ -207,16 +215,12 @@ def _staleness(plan: Plan, examples: BaseChannel, model: BaseChannel, recipe: st
 
 
 def _trained(plan: Plan) -> Recipe:
-    """What training depends on of the recipe; a run that begins from a model has epochs of its own."""
+    """What training depends on of the recipe."""
     recipe = plan.recipe
     part = recipe.part("features", "derived", "tasks", "model", "weighting", "training")
-    settings: dict[str, Any] = {"warm_start": None}
-    if plan.beginning and plan.beginning.base:
-        settings["epochs"] = recipe.training.warm_start.epochs
     serving = Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)
-    return part.model_copy(
-        update={"serving": serving, "training": recipe.training.model_copy(update=settings)}
-    )
+    training = training_settings(recipe.training, plan.beginning)
+    return part.model_copy(update={"serving": serving, "training": training})
 
 
 def create_ingestion(plan: Plan, span: Ingestion, enable_cache: bool = True, keep: bool = False) -> Pipeline:
@@ -280,9 +284,31 @@ def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: st
     }
 
 
-def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
-    """The spans that are trained on and the one that is evaluated, which have kept to the schema by themselves.
-    Which these are is known before the pipeline is made, so that any orchestrator can run it."""
+def _elsewhere(plan: Plan, at: dict[str, Judged]) -> list[dict[str, Any]]:
+    """The `Elsewhere`s of the tasks that are judged on an earlier span than the run's own."""
+    why, favours = not_compared(plan, at), favoured(plan, at)
+    found: dict[str, list[str]] = {}
+    for task, of in at.items():
+        if of.span not in ("", plan.span.name):
+            found.setdefault(of.span, []).append(task)
+    return [
+        {
+            "split": closed_split(Calendar.of(plan.recipe.spans).number(span)),
+            "span": span,
+            "tasks": tasks,
+            "not_compared": {task: why[task] for task in tasks if task in why},
+            "favoured": {task: favours[task] for task in tasks if task in favours},
+        }
+        for span, tasks in sorted(found.items())
+    ]
+
+
+def _window(
+    plan: Plan, held: dict[str, BaseChannel], at: dict[str, Judged], baseline: dict[str, str]
+) -> dict[str, Any]:
+    """The spans that are trained on and the one that is evaluated, which have kept to the schema by
+    themselves. Which these are, and which task is judged on which, is known before the pipeline is made, so
+    that any orchestrator can run it."""
     base = plan.beginning.base if plan.beginning else None
     store, spans, found = SpanStore(plan.home), [], {"examples": [], "statistics": []}
     calendar = Calendar.of(plan.recipe.spans)
@@ -300,7 +326,10 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
         spans=union(found["examples"]),
         span_statistics=union(found["statistics"]),
         evaluated=plan.span.number,
-        base=Calendar.of(plan.recipe.spans).number(base.span) if base else 0,
+        base=calendar.number(base.span) if base else 0,
+        held=json.dumps(
+            {task: calendar.number(of.unseen) for task, of in at.items() if of.unseen != plan.span.name}
+        ),
         code=digests.code_digest("pipeline.components.window"),
     )
     made = {
@@ -310,13 +339,15 @@ def _window(plan: Plan, held: dict[str, BaseChannel]) -> dict[str, Any]:
         "schema": schema.outputs["schema"],
     }
     if plan.recipe.spans.drift is not None:
-        gate = _drift_gate(plan, found, held)
+        gate = _drift_gate(plan, found, held, baseline if held else dict.fromkeys(baseline, ""))
         made["steps"].append(gate)
         made["drift"] = gate.outputs["verdict"]
     return made
 
 
-def _drift_gate(plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel]) -> DriftGate:
+def _drift_gate(
+    plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel], baseline: dict[str, str]
+) -> DriftGate:
     recipe, calendar = plan.recipe, Calendar.of(plan.recipe.spans)
     store = SpanStore(plan.home)
     names = [(n, store.drifted(n)) for n in plan.span.window] + [(plan.span.name, False)]
@@ -330,6 +361,7 @@ def _drift_gate(plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str,
         recipe=recipe.part("features").model_dump_json(),
         bounds=recipe.spans.drift.model_dump_json(),
         code=digests.code_digest("pipeline.components.drift_gate"),
+        **baseline,
         **held,
     )
 
@@ -370,7 +402,7 @@ def _still(recipe: Recipe) -> list[str]:
 def _pipeline(plan: Plan, steps: list[BaseNode], enable_cache: bool) -> Pipeline:
     return Pipeline(
         pipeline_name=plan.recipe.name,
-        pipeline_root=str(plan.home / "artifacts"),
+        pipeline_root=str(plan.home / FOLDER),
         components=steps,
         metadata_connection_config=sqlite_metadata_connection_config(str(plan.home / "metadata.sqlite")),
         enable_cache=enable_cache,

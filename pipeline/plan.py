@@ -23,6 +23,9 @@ from pipeline.vectors import Table
 from pipeline.warm_start import Beginning, beginning
 from serving import versions
 
+# says nothing of the model or its verdict
+_ELSEWHERE = {"description", "beam", "pipeline_root", "fuse", "notify"}
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -60,7 +63,7 @@ class Plan:
         """Digest of everything the model and its verdict are made of, the baseline apart, and the model that
         training begins from: once this run's own serves, the same run again is still the same."""
         code = digests.code_digest("pipeline.pipeline", "serving.standalone")
-        recipe = json.loads(self.recipe.model_dump_json(exclude={"description", "beam", "fuse", "notify"}))
+        recipe = json.loads(self.recipe.model_dump_json(exclude=_ELSEWHERE))
         return digests.text_digest(
             json.dumps(recipe, sort_keys=True),
             self.content,

@@ -10,24 +10,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeline.ingest.errors import DataError
 from pipeline.private import private_columns
+from pipeline.reachable import reach
 from pipeline.recipe import Recipe
-from pipeline.recipe.remote import remote_patterns, scheme
+from pipeline.recipe.remote import remote_patterns
 
 FOLDER = "sources"
 _RECORD = ".fetched.json"
 _THREADS = 4
 _SETTLED = 60.0  # seconds
-_NEEDS = {
-    "s3": ("boto3", "`make setup EXTRAS=aws`, or `pip install '.[aws]'`"),
-    "gs": ("google.cloud.storage", "`pip install 'apache-beam[gcp]'`"),
-    "hdfs": ("hdfs", "`pip install 'apache-beam[hadoop]'`"),
-}
 
 
 @contextlib.contextmanager
@@ -95,6 +90,7 @@ def _bring(
     from apache_beam.io.filesystems import FileSystems
 
     from pipeline.beam_pipeline import beam_options
+    from pipeline.remote_listing import listed
 
     options = beam_options(recipe)
     FileSystems.set_options(options)
@@ -102,11 +98,7 @@ def _bring(
     for pattern, place in patterns.items():
         with told(place, pattern):
             reach(pattern, options)
-            found = {
-                m.path: (m.size_in_bytes, m.last_updated_in_seconds)
-                for m in FileSystems.match([pattern])[0].metadata_list
-                if not m.path.endswith("/")
-            }
+            found = listed(pattern, options)
         if not found:
             raise DataError(f"{place}: no file matches {pattern}")
         for path in found:
@@ -171,45 +163,6 @@ def _fetched(path: str, size: int, listed: list[Any], had: list[Any] | None, tar
     finally:
         part.unlink(missing_ok=True)
     return [*listed, checksum, begun]
-
-
-def reach(pattern: str, options: Any) -> None:
-    """Says at once what Beam would try again for minutes, or take for an empty folder.
-
-    Args:
-      pattern: of files.
-      options: Beam's, which say how a file system is reached.
-
-    Raises:
-      DataError: a package is missing, or credentials; there is no such bucket, or no answer.
-    """
-    kind = scheme(pattern)
-    package, remedy = _NEEDS[kind]
-    try:
-        there = find_spec(package) is not None
-    except ModuleNotFoundError:
-        there = False
-    if not there:
-        raise DataError(f"{kind}:// needs the package {package}, which is not installed: {remedy}")
-    if kind != "s3":
-        return
-    from apache_beam.io.aws.clients.s3.boto3_client import Client
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-    bucket = pattern.split("/")[2]
-    try:
-        Client(options).client.head_bucket(Bucket=bucket)
-    except NoCredentialsError:
-        raise DataError(
-            "there are no credentials for s3 in the environment: AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role"
-        ) from None
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            raise DataError(f"there is no bucket {bucket}") from None
-        # whoever may not list a bucket may still read files in it
-    except BotoCoreError as error:
-        raise DataError(f"s3 cannot be reached: {error}") from None
 
 
 @contextlib.contextmanager

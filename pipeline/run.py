@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline import disk, distribution, memory, notify, progress, terminal
+from pipeline.artifact_root import place_artifacts
 from pipeline.ingest.errors import DataError
 from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
@@ -26,7 +27,7 @@ from pipeline.recipe.features import ENCODED
 from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import check_schema
 from pipeline.remote_files import local_files
-from pipeline.report.sentences import beginning
+from pipeline.report.sentences import beginning, kept_catalogs
 from pipeline.report.versions import package_versions
 from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
@@ -63,8 +64,8 @@ def run(
 
     Raises:
       BadSpan: `span` is no span's name, or the recipe has no `spans`; nothing was started.
-      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service where it
-        says; nothing was started.
+      RecipeError: the recipe is wrong, there is no key for its private columns, or no job service or pipeline
+        root where it says; nothing was started.
       BadOutput: nothing can be made there.
       NoRoom: nothing can be written there.
       Busy: another run is at work there.
@@ -84,6 +85,7 @@ def run(
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(only_one(home, "run", before.append))
+            place_artifacts(recipe, recipe_file, home)
             name = _new_run(home / "runs")
             run_dir = home / "runs" / name
             (run_dir / "recipe.yaml").write_text(resolved(recipe))
@@ -100,6 +102,8 @@ def run(
                     console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                     if plan.span and plan.span.left_out:
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
+                    for said in kept_catalogs(plan.span.catalogs) if plan.span else ():
+                        console.print(f"spans:   {said}", markup=False)
                     for said in before:
                         console.print(f"before:  {said}", markup=False)
                     if plan.beginning:
@@ -206,6 +210,7 @@ def _steps(
     encoded: Mapping[str, float],
 ) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    from pipeline.base_model import from_what_loads
     from pipeline.pipeline import create_pipeline
     from pipeline.runners.local import Step, StepFailed, run_steps
 
@@ -231,6 +236,9 @@ def _steps(
             ingest_spans(plan, cache, go, done)
             only = why_only_ingested(plan)
         if not only:
+            planned, plan = plan, from_what_loads(plan)
+            if plan is not planned:
+                console.print(f"model:   {beginning(plan.beginning.facts())}", markup=False)
             go(create_pipeline(plan, cache))
         failure = None
     except StepFailed as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.plan import Plan
+from pipeline.spans.judged import Judged, judged_tasks
 from pipeline.spans.store import SpanStore, version_of
 from serving.versions import record
 
@@ -84,13 +86,48 @@ def why_only_ingested(plan: Plan) -> str:
     return ""
 
 
-def waiting(plan: Plan) -> dict[str, str]:
-    """The tasks that no row of the run's span can have a label of yet, as their windows are open: task → why."""
-    known = SpanStore(plan.home).newest(plan.span.name).known
+def judged(plan: Plan) -> dict[str, Judged]:
+    """Which span each task of a run is judged on, once the run's spans are ingested."""
+    store, names = SpanStore(plan.home), (*plan.span.window, plan.span.name)
+    spans = {name: store.counts(name) for name in names}
+    base = plan.beginning.base if plan.beginning else None
+    if base is None:
+        return judged_tasks(plan.recipe, spans)
+    told = json.loads((base.folder / "report" / "metrics.json").read_text())["span"]
+    unseen = {name: of["unseen"] for name, of in told.get("judged", {}).items()}
+    # a run before this was told trained on all labels before its own span
+    return judged_tasks(plan.recipe, spans, dict.fromkeys(plan.recipe.tasks, told["name"]) | unseen)
+
+
+def not_compared(plan: Plan, judged: Mapping[str, Judged]) -> dict[str, str]:
+    """The tasks that are judged on a span whose labels the model that serves may have learned: task → why
+    these two are not compared."""
+    if plan.baseline is None:
+        return {}
+    made = record(plan.baseline)
+    name, own = plan.baseline.name, made.get("span")
+    found = {}
+    for task, of in judged.items():
+        if of.span in ("", plan.span.name):
+            continue
+        unseen = made.get("unseen", {}).get(task, own)
+        if unseen is None or len(unseen) != len(of.span) or unseen > of.span:
+            found[task] = f"version {name}, which serves, may have been trained on its labels of {of.span}"
+    return found
+
+
+def favoured(plan: Plan, judged: Mapping[str, Judged]) -> dict[str, str]:
+    """The tasks that are judged on rows whose other labels this model was trained on, and the model that serves
+    was not: task → why a comparison that they pass says little."""
+    if plan.baseline is None:
+        return {}
+    name, own = plan.baseline.name, record(plan.baseline).get("span", "")
     return {
-        name: f"no row of {plan.span.name} has a known label yet, as {task.events.window} have not passed since"
-        for name, task in plan.recipe.tasks.items()
-        if task.events and not known[name]["all"]
+        task: f"this model was trained on other labels of these rows, and version {name}, of {own}, was not"
+        for task, of in judged.items()
+        if of.span not in ("", plan.span.name)
+        and own <= of.span
+        and any(other.unseen > of.span for other in judged.values())
     }
 
 
@@ -99,6 +136,7 @@ def shown(plan: Plan) -> dict[str, Any]:
     store = SpanStore(plan.home)
     names = [*plan.span.window, plan.span.name]
     versions = {name: version for name in names if (version := store.newest(name))}
+    trains = len(versions) == len(names) and not why_only_ingested(plan)
     return {
         "name": plan.span.name,
         "spans": [
@@ -112,4 +150,6 @@ def shown(plan: Plan) -> dict[str, Any]:
             for name, version in versions.items()
         ],
         "left_out": list(plan.span.left_out),
+        "catalogs": plan.span.catalogs,
+        "judged": {name: of.facts() for name, of in judged(plan).items()} if trains else {},
     }

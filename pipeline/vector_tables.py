@@ -38,6 +38,7 @@ def vector_tables(
                 dimension=made.dimension,
                 encoder=made.encoder_digest,
                 reasons=made.counts["reasons"],
+                encoder_version=made.encoder_version,
             )
     return {name: found[name] for name in recipe.keyed_vectors}
 

@@ -39,7 +39,7 @@ class Table:
       key, column: the key's and the vector's columns.
       dimension: of the vectors, where it is known; that of the first vector where None.
       reason: the column that says why a key has no vector; None where there is none.
-      encoder: digest of the encoder; "" where none is known.
+      encoder, encoder_version: digest of the encoder, and what it says of itself; "" where none is known.
       reasons: why keys have no vector → how many, as far as its maker knows.
     """
 
@@ -51,6 +51,7 @@ class Table:
     dimension: int | None = None
     encoder: str = ""
     reasons: dict[str, int] = field(default_factory=dict)
+    encoder_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Held:
     absent: int
     encoder: str
     reasons: dict[str, int]
+    encoder_version: str = ""
 
     @property
     def rows(self) -> int:
@@ -162,7 +164,8 @@ def _write(name: str, table: Table, folder: Path) -> Held:
     if not keys:
         raise DataError(f"{what}: none of {total} keys has a vector")
     _as_npy(draft, matrix_file(folder, name), (1 + len(keys), dimension))
-    return Held(dimension, len(keys), rows - len(keys), table.encoder, dict(reasons.most_common()))
+    told = dict(reasons.most_common())
+    return Held(dimension, len(keys), rows - len(keys), table.encoder, told, table.encoder_version)
 
 
 def _batches(table: Table, what: str) -> Iterator[tuple[str, pa.RecordBatch]]:

@@ -46,7 +46,11 @@ class Check:
 
 
 def check(
-    model: str | Path, rows: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float
+    model: str | Path,
+    rows: dict[str, np.ndarray],
+    expected: dict[str, np.ndarray],
+    tolerance: float,
+    below: str | Path | None = None,
 ) -> Check:
     """Serves a SavedModel where this project cannot be imported, and asks `serving_default`.
 
@@ -55,12 +59,14 @@ def check(
       rows: raw inputs by name, `[rows]` or `[rows, length]`; texts as bytes.
       expected: offline predictions by output, `[rows]` or `[rows, classes]`.
       tolerance: largest allowed difference, relative to max(1, |expected|).
+      below: where the folder that it is served from is made, which a kill leaves behind; None for the
+        system's own place for such.
     """
     count = len(next(iter(expected.values())))
     size = sum(p.stat().st_size for p in Path(model).rglob("*") if p.is_file()) / 2**20
     largest, took = 0.0, []
     try:
-        with _served(model) as server:
+        with _served(model, below) as server:
             for way, address in (("gRPC", f"127.0.0.1:{server.grpc}"), ("REST", server.url)):
                 with Client(address, NAME) as client:
                     answered = client.predict(rows, timeout=TIMEOUT_SECONDS).outputs
@@ -125,8 +131,8 @@ def _why(errors: str, code: int) -> str:
 
 
 @contextmanager
-def _served(model: str | Path) -> Iterator[_Candidate]:
-    with tempfile.TemporaryDirectory(prefix="mtl-check-") as folder:
+def _served(model: str | Path, below: str | Path | None) -> Iterator[_Candidate]:
+    with tempfile.TemporaryDirectory(prefix=".served-", dir=below) as folder:
         Path(folder, "1").symlink_to(Path(model).resolve())
         errors = Path(folder, "errors.txt")
         with errors.open("wb") as file:

@@ -1,5 +1,6 @@
 """The SavedModel that TensorFlow Serving loads: model, preprocessing and signatures in one."""
 
+import functools
 import hashlib
 import json
 import tempfile
@@ -10,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from pipeline.recipe import Recipe
 from pipeline.recipe.parts import Column
@@ -48,10 +49,12 @@ class Servable(tf.Module):
         self.preprocessing = Preprocessing(transform_layer, recipe.input_columns)
         self.catalogs = dict(catalogs)
         self._recipe, self._layout = recipe, model.layout
-        self.serving_default = tf.function(self._serving_default, [raw.signature(recipe)])
+        # nothing here branches on tensors: AutoGraph would rewrite every function for nothing
+        graph = functools.partial(tf.function, autograph=False)
+        self.serving_default = graph(self._serving_default, [raw.signature(recipe)])
         examples = tf.TensorSpec([None], tf.string, name="examples")
-        self.serve_examples = tf.function(self._serve_examples, [examples])
-        self.transform_features = tf.function(self._transform_features, [examples])
+        self.serve_examples = graph(self._serve_examples, [examples])
+        self.transform_features = graph(self._transform_features, [examples])
         self.inputs = {
             "serving_default": raw.signature(recipe),
             "serve_examples": {"examples": examples},
@@ -60,7 +63,7 @@ class Servable(tf.Module):
         if ranking.item_columns(recipe):
             self.inputs["rank"] = ranking.signature(recipe)
             answer = self._rank if ranking.shared_lists(recipe) else self._serving_default
-            self.rank = tf.function(answer, [self.inputs["rank"]])
+            self.rank = graph(answer, [self.inputs["rank"]])
 
     def _with_catalogs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What was sent, and what the model's own catalogs have for its keys."""
@@ -155,7 +158,7 @@ def export(
         servable = Servable(bare, transform_layer, recipe, held)
         signatures = {name: getattr(servable, name) for name in servable.inputs}
         tf.saved_model.save(servable, str(folder), signatures=signatures)
-    _write_defaults(Path(folder), recipe)
+    saved = _write_defaults(Path(folder), recipe)
     card = {
         "recipe": recipe.name,
         "recipe_sha256": hashlib.sha256(recipe.model_dump_json().encode()).hexdigest(),
@@ -165,10 +168,8 @@ def export(
         "signatures": {
             name: {
                 "inputs": {n: _form(spec) for n, spec in specs.items()},
-                "outputs": {
-                    n: _form(spec)
-                    for n, spec in sorted(signatures[name].get_concrete_function().structured_outputs.items())
-                },
+                # as they were saved: asked for them, a function would be traced once more
+                "outputs": {n: _saved_form(info) for n, info in sorted(saved[name].outputs.items())},
             }
             for name, specs in servable.inputs.items()
         },
@@ -208,7 +209,12 @@ def _form(spec: tf.TensorSpec) -> dict[str, Any]:
     return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}  # null: any number
 
 
-def _write_defaults(folder: Path, recipe: Recipe) -> None:
+def _saved_form(info: meta_graph_pb2.TensorInfo) -> dict[str, Any]:
+    return _form(tf.TensorSpec(tf.TensorShape(info.tensor_shape), tf.as_dtype(info.dtype)))
+
+
+def _write_defaults(folder: Path, recipe: Recipe) -> Mapping[str, meta_graph_pb2.SignatureDef]:
+    """Returns the signatures as they are in the file."""
     # Python's writer has no argument for SignatureDef.defaults; TensorFlow Serving reads the field.
     path = folder / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
@@ -220,3 +226,4 @@ def _write_defaults(folder: Path, recipe: Recipe) -> None:
     path.write_bytes(saved.SerializeToString(deterministic=True))
     fingerprint = folder / "fingerprint.pb"  # of the file as it was before this edit
     fingerprint.unlink(missing_ok=True)
+    return signatures

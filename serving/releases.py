@@ -128,7 +128,8 @@ def rollback(folder: str | Path, reason: str) -> Change:
         served = history(folder, before).served
         if len(served) < 2:
             raise CannotServe(
-                f"there is nothing to roll back to: no version served before {before}; "
+                "there is nothing to roll back to: "
+                f"{f'no version served before {before}' if before else 'no version serves'}; "
                 f"{_others(folder, before)}"
             )
         version = served[-2]
@@ -163,6 +164,16 @@ def withdraw(folder: str | Path, numbers: set[int]) -> Path:
         if serving:
             model_config.write(folder, serving)
     return gone
+
+
+def leftovers(folder: str | Path) -> list[Path]:
+    """What changes that were cut off, and versions whose deletion was, left in a served folder. What a change
+    that is at work makes looks the same, so this waits for its end."""
+    folder = Path(folder)
+    if not (folder / _LOCK).is_file():
+        return []
+    with _alone(folder):
+        return sorted([*folder.glob(f"{versions.PART}*"), *folder.glob(f"{GONE}*")])
 
 
 def origin(version: Path) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 POINTER = "CURRENT"
 RECORD = "push.json"
 KEPT = "vectors.npz"  # beside RECORD: what the run measured of its vectors; no part of the model
+PART = ".part-"  # begins the name of a version that is being written
 _LEDGER = ".pushed.json"
 
 
@@ -41,11 +42,16 @@ def current(folder: str | Path) -> Path | None:
         return None
     named = pointer.read_text(errors="replace").strip()
     version = Path(folder, named)
-    whole = all((version / part).is_file() for part in ("saved_model.pb", "variables/variables.index"))
-    if not _is_number(named) or not whole:
+
+    def whole(version: Path) -> bool:
+        return all((version / part).is_file() for part in ("saved_model.pb", "variables/variables.index"))
+
+    if not _is_number(named) or not whole(version):
+        others = [v for v in versions(folder) if whole(Path(folder, str(v)))]
+        instead = f"write one of {others} into it, or delete it" if others else "no other is; delete it"
         raise ValueError(
             f"{pointer} names version '{named}', which is not a whole model in {folder}; "
-            f"write one of {versions(folder)} into it, or delete it to start afresh"
+            f"{instead} to start afresh"
         )
     return version
 
@@ -137,7 +143,7 @@ def add(
     folder.mkdir(parents=True, exist_ok=True)
     ledger = pushed(folder)
     version = max([*versions(folder), *ledger], default=0) + 1
-    part = folder / f".part-{uuid.uuid4().hex}"
+    part = folder / f"{PART}{uuid.uuid4().hex}"
     try:
         shutil.copytree(model, part, copy_function=copy)
         extra = part / "assets.extra"

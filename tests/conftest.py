@@ -1,15 +1,32 @@
+import contextlib
 import os
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from benchmarks.workers import free_ports
 
 # before TensorFlow is imported anywhere: quiet, and the same thread counts in every test
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = Path(__file__).resolve().parents[1]
+ONE_PROCESS = "tests/e2e/days/"  # whose files share runs
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """`--dist loadfile`, with a folder that counts as one file."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return ONE_PROCESS if nodeid.startswith(ONE_PROCESS) else super()._split_scope(nodeid)
+
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
@@ -37,22 +54,17 @@ gates: none
 """
 
 
-@pytest.fixture(scope="session")
-def s3_server(root):
-    """The address of an S3 server on this machine, empty at first (`make s3` installs it)."""
-    python = root / ".venv-s3" / "bin" / "python"
+@contextlib.contextmanager
+def _serving(command: Callable[[int], list[str]]) -> Iterator[str]:
+    """The address of a server out of `.venv-s3`, while it runs on a port of this machine."""
+    python = ROOT / ".venv-s3" / "bin" / "python"
     if not python.exists():
-        pytest.skip("`make s3` installs an S3 server in an environment of its own")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        pytest.skip("`make s3` installs servers of s3 and gs in an environment of their own")
+    [port] = free_ports(1)
     # without what points Python to this environment's packages
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     quiet = subprocess.DEVNULL
-    server = subprocess.Popen(
-        [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        env=environment, stdout=quiet, stderr=quiet,
-    )  # fmt: skip
+    server = subprocess.Popen([python, "-m", *command(port)], env=environment, stdout=quiet, stderr=quiet)
     try:
         deadline = time.monotonic() + 120
         while True:
@@ -66,6 +78,37 @@ def s3_server(root):
     finally:
         server.terminate()
         server.wait(60)
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """The address of an S3 server on this machine, empty at first."""
+    with _serving(lambda port: ["moto.server", "-H", "127.0.0.1", "-p", str(port)]) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def gs_server():
+    """The address of a server on this machine that speaks the API of Google Cloud Storage, empty at first."""
+    begin = ["gcp_storage_emulator", "start", "--in-memory", "--host", "127.0.0.1", "--port"]
+    with _serving(lambda port: [*begin, str(port)]) as address:
+        yield address
+
+
+@pytest.fixture
+def gs(gs_server, monkeypatch):
+    """Google's client of that server, which the environment names to all; without credentials."""
+    from apache_beam.internal.gcp.auth import _Credentials
+    from google.cloud import storage
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gs_server)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", os.devnull)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    # Beam looks for credentials for half a minute, and then does without
+    monkeypatch.setattr(_Credentials, "_credentials_init", True)
+    monkeypatch.setattr(_Credentials, "_credentials", None)
+    return storage.Client.create_anonymous_client()
 
 
 @pytest.fixture
@@ -83,6 +126,56 @@ def s3(s3_server, monkeypatch):
     ):
         monkeypatch.setenv(name, value)
     return boto3.client("s3")
+
+
+class S3:
+    """Buckets as `Gs` has them."""
+
+    scheme = "s3"
+
+    def __init__(self, client):
+        self._client = client
+
+    def create(self, bucket):
+        self._client.create_bucket(Bucket=bucket)
+
+    def put(self, bucket, name, content):
+        self._client.put_object(Bucket=bucket, Key=name, Body=content)
+
+    def delete(self, bucket, name):
+        self._client.delete_object(Bucket=bucket, Key=name)
+
+    def files(self, bucket):
+        found = self._client.list_objects_v2(Bucket=bucket).get("Contents", [])
+        return {o["Key"]: self._client.get_object(Bucket=bucket, Key=o["Key"])["Body"].read() for o in found}
+
+
+class Gs:
+    """Buckets by name: made, written to and read by the store's own client, and not by Beam."""
+
+    scheme = "gs"
+
+    def __init__(self, client):
+        self._client = client
+
+    def create(self, bucket):
+        self._client.create_bucket(bucket)
+
+    def put(self, bucket, name, content):
+        self._client.bucket(bucket).blob(name).upload_from_string(content)
+
+    def delete(self, bucket, name):
+        self._client.bucket(bucket).blob(name).delete()
+
+    def files(self, bucket):
+        return {blob.name: blob.download_as_bytes() for blob in self._client.list_blobs(bucket)}
+
+
+@pytest.fixture(params=[S3.scheme, Gs.scheme])
+def store(request):
+    """Buckets of either kind, on a server of this machine."""
+    kind = {of.scheme: of for of in (S3, Gs)}[request.param]
+    return kind(request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="session")

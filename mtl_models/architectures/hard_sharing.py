@@ -10,8 +10,8 @@ from mtl_models.layers.experts import Experts
 class HardSharing(Architecture):
     """One perceptron that every task shares (Caruana 1997), also called shared bottom.
 
-    Every task receives the same `f(x)`; towers alone tell tasks apart. Use it for closely related tasks, for
-    the least latency, and as the baseline that other architectures have to beat.
+    Every task receives the same `z_k = f(x)`; towers alone tell tasks apart. Use it for closely related
+    tasks, for the least latency, and as the baseline that other architectures have to beat.
 
     Args:
         units: width of each shared layer.

@@ -13,10 +13,11 @@ from mtl_models.seeds import derive_seed
 class PLE(Architecture):
     """Progressive layered extraction (Tang et al. 2020, section 4.2): experts shared, and of each task's own.
 
-    At each level a task's gate mixes its own experts with the shared ones; below the last level
-    a shared gate mixes all of them, and the mixtures are the next level's inputs. One level is
-    the paper's CGC; one level without own experts is `MMoE`. Use it where tasks conflict: what is a task's
-    own cannot be pulled by another. What the tasks share is the shared experts' outputs of the last level.
+    At each level a task's gate mixes its own experts with the shared ones, of what it received from the level
+    below: `x'_k = Σ_i softmax(W_k x_k)_i e_i`, where own experts read `x_k` and shared ones the shared
+    mixture; below the last level a shared gate mixes all of them into the next shared one. One level is the
+    paper's CGC; one level without own experts is `MMoE`. Use it where tasks conflict: what is a task's own
+    cannot be pulled by another. What the tasks share is the shared experts' outputs of the last level.
 
     Args:
         levels: how many levels of experts.

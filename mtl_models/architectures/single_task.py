@@ -9,9 +9,10 @@ from mtl_models.layers.experts import Experts
 class SingleTask(Architecture):
     """A perceptron of each task's own; tasks share nothing but the inputs.
 
-    Task `k` receives `f_k(x)`. With one task this is the single-task model that multi-task models are
-    compared with (the matched baseline: same inputs, widths and tower); with several, all of them are
-    computed by one matmul a layer and meet in the embeddings alone. Use it to measure what sharing brings.
+    Task `k` receives `z_k = f_k(x)`. With one task this is the single-task model that multi-task models are
+    compared with, as in Caruana 1997 (the matched baseline: same inputs, widths and tower); with several, all
+    of them are computed by one matmul a layer and meet in the embeddings alone. Use it to measure what
+    sharing brings.
 
     Args:
         units: width of each layer of a task's perceptron.

@@ -18,8 +18,9 @@ class IsotonicCalibration(Calibrator):
     2002), section 3.2: rows in the order of their predictions are pooled until each block has a greater share
     of positives than the one before (pool adjacent violators). The step function that this gives ties all
     rows of a block, which lowers AUC and GAUC; so here it is a straight line, on the logit scale, from the
-    centre of each block (its mean prediction) to that of the next, and goes on with slope 1 beyond the first
-    and the last. It is strictly increasing: ranks stay as they are.
+    centre z_i of each block (its mean prediction) to that of the next, `c_i + (z - z_i) (c_{i+1} - c_i) /
+    (z_{i+1} - z_i)`, and goes on with slope 1 beyond the first and the last. It is strictly increasing: ranks
+    stay as they are.
 
     `fit` pools rows into √N groups of like weight first, so that no block, at the ends above all, is of a few
     rows by chance, and takes labels 0 and 1 for Platt's targets, so that no block is certain. It mends any

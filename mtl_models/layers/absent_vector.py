@@ -6,9 +6,9 @@ from keras import ops
 class AbsentVector(keras.layers.Layer):
     """What stands where a row has no precomputed vector: a learned vector, or zeros.
 
-    `x` where the row has a vector and `a` where it has none, with `a` learned or 0 (of no paper).
-    A row without a vector holds NaN in every entry. A row with NaN in some entries only is left as it is,
-    so that the mistake shows in the loss.
+    `m x + (1 - m) a`, with m 1 where the row has a vector and 0 where it has none, and `a` learned or 0 (of
+    no paper). A row without a vector holds NaN in every entry. A row with NaN in some entries only is left as
+    it is, so that the mistake shows in the loss.
 
     Args:
         learned: whether the vector is trained (it begins at zeros) or stays zeros.

@@ -12,9 +12,10 @@ class IdDropout(keras.layers.Layer):
     """Puts the unknown row in the place of some ids in training, so that it is trained too.
 
     Vocabularies are made of the very rows that train, so without it hardly any training row has an unknown
-    value, and the embedding served for a new one is near its first draw. Each id is replaced on its own with
-    probability `rate`; it then stands for an average value, as word dropout does for unseen words (Iyyer et
-    al. 2015). Ids below 0 (no value) and a column's missing row stay.
+    value, and the embedding served for a new one is near its first draw. Each id becomes `m unknown + (1 - m)
+    id`, with m of its own that is 1 with probability `rate` and else 0; it then stands for an average value,
+    as word dropout does for unseen words (Iyyer et al. 2015). Ids below 0 (no value) and a column's missing
+    row stay.
 
     Args:
         rate: probability.

@@ -8,8 +8,10 @@ METHODS = ("mean", "sum", "sqrtn")
 class MaskedPooling(keras.layers.Layer):
     """Several embeddings to one, over the entries that are there.
 
-    With n entries there: `mean` is `Σ x / n`, `sum` is `Σ x`, `sqrtn` is `Σ x / √n` (the combiners of
-    TensorFlow's `embedding_lookup_sparse`). Zeros where no entry is there.
+    With n entries there: `mean` is `Σ x / n` (as Covington, Adams & Sargin 2016 average what a user watched),
+    `sum` is `Σ x`, `sqrtn` is `Σ x / √n` (as Cer et al. 2018 do, so that differences between short lists are
+    not drowned by their lengths): the combiners of TensorFlow's `embedding_lookup_sparse`. Zeros where no
+    entry is there.
 
     Args:
         method: "mean", "sum" or "sqrtn".

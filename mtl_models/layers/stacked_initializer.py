@@ -6,13 +6,14 @@ from mtl_models.seeds import derive_seed
 
 @keras.saving.register_keras_serializable("mtl_models")
 class StackedInitializer(keras.initializers.Initializer):
-    """Independent draws for each member of a stack of kernels.
+    """Independent draws for each member of a stack of kernels: of variance `2 / (in + out)` (Glorot & Bengio
+    2010) or `2 / in` (He et al. 2015).
 
     A Keras initializer given the shape [E, in, out] would read E as a convolution's width and scale
     wrongly, and one seed a member would make all members equal.
 
     Args:
-        method: "glorot_uniform" (Glorot & Bengio 2010) or "he_normal" (He et al. 2015).
+        method: "glorot_uniform" or "he_normal".
         seed: member `i` draws with a seed derived from this and `i`.
 
     Example:

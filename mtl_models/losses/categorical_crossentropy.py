@@ -2,7 +2,10 @@ from keras import ops
 
 
 def categorical_crossentropy(target, output):
-    """`-log softmax(output)[y]`, [B], in nats.
+    """`-log p_y` with `p = softmax(output)`, [B], in nats.
+
+    The likelihood of the multinomial logit, the softmax of neural networks (Bridle, "Probabilistic
+    interpretation of feedforward classification network outputs", 1990); finite for any logits.
 
     Args:
         target: [B], the class's number, 0 to K - 1.

@@ -18,7 +18,7 @@ def coral(target, output):
 
     Example:
         >>> import numpy as np
-        >>> round(float(coral(np.array([1.0]), np.zeros((1, 3), "float32"))[0]) / np.log(2), 4)
+        >>> round(float(coral(np.array([1.0]), np.zeros((1, 3), "float32"))[0] / np.log(2)), 4)
         3.0
     """
     levels = ops.arange(output.shape[-1], dtype=output.dtype)

@@ -2,7 +2,7 @@ from mtl_models.losses.mse import mse
 
 
 def duration_quantile(target, output):
-    """Squared error of a target that is the scaled quantile of watch time among rows of like duration: [B].
+    """Squared error `(output - q)²` of the scaled quantile q of watch time among rows of like duration: [B].
 
     Zhan et al., "Deconfounding duration bias in watch-time prediction for video recommendation" (KDD 2022),
     D2Q: rows are grouped by the video's duration, and the label becomes the share of rows of
@@ -12,6 +12,10 @@ def duration_quantile(target, output):
 
     What is predicted is the watch time at the expected quantile, not the expected watch time: it ranks, but
     its sum need not be that of the labels.
+
+    Args:
+        target: [B], q in units of the task's scale.
+        output: [B], the prediction in the same.
 
     Example:
         >>> import numpy as np

@@ -2,11 +2,16 @@ from mtl_models.losses.mse import mse
 
 
 def log_mse(target, output):
-    """Squared error of a target that is `log(1 + y)`, scaled: [B].
+    """Squared error `(output - t)²` of a target `t = log(1 + y)`, scaled: [B].
 
     For quantities that spread over orders of magnitude, such as watch time or spend: a few huge labels no
     longer rule the loss. Predictions are `exp(output) - 1`, times the factor of `mtl_models.smear`, which
-    makes them means; without it they are medians (where errors of the log are symmetric).
+    makes them means (Duan, "Smearing estimate", JASA 1983); without it they are medians (where errors of the
+    log are symmetric).
+
+    Args:
+        target: [B], `log(1 + y)` in units of the task's scale.
+        output: [B], the prediction in the same.
 
     Example:
         >>> import numpy as np

@@ -2,5 +2,18 @@ from keras import ops
 
 
 def mae(target, output):
-    """Absolute error `|output - target|`, [B]; its minimum is the conditional median."""
+    """Absolute error `e = |output - target|`, [B]; its minimum is the conditional median.
+
+    Which loss asks for which number: Gneiting, "Making and evaluating point forecasts" (JASA 2011), section
+    3.
+
+    Args:
+        target: [B], in units of the task's scale.
+        output: [B], the prediction in the same.
+
+    Example:
+        >>> import numpy as np
+        >>> np.asarray(mae(np.array([1.0, 3.0]), np.array([0.5, 5.0]))).tolist()
+        [0.5, 2.0]
+    """
     return ops.abs(output - target)

@@ -122,8 +122,7 @@ def _of_two_levels(unit: UnitGram, towards, inverse, c: float, iterations: int =
 
 
 def _best(unit: UnitGram, towards, candidates, c: float):
-    """Of candidates [S, T], made feasible, the one whose least product is greatest; of like ones the least.
-    """
+    """Of candidates [S, T], made feasible, the one whose least product is greatest; of like ones the least."""
     y = ops.where(unit.active, ops.maximum(candidates, 0.0), 0.0)
     norms = ops.sqrt(ops.maximum(ops.sum(y * ops.matmul(y, unit.cosines), axis=1, keepdims=True), 1e-30))
     y = y * ops.minimum(c / norms, 1.0)

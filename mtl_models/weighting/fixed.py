@@ -8,7 +8,8 @@ from mtl_models.weighting._base import Weighting
 class Fixed(Weighting):
     """The weights one gives, one a task, throughout training.
 
-    `w_k = weights_k` (linear scalarization). Needs nothing but numbers from a search: it multiplies each
+    `w_k = weights_k`: linear scalarization (Boyd & Vandenberghe, "Convex optimization", 2004, section 4.7.4).
+    Needs nothing but numbers from a search: it multiplies each
     task's `loss_weight`, so that a search over weights leaves what tasks are worth as it is. It helps when
     weights found once are to be kept; it hurts when the losses' scales change later.
 

@@ -12,6 +12,7 @@ from pipeline.components.artifacts import Verdict as VerdictArtifact
 from pipeline.components.verdicts import write_verdicts
 from pipeline.components.window import read_span
 from pipeline.drift.judge import Spans, judge
+from pipeline.drift.served import Served
 from pipeline.drift.vectors import HeldVectors, span_vectors
 from pipeline.recipe import Recipe
 from pipeline.recipe.drift import Drift
@@ -26,12 +27,16 @@ def DriftGate(
     labels: Parameter[str],
     recipe: Parameter[str],
     bounds: Parameter[str],
+    baseline: Parameter[str],
+    baseline_content: Parameter[str],
     code: Parameter[str],
     verdict: OutputArtifact[VerdictArtifact],
     vectors: InputArtifact[Vectors] = None,
 ) -> None:
     """Writes verdicts. `names` is JSON of the spans' numbers, names and whether they were refused for drift, of
-    which the last is judged; `columns`, `labels` and `bounds` are JSON of what `judge` takes. Examples are read where features are vectors."""
+    which the last is judged; `columns`, `labels` and `bounds` are JSON of what `judge` takes. `baseline` is the
+    version that serves, where the model holds vectors by key and there is one; else empty. Examples are read
+    where features are vectors."""
     read, named = Recipe.model_validate_json(recipe), json.loads(names)
     statistics = {artifact.span: artifact.uri for artifact in span_statistics}
     examples = {artifact.span: artifact.uri for artifact in spans}
@@ -39,6 +44,7 @@ def DriftGate(
     if read.vectors:
         held = HeldVectors(Path(vectors.uri), read.keyed_vectors) if vectors else None
         of_vectors = {name: span_vectors(read, examples[number], held) for number, name, _ in named}
+    served = Served.of(read, Path(vectors.uri), Path(baseline)) if vectors and baseline else None
     given = Spans(
         {name: read_span(statistics[number]) for number, name, _ in named},
         json.loads(columns),
@@ -47,5 +53,6 @@ def DriftGate(
         of_vectors,
         [name for _, name, drifted in named if drifted],
         list(read.history),
+        served,
     )
     write_verdicts(verdict.uri, judge(given, Drift.model_validate_json(bounds)))

@@ -15,7 +15,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from pipeline.components.artifacts import Evaluation
-from pipeline.evaluation.evaluate_model import evaluate_model
+from pipeline.evaluation.evaluate_model import Elsewhere, evaluate_model
 from pipeline.recipe import Recipe
 
 
@@ -27,6 +27,8 @@ def Evaluate(
     named_slices: Parameter[str],
     baseline: Parameter[str],
     baseline_content: Parameter[str],
+    elsewhere: Parameter[str],
+    span: Parameter[str],
     code: Parameter[str],
     evaluation: OutputArtifact[Evaluation],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
@@ -34,7 +36,8 @@ def Evaluate(
     """Scores test once with both models, then measures.
 
     `recipe` has no gates, so that another bound measures nothing anew; `named_slices` is a JSON list of the
-    slices that they are on. `baseline` is a folder, or empty on a first run.
+    slices that they are on. `baseline` is a folder, or empty on a first run. `span` is the name of that of
+    test, or empty; `elsewhere` JSON of the `Elsewhere`s of tasks that are measured on another.
     """
     evaluate_model(
         Recipe.model_validate_json(recipe),
@@ -44,4 +47,6 @@ def Evaluate(
         Path(evaluation.uri),
         json.loads(named_slices),
         beam_pipeline.options,
+        span,
+        [Elsewhere(**of) for of in json.loads(elsewhere)],
     )

@@ -23,6 +23,7 @@ def Window(
     span_statistics: InputArtifact[list[standard_artifacts.ExampleStatistics]],
     evaluated: Parameter[int],
     base: Parameter[int],
+    held: Parameter[str],
     code: Parameter[str],
     examples: OutputArtifact[standard_artifacts.Examples],
     statistics: OutputArtifact[standard_artifacts.ExampleStatistics],
@@ -33,10 +34,11 @@ def Window(
       spans, span_statistics: of all spans, which their property `span` tells apart.
       evaluated: the span that is evaluated; the others are before it.
       base: the span that the model which training begins from evaluated; 0 where it begins from none.
+      held: JSON of the spans from which on the labels of a task are held out: task → span.
       code: its digest, for the cache key alone.
     """
     folders = {artifact.span: Path(artifact.uri) for artifact in spans}
-    write_window(folders, evaluated, Path(examples.uri), base or None)
+    write_window(folders, evaluated, Path(examples.uri), base or None, json.loads(held))
     examples.split_names = statistics.split_names = json.dumps(SPLITS)
     examples.span = statistics.span = evaluated
     for name, value in FORMATS.items():

@@ -41,6 +41,7 @@ class EncodedTable:
       path: folder of Parquet shards with `key`, `vector` and `reason`.
       dimension: of a vector.
       encoder_digest: of the encoder with its preprocessing.
+      encoder_version: what the encoder says of itself.
       counts: `items` = `vectors` + `absent`; `reasons` → items, summing to `absent`; `contents`, those of all
         items, and `contents_failed`, reason → how many of them; `encoded`: distinct contents that were new to
         the encoder.
@@ -49,6 +50,7 @@ class EncodedTable:
     path: Path
     dimension: int
     encoder_digest: str
+    encoder_version: str
     counts: dict[str, Any]
 
 
@@ -224,7 +226,8 @@ def _table(
     write_table(looked, cache, encoder.declared.dimension, pool, path, work_dir)
     drop_old(folder, feature)
     counts = json.loads((path / COUNTS).read_text()) | {"encoded": new}
-    return EncodedTable(path, encoder.declared.dimension, encoder.digest, counts)
+    declared = encoder.declared
+    return EncodedTable(path, declared.dimension, encoder.digest, declared.version, counts)
 
 
 def _refuse_repeats(feature: str, shards: list[Path]) -> None:

@@ -14,6 +14,7 @@ from pipeline.recipe.drift import Drift
 from pipeline.spans.statistics import merge
 
 if TYPE_CHECKING:
+    from pipeline.drift.served import Served
     from pipeline.drift.vectors import Vectors
 
 # What a learned bound is at least, so that the first days have one and quiet columns are left alone.
@@ -40,6 +41,7 @@ class Spans:
       vectors: span → its, where features are vectors.
       drifted: spans that were refused themselves: nothing is learned from them, and none is the one before.
       grown: columns of which only the shares of values are compared: more of them are there the longer the log is.
+      served: the vectors of what serves, where the model holds any by key.
     """
 
     statistics: Mapping[str, Dataset]
@@ -49,6 +51,7 @@ class Spans:
     vectors: Mapping[str, Vectors] = field(default_factory=dict)
     drifted: Collection[str] = ()
     grown: Collection[str] = ()
+    served: Served | None = None
 
     def between(self, new: str, old: Sequence[str]) -> Iterator[Distance]:
         """The distances of a span to all of some others together."""
@@ -63,7 +66,8 @@ class Spans:
 
 
 def judge(spans: Spans, drift: Drift) -> list[Verdict]:
-    """What of a span differs too much from the span before it, and from all of its window.
+    """What of a span differs too much from the span before it, from all of its window, and in its vectors by
+    key from what serves.
 
     Args:
       spans: of which the last is judged.
@@ -71,7 +75,8 @@ def judge(spans: Spans, drift: Drift) -> list[Verdict]:
 
     Returns:
       A verdict for each distance beyond its bound: failed, or skipped where drift only warns. Where there is none,
-      one that passed, with the distance that came nearest to its bound.
+      one that passed, with the distance that came nearest to its bound. Before them one for each feature whose
+      vectors another encoder makes than those of what serves.
     """
     *earlier, evaluated = spans.statistics
     like = [name for name in earlier if name not in spans.drifted] or earlier
@@ -80,8 +85,12 @@ def judge(spans: Spans, drift: Drift) -> list[Verdict]:
         before[f"{earlier[0]} to {earlier[-1]}"] = earlier
     history = _history(spans, like)
     found, nearest = [], None
-    for who, old in before.items():
-        for distance in spans.between(evaluated, old):
+    others = spans.served.verdicts(drift) if spans.served else []
+    compared = {who: spans.between(evaluated, old) for who, old in before.items()}
+    if spans.served and spans.served.kept:
+        compared[spans.served.name] = spans.served.distances(spans.vectors[evaluated])
+    for who, apart in compared.items():
+        for distance in apart:
             bound, why = _bound(distance, drift, history, len(like))
             said = sentence(_GATE, distance, evaluated, who, bound, why)
             if distance.value > bound:
@@ -89,9 +98,11 @@ def judge(spans: Spans, drift: Drift) -> list[Verdict]:
             if nearest is None or distance.value / bound > nearest[0]:
                 nearest = (distance.value / bound, said)
     if found or nearest is None:
-        return found
-    said = f"drift: {evaluated} is like {' and '.join(before)}; the nearest to its bound is {nearest[1][7:]}"
-    return [Verdict("passed", said, gate=_GATE)]
+        return [*others, *found]
+    said = (
+        f"drift: {evaluated} is like {' and '.join(compared)}; the nearest to its bound is {nearest[1][7:]}"
+    )
+    return [*others, Verdict("passed", said, gate=_GATE)]
 
 
 def beyond(gate: str, said: str, then: str) -> Verdict:

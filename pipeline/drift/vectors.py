@@ -104,38 +104,18 @@ def _merged(of: Sequence[Moments]) -> Moments:
 
 
 def vector_distances(new: Vectors, old: Vectors) -> Iterator[Distance]:
-    """The distances of features that are vectors to what they were: the shift of `pipeline.watch.moments`, the
-    changes of the shares of dead numbers and of rows without a vector, and the relative change of their length
-    (as a root of the mean square). By chance they differ by no more than two halves of the items do, most of
-    which are on both sides here.
+    """The distances of features that are vectors to what they were: what `moved` gives, and the changes of the
+    shares of dead numbers and of rows without a vector.
     """
     for name, of in new.items():
         before = old[name]
         rows, others = of.rows, before.rows
         noise = spread_of_shares(rows, others)
         yield missing(name, of.absent / max(rows, 1), before.absent / max(others, 1), noise, "vector")
-        moved, chance = shift(of.all, before.all), [shift(*x.halves) for x in (of, before)]
-        if moved is None:
+        found = list(moved(name, of, before.all, (of, before)))
+        if not found:
             continue
-        lengths = [_length(x.all) for x in (of, before)]
-        yield Distance(
-            "vectors",
-            name,
-            moved.total,
-            max((c.total for c in chance if c), default=0.0),
-            "the shift of the vectors (Fréchet distance over the total variance)",
-            f"the mean's move is {moved.mean:,.3f} of it, the covariance's {moved.covariance:,.3f}; length "
-            f"{lengths[0]:,.4g}, was {lengths[1]:,.4g}",
-        )
-        if lengths[1]:
-            yield Distance(
-                "length",
-                name,
-                abs(lengths[0] / lengths[1] - 1),
-                max(_apart(x) for x in (of, before)),
-                "the relative change of the vectors' length",
-                f"{lengths[0]:,.4g}, was {lengths[1]:,.4g}",
-            )
+        yield from found
         dead = [int(x.all.dead.sum()) for x in (of, before)]
         long = len(of.all.mean)
         yield Distance(
@@ -145,6 +125,34 @@ def vector_distances(new: Vectors, old: Vectors) -> Iterator[Distance]:
             max(abs(int(a.dead.sum()) - int(b.dead.sum())) / long for a, b in (of.halves, before.halves)),
             "the change of the share of dead numbers",
             f"{dead[0]:,} of {long:,} are the same in all rows, and {dead[1]:,} were",
+        )
+
+
+def moved(name: str, of: SpanVectors, before: Moments, halved: Sequence[SpanVectors]) -> Iterator[Distance]:
+    """The shift of `pipeline.watch.moments`, and the relative change of the vectors' length (as a root of the
+    mean square); nothing where one side has no vectors. By chance they differ by no more than the two halves
+    of the items do of those in `halved`, as most items are on both sides."""
+    shifted, chance = shift(of.all, before), [shift(*x.halves) for x in halved]
+    if shifted is None:
+        return
+    lengths = [_length(x) for x in (of.all, before)]
+    yield Distance(
+        "vectors",
+        name,
+        shifted.total,
+        max((c.total for c in chance if c), default=0.0),
+        "the shift of the vectors (Fréchet distance over the total variance)",
+        f"the mean's move is {shifted.mean:,.3f} of it, the covariance's {shifted.covariance:,.3f}; length "
+        f"{lengths[0]:,.4g}, was {lengths[1]:,.4g}",
+    )
+    if lengths[1]:
+        yield Distance(
+            "length",
+            name,
+            abs(lengths[0] / lengths[1] - 1),
+            max(_apart(x) for x in halved),
+            "the relative change of the vectors' length",
+            f"{lengths[0]:,.4g}, was {lengths[1]:,.4g}",
         )
 
 

@@ -100,7 +100,8 @@ def judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
     """The verdicts of one gate: one for each of lower, upper, max_drop and better it gives.
 
     A value that cannot be had fails. A comparison is skipped where there is nothing to compare with (no
-    serving model yet, or it has no such task), and fails where there is and it could not be done.
+    serving model yet, or it has no such task), and fails where there is and it could not be done. One that favours
+    the model is skipped where it would pass.
     """
     name = slice_name(conditions_of(gate.slice)) if gate.slice else OVERALL
     head = f"{gate.task}: {gate.metric}"
@@ -111,15 +112,23 @@ def judge(gate: Gate, table: MetricsTable) -> list[Verdict]:
     row = table.get(gate.task, gate.metric, name)
     if row is None:
         return [verdict(*_absent(gate, table, head, name))]
-    where = f"(slice {name}, {row.examples:,} examples)"
+    where = f"(slice {name}, {_examples(row.examples, gate, table)})"
     if row.examples < gate.min_examples:
         too_few = f"fewer than the {gate.min_examples:,} examples asked for"
         return [verdict("skipped", f"{head} is not judged: {too_few} {where}")]
     if row.value is None:
         why = row.note or "its value is not a number"
         return [verdict("failed", f"{head} is undefined, so its gate cannot pass: {why} {where}")]
-    said = [*_bounds(gate, row, head), *_comparisons(gate, row, head, table)]
+    compared = [
+        _if_favoured(*found, table.favoured(gate.task)) for found in _comparisons(gate, row, head, table)
+    ]
+    said = [*_bounds(gate, row, head), *compared]
     return [verdict(status, f"{sentence} {where}") for status, sentence in said]
+
+
+def _examples(count: int, gate: Gate, table: MetricsTable) -> str:
+    span = table.span(gate.task)
+    return f"{count:,} examples{f' of {span}' if span else ''}"
 
 
 def _bounds(gate: Gate, row: MetricRow, head: str) -> Iterator[tuple[Status, str]]:
@@ -152,6 +161,13 @@ def _comparisons(gate: Gate, row: MetricRow, head: str, table: MetricsTable) -> 
             yield better_sentence(head, gate.metric, row.value, row.baseline, difference)
 
 
+def _if_favoured(status: Status, sentence: str, favoured: str) -> tuple[Status, str]:
+    """A comparison that favours the model can fail it, and not pass it."""
+    if favoured and status == "passed":
+        return "skipped", f"{sentence}; that is no pass, as {favoured}"
+    return status, sentence
+
+
 def _no_interval(what: str) -> tuple[Status, str]:
     why = "too few draws of the bootstrap have an answer"
     return "failed", f"{what} has no interval, so its gate cannot pass: {why}"
@@ -182,7 +198,8 @@ def _absent(gate: Gate, table: MetricsTable, head: str, name: str) -> tuple[Stat
     if name not in names:
         feature = " & ".join(features_of(name))
         if feature in table.sliced_by:
-            return "skipped", f"{head} is not judged: no example in this slice (slice {name}, 0 examples)"
+            where = f"(slice {name}, {_examples(0, gate, table)})"
+            return "skipped", f"{head} is not judged: no example in this slice {where}"
         have = ", ".join(table.sliced_by) or "none"
         return "failed", f"{head} was not computed: {feature} is not a feature that was sliced by ({have})"
     metrics = dict.fromkeys(r.metric for r in table if r.task == gate.task and r.reference is None)

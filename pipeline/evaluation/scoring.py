@@ -1,5 +1,6 @@
 """Scores the candidate and the serving model on a split, once, into columns that every metric reads."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 
 from pipeline.evaluation.asked import AskedModel, no_baseline
 from pipeline.evaluation.records import Faults, prediction_column
+from pipeline.evaluation.table import NoBaseline
 from pipeline.evaluation.unseen import seen_in_training, unseen
 from pipeline.examples import UnusableExamples, decoder, serialized_batches, single_values
 from pipeline.recipe import Recipe
@@ -22,6 +24,7 @@ def write_scores(
     path: str | Path,
     split: str = "test",
     slices: bool = True,
+    not_compared: Mapping[str, str] | None = None,
 ) -> Faults:
     """Writes one Parquet file with roles, slices, labels and predictions of every row of the split.
 
@@ -35,6 +38,7 @@ def write_scores(
       split: the split to score.
       slices: whether the columns of slices are wanted; those of new users and items take a pass over the
         training split.
+      not_compared: tasks that are not to be compared with the serving model → why.
 
     Returns:
       The file's `Faults`: a model that cannot be asked does not raise, and where it is the candidate all its
@@ -45,7 +49,8 @@ def write_scores(
     """
     candidate = AskedModel(model)
     serving = AskedModel(baseline) if baseline else None
-    missing = no_baseline(recipe, candidate, serving)
+    missing = {task: NoBaseline(why) for task, why in (not_compared or {}).items()}
+    missing |= no_baseline(recipe, candidate, serving)
     compared = [task for task in recipe.tasks if task not in missing and task in candidate.outputs]
     columns = _columns(recipe)
     decode = decoder(columns).DecodeBatch

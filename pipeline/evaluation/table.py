@@ -51,7 +51,8 @@ class MetricRow:
 
 
 _FLOATS = ("value", "baseline", "low", "high", "diff_low", "diff_high")
-_NO_BASELINE, _SLICED_BY = b"no_baseline", b"sliced_by"
+_NO_BASELINE, _SLICED_BY, _SPANS = b"no_baseline", b"sliced_by", b"spans"
+_FAVOURED = b"favoured"
 _SCHEMA = pa.schema(
     [(n, pa.string()) for n in ("task", "slice", "metric")]
     + [(n, pa.float64()) for n in _FLOATS]
@@ -80,21 +81,41 @@ class MetricsTable:
         rows: Iterable[MetricRow],
         no_baseline: Mapping[str, NoBaseline] | None = None,
         sliced_by: Sequence[str] = (),
+        spans: Mapping[str, str] | None = None,
+        favoured: Mapping[str, str] | None = None,
     ):
-        """Takes the rows, of tasks that are not compared the reason where it is known, and what was sliced
-        by, `feature` or `feature & feature`, whether or not a row has a value of it.
+        """Takes the rows, of tasks that are not compared the reason where it is known, what was sliced by,
+        `feature` or `feature & feature`, whether or not a row has a value of it, of tasks that were
+        measured on one span its name, and of those whose comparison favours the model why it does.
 
         Raises:
           ValueError: if two rows have the same task, slice, metric and reference.
         """
         self._no_baseline = dict(no_baseline or {})
         self.sliced_by = tuple(sliced_by)
+        self._spans = dict(spans or {})
+        self._favoured = dict(favoured or {})
         self._rows: dict[tuple[str, str, str, str | None], MetricRow] = {}
         for row in rows:
             key = (row.task, row.slice, row.metric, row.reference)
             if key in self._rows:
                 raise ValueError(f"two rows for {key}")
             self._rows[key] = row
+
+    @classmethod
+    def joined(
+        cls,
+        tables: Sequence[tuple[MetricsTable, str]],
+        tasks: Sequence[str],
+        favoured: Mapping[str, str] | None = None,
+    ) -> MetricsTable:
+        """One table of several, each of other tasks and with the name of the span that it was measured on, or
+        "". Its rows are in the order of `tasks`; for `favoured` see the constructor."""
+        place = {task: i for i, task in enumerate(tasks)}
+        rows = sorted((row for table, _ in tables for row in table), key=lambda row: place[row.task])
+        missing = {t: why for table, _ in tables for t in table.tasks if (why := table._no_baseline.get(t))}
+        spans = {task: span for table, span in tables for task in table.tasks if span}
+        return cls(rows, missing, tables[0][0].sliced_by, spans, favoured)
 
     def __iter__(self) -> Iterator[MetricRow]:
         return iter(self._rows.values())
@@ -126,6 +147,14 @@ class MetricsTable:
             return NoBaseline("there is no serving model yet")
         return None if task in self.baseline_tasks else NoBaseline(f"the serving model has no task {task}")
 
+    def span(self, task: str) -> str:
+        """The span that a task was measured on; "" where there are none."""
+        return self._spans.get(task, "")
+
+    def favoured(self, task: str) -> str:
+        """Why the comparison with the serving model favours this one; "" where it does not."""
+        return self._favoured.get(task, "")
+
     def slices(self, task: str) -> list[str]:
         """Slice names of a task, "overall" among them."""
         return list(dict.fromkeys(row.slice for row in self if row.task == task))
@@ -133,7 +162,14 @@ class MetricsTable:
     def to_arrow(self) -> pa.Table:
         """One row a metric, columns as the attributes of MetricRow; the rest is metadata."""
         reasons = json.dumps({task: asdict(why) for task, why in self._no_baseline.items()})
-        schema = _SCHEMA.with_metadata({_NO_BASELINE: reasons, _SLICED_BY: json.dumps(self.sliced_by)})
+        schema = _SCHEMA.with_metadata(
+            {
+                _NO_BASELINE: reasons,
+                _SLICED_BY: json.dumps(self.sliced_by),
+                _SPANS: json.dumps(self._spans),
+                _FAVOURED: json.dumps(self._favoured),
+            }
+        )
         return pa.Table.from_pylist([asdict(row) for row in self], schema=schema)
 
     @classmethod
@@ -145,6 +181,8 @@ class MetricsTable:
             (MetricRow(**row) for row in table.to_pylist()),
             {task: NoBaseline(**why) for task, why in reasons.items()},
             json.loads(metadata.get(_SLICED_BY, "[]")),
+            json.loads(metadata.get(_SPANS, "{}")),
+            json.loads(metadata.get(_FAVOURED, "{}")),
         )
 
     def write(self, path: str | Path) -> None:

@@ -84,9 +84,16 @@ def text_bytes(path: Path) -> int:
 
 
 def file_digest(path: Path) -> str:
-    """BLAKE2b of a file's content, 128 bits in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    """BLAKE2b of a file's content, 128 bits in hexadecimal.
+
+    Raises:
+      DataError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def source_digest(recipe: Recipe, input_dir: Path) -> dict[str, dict[str, str]]:
@@ -96,7 +103,7 @@ def source_digest(recipe: Recipe, input_dir: Path) -> dict[str, dict[str, str]]:
     is renamed, added or removed, and where one byte differs; not with a file's time or owner.
 
     Raises:
-      DataError: as `resolve`.
+      DataError: as `resolve`, or a file cannot be read.
     """
     input_dir = Path(input_dir)
     sources: dict[str, Source] = {"log": recipe.sources.log}

@@ -21,6 +21,7 @@ from pipeline.ingest.online_store import write_part
 from pipeline.ingest.places import FILE, POSITION
 from pipeline.ingest.plan import LOG, ROW_ID, Piece, Plan
 from pipeline.ingest.read_stage import SPLIT, PieceResult, flag_unmatched, piece_path
+from pipeline.ingest.span_rows import EARLIER
 from pipeline.ingest.spill import SpillWriter, load_spills
 from pipeline.ingest.splits import Splitter
 
@@ -172,6 +173,8 @@ class KeyedStage:
         if table is None:
             return None
         whole = np.ones(len(table), bool)
+        if plan.span is not None:
+            whole &= table[SPLIT].to_numpy() != EARLIER
         for key in plan.events[name].keys:
             whole &= table[key].is_valid().to_numpy()
         for task, values in found.items():

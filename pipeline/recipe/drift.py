@@ -27,6 +27,11 @@ class Drift(Part):
     spans of the window ever were, and no less than the number given."""
 
     then: Then = "stop"
+    encoder: Literal["stop", "warn"] | None = Field(
+        None,
+        description="what becomes of a run whose model holds vectors (`vision`, `text`, `precomputed`) that "
+        "another encoder makes than those of the model that serves; `then` where left out",
+    )
     values: Values = None
     columns: dict[Name, Bound] = Field({}, description="column → the same for it alone")
     new_values: Bound | None = Field(

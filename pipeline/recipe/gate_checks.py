@@ -13,7 +13,7 @@ from pipeline.recipe.model import Recipe
 from pipeline.recipe.parts import Gate
 from pipeline.recipe.tasks import CLASS_KINDS
 from pipeline.recipe.vector_gates import VectorGate
-from pipeline.slice_names import NEW_ROLES, conditions_of, features_of
+from pipeline.slice_names import NEW_ROLES, conditions_of, features_of, slice_name
 
 # As slices of int columns are named.
 _INTEGER = re.compile("0|-?[1-9][0-9]*")
@@ -112,6 +112,11 @@ def _comparison(path: str, gate: Gate, replicates: int) -> Iterator[Problem]:
 def _values(path: str, name: str, recipe: Recipe) -> Iterator[Problem]:
     """Values that no row can have: the gate would be skipped in every run."""
     for feature, value in conditions_of(name):
+        if value != value.strip() or name != name.strip():
+            said = slice_name(tuple((f, v.strip()) for f, v in conditions_of(name)))
+            why = "white space around a text is no part of it, so that no row has such a value"
+            yield Problem(path, f"{why}; write {said!r}", value=name)
+            return
         if feature in NEW_ROLES and value not in ("true", "false"):
             yield Problem(path, f"{feature} is `true` or `false`, not {value!r}", value=name)
         elif feature in recipe.columns and recipe.columns[feature].type == "int":

@@ -1,5 +1,6 @@
 """YAML → Recipe, or one error that lists every mistake with its place in the file."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,7 +73,7 @@ def _set(data: dict[str, Any], setting: str) -> Problem | None:
         )
     try:
         value = yaml.load(text, Loader=Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return Problem(f"--set {path}", "the value is not YAML", value=text)
     at: Any = data
     for i, key in enumerate(keys):
@@ -95,10 +96,15 @@ def _set(data: dict[str, Any], setting: str) -> Problem | None:
     return None
 
 
+@functools.cache
+def _json_schema() -> Mapping[str, Any]:
+    return Recipe.model_json_schema()
+
+
 def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
     """Follows a pydantic error's location through the JSON Schema: the real path (locations hold the
     tags of unions as well) and the schema there."""
-    root = Recipe.model_json_schema()
+    root = _json_schema()
 
     def resolve(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         while "$ref" in schema:
@@ -190,22 +196,43 @@ def _problem(error: Mapping[str, Any]) -> Problem:
         tag = context["discriminator"].strip("'")
         tag = "name" if tag.startswith("_tag") else tag
         names = _choices(schema)
+        meant = near(context["tag"], names.split(", "))
         return Problem(
             f"{place}.{tag}",
-            f"must be one of {names}{near(context['tag'], names.split(', '))}",
+            f"must be one of {names}{meant if 'did you mean' in meant else ''}",
             value=context["tag"],
         )
     if kind == "literal_error":
-        return Problem(place, f"must be one of {context['expected']}", value=value)
+        one = " or " not in context["expected"]
+        return Problem(place, f"must be {'' if one else 'one of '}{context['expected']}", value=value)
+    if kind == "too_short":
+        least = context["min_length"]
+        return Problem(place, f"must have at least {least} {'value' if least == 1 else 'values'}")
     shown = value if isinstance(value, (str, int, float, bool)) or value is None else type(value).__name__
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = next((said for begin, said in _PLAIN.items() if kind.startswith(begin)), message)
     return Problem(place, message[0].lower() + message[1:], value="nothing" if shown is None else shown)
+
+
+# pydantic's error types, by how they begin -> what a recipe's writer calls it
+_PLAIN = {
+    "dict_type": "must be a mapping, `name: value`",
+    "model_": "must be a mapping, `setting: value`",
+    "list_type": "must be a list, such as `[a, b]`",
+    "tuple_type": "must be a list, such as `[a, b]`",
+    "is_instance_of": "must be a list, such as `[a, b]`",
+    "sequence_str": "must be a list, such as `[a, b]`",
+    "string_type": "must be a text; a number or a truth value in quotes is one",
+    "float_": "must be a number",
+    "int_": "must be a whole number",
+    "bool_": "must be true or false",
+}
 
 
 def _choices(schema: Mapping[str, Any]) -> str:
     names = list(schema.get("discriminator", {}).get("mapping", {}))
     if not names:
-        defs = Recipe.model_json_schema()["$defs"]
+        defs = _json_schema()["$defs"]
         for option in schema.get("oneOf", schema.get("anyOf", [])):
             found = (
                 defs.get(option.get("$ref", "").rsplit("/", 1)[-1], {}).get("properties", {}).get("name", {})

@@ -195,6 +195,11 @@ class Recipe(Part):
     fuse: Fuse | None = None
     tune: Tune | None = None
     beam: Beam = Beam()
+    pipeline_root: str | None = Field(
+        None,
+        description="gs://bucket/folder, mounted at /gcs/bucket, for what the steps of `mtl run` make; null "
+        "keeps it in the output folder, where records, reports and models are in any case",
+    )
     skew: Skew | None = None
     notify: Notify | None = None
 
@@ -354,6 +359,7 @@ class Recipe(Part):
             "fuse": None,
             "tune": None,
             "beam": Beam(),
+            "pipeline_root": None,
             "skew": None,
             "notify": None,
             "tasks": {name: _without_loss(task) for name, task in self.tasks.items()},

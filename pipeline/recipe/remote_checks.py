@@ -23,6 +23,8 @@ def remote_problems(recipe: Recipe) -> Iterator[Problem]:
             yield from _problems(recipe, f"encoders.{name}.uri", encoder.uri)
     if recipe.serving.publish is not None:
         yield from _problems(recipe, "serving.publish", recipe.serving.publish)
+    if recipe.pipeline_root is not None:
+        yield from _of_root(recipe.pipeline_root)
     for name, value in recipe.beam.options.items():
         if any(
             isinstance(one, str) and _SECRET.search(one)
@@ -38,6 +40,17 @@ def _problems(recipe: Recipe, path: str, place: str) -> Iterator[Problem]:
         yield Problem(
             path, f"hdfs:// needs beam.options with {', '.join(_HDFS)}: of WebHDFS, such as namenode, 9870"
         )
+
+
+def _of_root(place: str) -> Iterator[Problem]:
+    said = fault(place)
+    if not _SECRET.search(place) and scheme(place) != "gs":
+        said = (
+            "is no folder of Google Cloud Storage; write gs://bucket/folder, or leave it out: what steps make "
+            "is then in the folder that --output names"
+        )
+    if said:
+        yield Problem("pipeline_root", said, value=None if _SECRET.search(place) else place)
 
 
 def fault(place: str) -> str:

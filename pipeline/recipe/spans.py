@@ -24,4 +24,11 @@ class Spans(Part):
     drift: Drift | None = Field(
         Drift(), description="how much a span may differ from those before it; null asks nothing"
     )
+    catalogs: Literal["as_ingested", "newest"] = Field(
+        "as_ingested",
+        description="what a span's rows have of a catalog that changes: as_ingested, what it said when the span "
+        "was ingested, as it was known then; newest, what it says now, so that a changed catalog makes a new "
+        "version of every span of the window, as a corrected one should. Catalogs with a `time` have every "
+        "row's own either way",
+    )
     utc_offset_hours: float = Field(0, ge=-14, le=14, description="where days and hours begin")

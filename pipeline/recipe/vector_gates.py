@@ -25,7 +25,7 @@ class VectorGate(Part):
         None,
         description="of `shift`: what the vectors of the evaluated rows are compared with, those of "
         "training's rows, or those of the evaluated rows of the run that made the serving model, where the "
-        "same encoder made both: else the gate is skipped",
+        "same encoder made both: else the gate is skipped, and says which two",
     )
 
     @model_validator(mode="after")

@@ -7,6 +7,10 @@ import yaml
 
 from pipeline.recipe.errors import Problem
 
+_MOST = (
+    1_000_000  # values of a text, each alias counted as what it stands for: a few lines can stand for 10^9
+)
+
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML without its date type: a date in a recipe is the text that was written. And with the booleans of
@@ -43,15 +47,27 @@ def mapping(text: str, begins: str) -> tuple[yaml.Node, dict[str, Any], list[Pro
     """
     try:
         node = yaml.compose(text, Loader=Loader)
-        data = yaml.load(text, Loader=Loader)
-        if isinstance(data, dict):
-            return node, data, _repeated(node)
+        values = _written_out(node, {}) if node is not None else 0
+        if values <= _MOST:
+            data = yaml.load(text, Loader=Loader)
+            if isinstance(data, dict):
+                return node, data, _repeated(node)
     except RecursionError:
         raise NotYaml(Problem("", "is nested too deeply, or holds an alias of itself")) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise NotYaml(Problem("", f"is not YAML: {error.reason} [U+{error.character:04X}]", line)) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or error
+        line = "".join(text.splitlines()[mark.line : mark.line + 1]) if mark else ""
+        if "\t" in line[: len(line) - len(line.lstrip())]:
+            reason = "the line begins with a tab; YAML indents by spaces"
         raise NotYaml(Problem("", f"is not YAML: {reason}", mark and mark.line + 1)) from None
+    except ValueError as error:  # a number of thousands of digits
+        raise NotYaml(Problem("", f"cannot be read: {str(error).partition(';')[0]}")) from None
+    if values > _MOST:
+        raise NotYaml(Problem("", f"its aliases make {values:,} values; at most {_MOST:,} are read"))
     raise NotYaml(Problem("", f"must be a mapping, beginning with {begins}"))
 
 
@@ -70,6 +86,18 @@ def with_line(problem: Problem, node: yaml.Node) -> Problem:
         else:
             break
     return Problem(problem.path, problem.message, line, problem.value)
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node is, an alias for each time that it is named."""
+    if id(node) not in known:
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in parts)
+    return known[id(node)]
 
 
 def _repeated(node: yaml.Node, path: str = "") -> list[Problem]:

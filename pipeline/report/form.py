@@ -59,7 +59,7 @@ class Rows(_Part):
 
 
 class Task(_Part):
-    """A task over the whole test split."""
+    """A task over the whole test split, or over the span that it is judged on."""
 
     kind: str
     examples: int | None = Field(description="Rows whose label is known.")
@@ -68,6 +68,9 @@ class Task(_Part):
     baseline: dict[str, float] | None = Field(description="The serving model on the same rows.")
     differences: dict[str, Interval] = Field(description="Of the model less the serving model.")
     notes: dict[str, str]
+    span: str | None = Field(
+        None, description="Of a run of a span: the one whose rows it is judged on; null where on none."
+    )
     gate: Literal["pass", "fail", "none"]
 
 
@@ -220,12 +223,24 @@ class Span(_Part):
     known: dict[str, int] = Field(description="Task: rows whose label is known.")
 
 
+class Judged(_Part):
+    """Where a task of a run of a span is judged."""
+
+    span: str = Field(description="Whose rows it is judged on; empty where on none.")
+    unseen: str = Field(description="The first span of whose labels the model has learned nothing.")
+    why: str = Field(description="Why it is judged on none, and what to do.")
+
+
 class Spans(_Part):
     """Of `mtl run --span`."""
 
     name: str = Field(description="The span that the run is of, which is test.")
     spans: list[Span] = Field(description="Those trained on, in order, and the run's own at the end.")
     left_out: list[str] = Field(description="Spans of the window that were never ingested.")
+    catalogs: dict[str, list[str]] = Field(
+        {}, description="Catalog that has changed: the spans whose rows keep what it said before."
+    )
+    judged: dict[str, Judged] = Field({}, description="By task; empty where nothing was trained.")
 
 
 class Aged(_Part):

@@ -28,6 +28,7 @@ def _plain(value: Any) -> Any:
 
 def _task(name: str, kind: str, rows: Sequence[MetricRow], facts: RunFacts) -> dict[str, Any]:
     baseline = {row.metric: row.baseline for row in rows if row.baseline is not None}
+    judged = ((facts.span or {}).get("judged") or {}).get(name, {})
     return {
         "kind": kind,
         "examples": rows[0].examples if rows else None,
@@ -35,7 +36,8 @@ def _task(name: str, kind: str, rows: Sequence[MetricRow], facts: RunFacts) -> d
         "intervals": {row.metric: [row.low, row.high] for row in rows if row.low is not None},
         "baseline": baseline or None,
         "differences": {r.metric: [r.diff_low, r.diff_high] for r in rows if r.diff_low is not None},
-        "notes": {row.metric: row.note for row in rows if row.note},
+        "notes": {row.metric: judged.get("why") or row.note for row in rows if row.note},
+        "span": judged.get("span") or None,
         "gate": task_result(name, facts.verdicts),
     }
 

@@ -97,6 +97,18 @@ def task_sentences(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     return sorted(found, key=lambda of: order[of[0]])
 
 
+def kept_catalogs(catalogs: Mapping[str, Sequence[str]]) -> list[str]:
+    """Of each catalog that has changed, which spans keep what it said before; without full stops."""
+    found = []
+    for catalog, spans in catalogs.items():
+        several = f"{len(spans)} spans, {spans[0]} to {spans[-1]}," if len(spans) > 1 else spans[0]
+        found.append(
+            f"{catalog} has changed: {several} {'keep' if len(spans) > 1 else 'keeps'} what it said before "
+            "(spans.catalogs)"
+        )
+    return found
+
+
 def beginning(facts: Mapping[str, Any]) -> str:
     """How training began, as `pipeline.warm_start.Beginning.facts` tells it; without a full stop."""
     if facts["run"] is None:

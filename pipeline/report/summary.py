@@ -1,5 +1,6 @@
 """What a run's terminal output ends with: a table of tasks and the verdict in words."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -16,6 +17,7 @@ _SHOWN = {
     "multiclass": ("accuracy", "macro_f1"),
     "ordinal": ("quadratic_kappa", "mae"),
 }
+_KINDS = 5  # of dead letters that are named
 _HANG = len("  pass  ")
 _STYLE = {
     "pushed": "bold green",
@@ -35,6 +37,7 @@ def summary(metrics: dict[str, Any]) -> Group:
     parts += [Text(f"  calibration  {line}") for line in calibration_lines(metrics["training"])]
     if metrics.get("tuning"):
         parts.append(Text(metrics["tuning"]["sentence"]))
+    parts += [Text(line) for line in _rows(metrics["rows"])]
     parts += [_Gate(gate) for gate in metrics["gates"]]
     parts.append(Text(metrics["status"] + _said(metrics), style=_STYLE[metrics["status"]]))
     return Group(*parts)
@@ -54,6 +57,20 @@ class _Gate:
         width = options.max_width - _HANG
         for i, line in enumerate(self._text[_HANG:].wrap(console, width)):
             yield (self._text[:_HANG] if i == 0 else Text(" " * _HANG)) + line
+
+
+def _rows(rows: dict[str, Any] | None) -> Iterator[str]:
+    """What became of the rows, and the kinds of those that were of no use, the most frequent first."""
+    if not rows:  # none were read: nothing to do, or failed before
+        return
+    splits = ", ".join(f"{rows[split]:,} {split}" for split in ("train", "validation", "test"))
+    yield f"  rows  {rows['read']:,} read: {splits}, {rows['dropped']:,} dropped, {rows['dead']:,} dead"
+    kinds = sorted(rows["dead_letters"], key=lambda dead: -dead["rows"])
+    told = [f"{dead['rows']:,} x {dead['kind']} ({dead['source']})" for dead in kinds[:_KINDS]]
+    if len(kinds) > _KINDS:
+        told.append(f"{len(kinds) - _KINDS} more kinds")
+    if told:
+        yield f"  dead  {'; '.join(told)}: `mtl data explain` shows the first of each"
 
 
 def _said(metrics: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Buckets of Cloud Storage as folders: where Vertex AI mounts them, and what they are called."""
+"""Buckets of Cloud Storage as folders: where Vertex AI mounts them, and so does who runs things here."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def folder(uri: str, what: str) -> Path:
         raise NoBucket(f"{what}: Vertex AI keeps all things in buckets: give gs://BUCKET/FOLDER, not {uri}")
     if not (MOUNT / bucket).is_dir():
         raise NoBucket(
-            f"{what}: {MOUNT / bucket} is not there, and what the run is of is looked up in it: mount the "
-            f"bucket, `gcsfuse --implicit-dirs {bucket} {MOUNT / bucket}`"
+            f"{what}: {MOUNT / bucket} is not there, by which the bucket is read and written here: mount it, "
+            f"`gcsfuse --implicit-dirs {bucket} {MOUNT / bucket}`"
         )
     return MOUNT / bucket / inside.strip("/")
 

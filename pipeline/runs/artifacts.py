@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-METADATA, FOLDER = "metadata.sqlite", "artifacts"
+from pipeline.artifact_root import FOLDER
+
+METADATA = "metadata.sqlite"
 _RUN = "pipeline_run"  # TFX's type of context; its name is the run's
 
 

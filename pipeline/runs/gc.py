@@ -17,9 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.artifact_root import FOLDER
 from pipeline.only_one import only_one
 from pipeline.runs import sizes
-from pipeline.runs.artifacts import FOLDER, Artifact, Artifacts
+from pipeline.runs.artifacts import Artifact, Artifacts
 from pipeline.runs.needed import Needed, needed, run_names
 from serving import releases, versions
 
@@ -93,9 +94,9 @@ def unneeded(home: Path, last: int) -> Unneeded:
             [
                 # empty where a step ended
                 *(f for f in (home / FOLDER).glob("*/.system/executor_execution/*") if sizes.freed([f])),
-                *served.glob(".part-*"),
                 *home.glob(f"{releases.GONE}*"),
-                *served.glob(f"{releases.GONE}*"),
+                *(home / FOLDER).glob(f"{releases.GONE}*"),
+                *releases.leftovers(served),
             ]
         ),
     )
@@ -123,14 +124,18 @@ def collect(home: Path, last: int, tell: Callable[[Unneeded], None], dry_run: bo
         if dry_run:
             return
         Artifacts(home).mark_deleted(a.number for a in found.artifacts)
-        gone = [home / f"{releases.GONE}{uuid.uuid4().hex}"]
-        gone[0].mkdir()
+        # artifacts may be on another disk, or in a bucket
+        gone = {p: p / f"{releases.GONE}{uuid.uuid4().hex}" for p in (home / FOLDER, home) if p.is_dir()}
+        for folder in gone.values():
+            folder.mkdir()
+        withdrawn = []
         if found.versions:
-            gone.append(releases.withdraw(home / "serving", {int(v.name) for v in found.versions}))
+            withdrawn = [releases.withdraw(home / "serving", {int(v.name) for v in found.versions})]
         rest = (path for what, paths in found.paths().items() if what != "versions" for path in paths)
         for number, path in enumerate(rest):
-            os.rename(path, gone[0] / f"{number}")
-    for folder in gone:
+            to = next(folder for place, folder in gone.items() if path.is_relative_to(place))
+            os.rename(path, to / f"{number}")
+    for folder in (*gone.values(), *withdrawn):
         with contextlib.suppress(FileNotFoundError):  # another call found it left over
             shutil.rmtree(folder)
 

@@ -19,6 +19,7 @@ from typing import Any
 from pipeline.plan import Plan, make_plan
 from pipeline.private import private_columns
 from pipeline.recipe import Recipe
+from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import schema_path
 from pipeline.runners import buckets
 from pipeline.schedule.times import Times
@@ -77,6 +78,26 @@ class VertexJob:
             raise NotOnVertex(
                 "notify: nothing on Vertex AI would tell the webhook; leave it out (--set notify=null) and "
                 "make an alert on failed pipelines there"
+            )
+        if self.recipe.training.warm_start:
+            raise NotOnVertex(
+                "training.warm_start: what a model begins from is in the folder of the run that made it, and "
+                "there is none on Vertex AI: every run would train from nothing. Leave it out (--set "
+                "training.warm_start=null), or run this recipe on Kubernetes"
+            )
+        if self.recipe.pipeline_root:
+            raise NotOnVertex(
+                "pipeline_root: on Vertex AI what steps make is in --output; leave it out "
+                "(--set pipeline_root=null)"
+            )
+        if self.recipe.serving.publish:
+            raise NotOnVertex(
+                "serving.publish: nothing on Vertex AI would copy the model; servers can read it in --output. "
+                "Leave it out (--set serving.publish=null), and call `mtl models publish` where they cannot"
+            )
+        for pattern, place in remote_patterns(self.recipe).items():
+            raise NotOnVertex(
+                f"{place}: {pattern} is fetched by `mtl run` alone; have the files below --input"
             )
         beside = [setting for setting in self.settings if setting.startswith("@")]
         if beside:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import glob
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.digests import code_digest, text_digest
 from pipeline.ingest.errors import DataError
+from pipeline.ingest.files import file_digest, matching
 from pipeline.ingest.moments import iso, moment
 from pipeline.ingest.part import ingested_part
 from pipeline.ingest.span_rows import SpanRows
@@ -18,7 +19,7 @@ from pipeline.recipe.durations import milliseconds
 from pipeline.recipe.parts import TimeSplit
 from pipeline.spans.calendar import Calendar
 from pipeline.spans.contents import Content, content
-from pipeline.spans.store import SpanStore
+from pipeline.spans.store import SpanStore, catalog_digest
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class SpanRun:
       window: the spans before it that have been ingested, by name, in order.
       left_out: spans of its window that have rows and were never ingested, or refused by the data gate.
       content: digest of the rows of all of `window` and of the span, as they are now.
+      catalogs: catalog that has changed → those of these spans that keep what it said before.
     """
 
     number: int
@@ -64,6 +66,7 @@ class SpanRun:
     window: tuple[str, ...]
     left_out: tuple[str, ...]
     content: str
+    catalogs: dict[str, list[str]] = field(default_factory=dict)
 
 
 def resolve(recipe: Recipe, key: str, input_dir: Path, home: Path, name: str) -> SpanRun:
@@ -107,6 +110,7 @@ def resolve(recipe: Recipe, key: str, input_dir: Path, home: Path, name: str) ->
         tuple(window),
         tuple(left_out),
         text_digest(json.dumps(contents), sources.made),
+        sources.kept_catalogs([name for name in contents if name not in {one.name for one in found}]),
     )
 
 
@@ -122,9 +126,16 @@ class _Sources:
             name: content(s, s.time, input_dir, f"sources.events.{name}", calendar, store.index, key)
             for name, s in recipe.sources.events.items()
         }
+        self._catalogs = {
+            name: catalog_digest(file_digest(input_dir / file) for file in files)
+            for name, catalog in recipe.sources.catalogs.items()
+            if catalog.time is None and (files := matching(catalog.files, input_dir))
+        }
         part = ingested_part(recipe).model_dump_json(exclude={"splits"})
         code = code_digest("pipeline.components.ingestion", "pipeline.components.statistics")
-        self.made = text_digest(part, recipe.spans.model_dump_json(exclude={"window", "drift"}), code, key)
+        self.made = text_digest(
+            part, recipe.spans.model_dump_json(exclude={"window", "drift", "catalogs"}), code, key
+        )
 
     def state(self, number: int, own: bool = False) -> tuple[str | None, Ingestion | None]:
         """A span's content as it is now, and what to do where its newest version is of another.
@@ -144,12 +155,24 @@ class _Sources:
         same = newest is not None and (newest.content, newest.made) == (ingestion.content, self.made)
         return ingestion.content, None if same else ingestion
 
+    def kept_catalogs(self, names: list[str]) -> dict[str, list[str]]:
+        """Catalog → those of some spans whose rows have something else of it than it says now."""
+        found: dict[str, list[str]] = {}
+        for name in names:
+            kept = self._store.newest(name).catalogs
+            for catalog, now in self._catalogs.items():
+                if kept.get(catalog, now) != now:
+                    found.setdefault(catalog, []).append(name)
+        return found
+
     def _ingestion(self, number: int, name: str, version: int) -> Ingestion:
         calendar, recipe = self._calendar, self._recipe
         start, end = calendar.start(number), calendar.start(number + 1)
         since = _since(recipe, start)
         first = None if since is None else int(calendar.numbers(since))
         digests = {"log": self.log.digest([number])}
+        if recipe.spans.catalogs == "newest":
+            digests |= {f"catalogs.{name}": now for name, now in self._catalogs.items()}
         sources = recipe.sources
         log = sources.log.model_copy(update={"files": _literally(self.log.having(first, number))})
         events = {}

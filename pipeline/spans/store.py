@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.digests import text_digest
 from pipeline.ingest.counts import Counts
 
 FOLDER = "spans"
+_COUNTS = "counts.json"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Version:
       run: that ingested it.
       rows, tail_rows: that were written, in all and in its tail.
       known: task → rows of the span whose label is known, in all (`all`) and in its tail (`tail`).
+      catalogs: catalog → digest of what it said when it was joined; empty of versions of an earlier release.
     """
 
     version: int
@@ -40,6 +44,7 @@ class Version:
     rows: int
     tail_rows: int
     known: dict[str, dict[str, int]]
+    catalogs: dict[str, str] = field(default_factory=dict)
 
 
 def version_of(home: Path, examples: Path, statistics: Path, **given: Any) -> Version:
@@ -50,7 +55,7 @@ def version_of(home: Path, examples: Path, statistics: Path, **given: Any) -> Ve
       examples, statistics: folders of the artifacts, below it.
       given: `version`, `content`, `made` and `run`.
     """
-    counts = Counts.load(examples / "counts.json")
+    counts = Counts.load(examples / _COUNTS)
     # a span's head and tail are counted as training and validation
     known = {
         task: {"all": of["train"] + of["validation"], "tail": of["validation"]}
@@ -62,8 +67,18 @@ def version_of(home: Path, examples: Path, statistics: Path, **given: Any) -> Ve
         rows=counts.rows_written,
         tail_rows=counts.written["validation"],
         known=known,
+        catalogs={
+            source.removeprefix("catalogs."): catalog_digest(files.values())
+            for source, files in counts.digests.items()
+            if source.startswith("catalogs.")
+        },
         **given,
     )
+
+
+def catalog_digest(files: Iterable[str]) -> str:
+    """Of a catalog, by those of its files, whatever they are called."""
+    return text_digest(*sorted(files))
 
 
 class SpanStore:
@@ -89,6 +104,10 @@ class SpanStore:
         if version and all((self._home / p).is_dir() for p in (version.examples, version.statistics)):
             return version
         return None
+
+    def counts(self, name: str) -> Counts:
+        """What was counted of the newest version of a span, which there must be."""
+        return Counts.load(self._home / self.newest(name).examples / _COUNTS)
 
     def last_number(self, name: str) -> int:
         """Of its newest version; 0 where there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -57,6 +58,8 @@ def find(data: list[str]) -> tuple[list[Group], list[str]]:
     for text in data:
         path = Path(text)
         if path.is_dir():
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise DataError(f"{text}: cannot be read: {os.strerror(errno.EACCES)}")
             there = [p for p in path.rglob("*") if p.is_file() and not _hidden(p, path)]
             found = [p for p in there if _by_ending(p)] or [p for p in there if _looks_like_csv(p)]
             if not found:
@@ -205,8 +208,11 @@ def _csv_head(path: Path) -> tuple[list[str], str]:
     delimiter = "\t" if ".tsv" in path.suffixes[-2:] else max(DELIMITERS, key=lambda d: counts[d])
     names = header(path, Log(files=["x"], columns={"x": "int"}, delimiter=delimiter))
     numbers = [n for n in names if re.fullmatch(r"\s*-?[0-9]+(\.[0-9]+)?\s*", n)]
+    twice = [n for i, n in enumerate(names) if n in names[:i]]
+    if twice and not numbers:
+        raise DataError(f"{path}: its first line names two columns '{twice[0]}'; give each its own name")
     counted = [str(i) for i in range(len(names))]
-    if (numbers and names not in (counted, ["", *counted[:-1]])) or len(set(names)) < len(names):
+    if (numbers and names not in (counted, ["", *counted[:-1]])) or twice:
         shown = ", ".join(n.strip() for n in names[:6]) + (", ..." if len(names) > 6 else "")
         raise DataError(
             f"{path}: its first line is data and does not name the columns ({shown}). Nothing in it says "

@@ -2,6 +2,7 @@
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePath
 
@@ -42,9 +43,11 @@ _SETS = {kind: set(text.split()) for kind, text in WORDS.items()}
 
 
 def tokens(name: str) -> list[str]:
-    """`userId` and `user_id` → user, id."""
+    """`userId` and `user_id` → user, id; `Größe` → grosse."""
     split = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
-    return [t for t in re.split(r"[^a-z0-9]+", split.lower()) if t]
+    letters = unicodedata.normalize("NFKD", split.casefold())
+    plain = "".join(c for c in letters if not unicodedata.combining(c))
+    return [t for t in re.split(r"[^a-z0-9]+", plain) if t]
 
 
 def suggests(name: str, kind: str) -> bool:

@@ -64,6 +64,11 @@ def _is_id(f: Field) -> bool:
     )
 
 
+def _counts(f: Field) -> bool:
+    """Whether it numbers the rows: one more from each row to the next, but where rows were left out."""
+    return f.type == "int" and len(f.numbers) > 100 and float(np.median(np.diff(f.numbers))) == 1.0
+
+
 def _times(log: Table) -> list[Field]:
     return [f for f in log.fields.values() if f.type == "time"]
 
@@ -86,7 +91,7 @@ def _within(f: Field, user: tuple[Field, str] | None) -> bool:
 def find_unique(log: Table, roles: dict[str, tuple[Field, str]]) -> tuple[list[str], int]:
     """The columns that identify a row, and how many rows of the sample repeat another's."""
     for f in log.keys:
-        if _is_id(f):
+        if _is_id(f) or _counts(f):
             return [f.name], 0
     if {"user", "item"} <= roles.keys() and ("request" in roles or "time" in roles):
         when = roles["request"] if "request" in roles else roles["time"]

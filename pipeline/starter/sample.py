@@ -33,11 +33,13 @@ class Sample:
       table: column → array `[rows]`: texts of a CSV, Arrow's own types otherwise.
       total: rows of the whole group; an estimate unless `whole`.
       whole: whether these are all rows.
+      broken: lines read that have more or fewer fields than the file has columns; they are not in `table`.
     """
 
     table: pa.Table
     total: int
     whole: bool
+    broken: int = 0
 
 
 def sample(group: Group, rows: int = ROWS) -> Sample:
@@ -86,26 +88,31 @@ def _texts(group: Group, budget: int) -> Sample:
     parse = _csv if group.format == "csv" else _json
     sizes = {path: text_bytes(group.root / path) for path in group.paths}
     total_bytes = sum(sizes.values())
-    first = _head_bytes(group.root / group.paths[0])
+    first = _head_bytes(group.root / next((p for p in group.paths if sizes[p]), group.paths[0]))
+    if not first:
+        raise DataError(f"{', '.join(group.patterns[:3])}: no rows; every file of it is empty")
     lines = max(1, first.count(b"\n"))
     per_row = len(first) / lines
     whole = total_bytes / per_row <= budget
     chosen = group.paths if whole else _spread([p for p in group.paths if sizes[p]], FILES)
     share = 1.0 if whole else budget * per_row / sum(sizes[p] for p in chosen)
-    tables, read_bytes = [], 0
+    tables, read_bytes, broken = [], 0, 0
     for path in chosen:
         file = group.root / path
         want = sizes[path] if whole else max(1 << 16, int(share * sizes[path]))
         for block, is_head in _blocks(file, want, whole):
             read_bytes += len(block)
-            if (table := parse(block, group, is_head, file)) is not None:
+            table, skipped = parse(block, group, is_head, file)
+            broken += skipped
+            if table is not None:
                 tables.append(table)
     if not tables:
         raise DataError(f"{', '.join(group.patterns[:3])}: no rows")
     table = pa.concat_tables(tables, promote_options="permissive")
     table = table.select([c for c in group.columns if c in table.column_names])
     total = table.num_rows if whole else round(total_bytes * table.num_rows / max(1, read_bytes))
-    return Sample(table, total, whole)
+    # a block from the middle of a file may begin within a quoted value: its first line proves nothing
+    return Sample(table, total, whole, broken if whole else 0)
 
 
 def _head_bytes(path: Path) -> bytes:
@@ -146,18 +153,23 @@ def _lines(chunk: bytes, is_head: bool) -> bytes:
     return chunk[start : chunk.rfind(b"\n") + 1]
 
 
-def _csv(block: bytes, group: Group, is_head: bool, path: Path) -> pa.Table | None:
+def _csv(block: bytes, group: Group, is_head: bool, path: Path) -> tuple[pa.Table | None, int]:
     names = group.columns if not group.dropped else None
+    broken = 0
+
+    def skip(row: pa.csv.InvalidRow) -> str:
+        nonlocal broken
+        broken += 1
+        return "skip"
+
     if not is_head:
         head = _head_bytes(path).split(b"\n", 1)[0]
         block = head.rstrip(b"\r") + b"\n" + block
     try:
-        return pa.csv.read_csv(
+        table = pa.csv.read_csv(
             io.BytesIO(block),
             pa.csv.ReadOptions(use_threads=False, block_size=max(1 << 20, len(block))),
-            pa.csv.ParseOptions(
-                delimiter=group.delimiter, newlines_in_values=True, invalid_row_handler=lambda row: "skip"
-            ),
+            pa.csv.ParseOptions(delimiter=group.delimiter, newlines_in_values=True, invalid_row_handler=skip),
             pa.csv.ConvertOptions(
                 include_columns=names or group.columns,
                 strings_can_be_null=False,
@@ -166,20 +178,21 @@ def _csv(block: bytes, group: Group, is_head: bool, path: Path) -> pa.Table | No
         )
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
-            return None
+            return None, broken
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
+    return table, broken
 
 
-def _json(block: bytes, group: Group, is_head: bool, path: Path) -> pa.Table | None:
-    lines = [
-        line for line in block.split(b"\n") if line.strip().startswith(b"{") and line.strip().endswith(b"}")
-    ]
+def _json(block: bytes, group: Group, is_head: bool, path: Path) -> tuple[pa.Table | None, int]:
+    filled = [line for line in block.split(b"\n") if line.strip()]
+    lines = [line for line in filled if line.strip().startswith(b"{") and line.strip().endswith(b"}")]
+    broken = len(filled) - len(lines)
     if not lines:
-        return None
+        return None, broken
     try:
         table = pa.json.read_json(
             io.BytesIO(b"\n".join(lines)), pa.json.ReadOptions(use_threads=False, block_size=1 << 30)
         )
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: cannot be read as JSON Lines: {error}") from None
-    return table.select([c for c in table.column_names if c in group.columns])
+    return table.select([c for c in table.column_names if c in group.columns]), broken

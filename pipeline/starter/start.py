@@ -60,12 +60,17 @@ def start(data: list[str], out: Path, name: str | None = None) -> Start:
 
 
 def _no_outcome(found: Draft) -> str:
-    rare = "; ".join(f"{o.field.column}: {o.refused}" for o in found.outcomes if o.refused)
+    log = ", ".join(found.log.group.patterns)
+    rare = "; ".join(f"{o.field.column} ({o.refused})" for o in found.outcomes if o.refused)
+    if rare:
+        return (
+            f"{log}: taken as the log, and its outcomes are too rare for a first recipe: {rare}. Give more "
+            f"rows (there are {found.log.sample.total:,}), or write `tasks:` by hand"
+        )
     return (
-        f"{', '.join(found.log.group.patterns)}: taken as the log, and no column of it reads as an outcome: "
-        "0 and 1, or yes and no, named like what it says (click, converted, label, ...) or the last column"
-        + (f". Nearest: {rare}" if rare else "")
-        + ". Name such a column so, or write `tasks:` by hand"
+        f"{log}: taken as the log, and no column of it reads as an outcome: "
+        "0 and 1, or yes and no, named like what it says (click, converted, label, ...) or the last column. "
+        "Name such a column so, or write `tasks:` by hand"
     )
 
 
@@ -88,6 +93,14 @@ def _warnings(found: Draft) -> list[str]:
         *(e.table for e in found.sources.events),
     ]:
         told += [f"{table.name}.{column}: not read; {why}" for column, why in table.unread.items()]
+        if broken := table.sample.broken:
+            lines = table.rows + broken
+            of = (
+                "JSON objects"
+                if table.group.format == "jsonl"
+                else f"rows of {len(table.group.columns)} fields"
+            )
+            told.append(f"{table.name}: {broken:,} of {lines:,} lines are no {of}: dead letters of a run")
     if (repeats := found.unique[1]) > 0:
         told.append(
             f"{found.log.name}: {repeats:,} of {found.log.rows:,} rows looked at repeat another on "

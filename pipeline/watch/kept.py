@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.recipe import Recipe
 from pipeline.watch.moments import WHOLE, Moments
 from serving.versions import KEPT
 
@@ -23,12 +25,28 @@ class Kept:
     """Of one feature.
 
     Attributes:
-      facts: `encoder`, `dimension`, and `shown`, as `pipeline.report.form.VectorSet`.
+      facts: `encoder_facts`, `dimension`, and `shown`, as `pipeline.report.form.VectorSet`.
       moments: of the vectors in the evaluated rows.
     """
 
     facts: dict[str, Any]
     moments: Moments
+
+
+def encoder_facts(recipe: Recipe, feature: str, digest: str, version: str) -> dict[str, Any]:
+    """What is kept of a feature's encoder."""
+    name = getattr(recipe.features[feature], "encoder", None)
+    return {"encoder": digest, "encoder_name": name, "encoder_version": version}
+
+
+def encoder_in_words(facts: Mapping[str, Any]) -> str:
+    """An encoder by name, version and digest, and how long its vectors are. A version pushed by an earlier
+    release kept the digest alone."""
+    if not facts["encoder"]:
+        return f"a table whose encoder nobody declares ({facts['dimension']:,} numbers)"
+    told = [facts.get("encoder_version"), f"digest {facts['encoder'][:8]}", f"{facts['dimension']:,} numbers"]
+    name = facts.get("encoder_name")
+    return f"encoder {name + ' ' if name else ''}({', '.join(part for part in told if part)})"
 
 
 def write_kept(folder: Path, features: dict[str, Kept]) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pipeline import progress, vectors
 from pipeline.recipe import Recipe
 from pipeline.watch.found import FACTS, PICTURES
-from pipeline.watch.kept import Kept, read_kept, write_kept
+from pipeline.watch.kept import Kept, encoder_facts, encoder_in_words, read_kept, write_kept
 from pipeline.watch.likeness import choose, likeness
 from pipeline.watch.measure import Measure
 from pipeline.watch.moments import shift
@@ -36,6 +36,7 @@ class _Feature:
     trained: Measure
     shown: Measure
     encoder: str
+    encoder_version: str
     dimension: int
     table: dict[str, Any] | None
     like: dict[str, Any]
@@ -70,10 +71,12 @@ def watch(
     for name, feature in found.items():
         progress.tell(f"comparing vectors of {name}")
         shown = feature.shown.facts()
-        compared = _compared(feature, before.get(name), baseline, fault)
+        facts = encoder_facts(recipe, name, feature.encoder, feature.encoder_version)
+        facts |= {"dimension": feature.dimension}
+        compared = _compared(feature, facts, before.get(name), baseline, fault)
         told[name] = {
             "kind": recipe.features[name].kind,
-            "encoder_name": getattr(recipe.features[name], "encoder", None),
+            "encoder_name": facts["encoder_name"],
             "encoder": feature.encoder,
             "dimension": feature.dimension,
             "table": feature.table,
@@ -83,8 +86,7 @@ def watch(
             **feature.like,
         }
         pictures[name] = _content(recipe, name, feature.like, input_dir)
-        facts = {"encoder": feature.encoder, "dimension": feature.dimension, "shown": shown}
-        kept[name] = Kept(facts, feature.shown.moments)
+        kept[name] = Kept(facts | {"shown": shown}, feature.shown.moments)
     (folder / FACTS).write_text(json.dumps(told, indent=1))
     (folder / PICTURES).write_text(json.dumps(pictures))
     write_kept(folder, kept)
@@ -92,7 +94,11 @@ def watch(
 
 
 def _compared(
-    feature: _Feature, before: Kept | None, baseline: str | None, fault: str | None
+    feature: _Feature,
+    facts: dict[str, Any],
+    before: Kept | None,
+    baseline: str | None,
+    fault: str | None,
 ) -> dict[str, Any]:
     of, trained = feature.shown.moments, feature.trained.moments
     shifts, chance = {"training": shift(of, trained), "serving": None}, shift(*feature.trained.halves)
@@ -107,7 +113,8 @@ def _compared(
         notes["serving"] = f"{version} has vectors of {long} numbers, and these have {feature.dimension}"
     elif before.facts["encoder"] != feature.encoder:
         notes["serving"] = (
-            f"another encoder made {version}'s, and vectors of two encoders say nothing of each other"
+            f"{encoder_in_words(before.facts)} made {version}'s and {encoder_in_words(facts)} these, and "
+            "vectors of two encoders say nothing of each other"
         )
     else:
         shifts["serving"] = shift(of, before.moments)
@@ -166,7 +173,7 @@ def _given(trained: Measure, shown: Measure, sample: Sample) -> _Feature:
         return sample.keys[hashes[row]].decode(errors="replace")
 
     like = likeness(held, key_of, of_train, of_test, np.random.default_rng(0))
-    return _Feature(trained, shown, "", dimension, None, like)
+    return _Feature(trained, shown, "", "", dimension, None, like)
 
 
 def _held(name: str, folder: Path, trained: KeyRows, shown: KeyRows) -> _Feature:
@@ -187,7 +194,7 @@ def _held(name: str, folder: Path, trained: KeyRows, shown: KeyRows) -> _Feature
 
     table = {"keys": of.keys, "absent": of.absent, "reasons": of.reasons}
     like = likeness(matrix, key_of, *rows, draw)
-    return _Feature(*measures, of.encoder, of.dimension, table, like)
+    return _Feature(*measures, of.encoder, of.encoder_version, of.dimension, table, like)
 
 
 def measured(

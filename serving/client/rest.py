@@ -45,7 +45,8 @@ class Rest:
         except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
             raise ServerError("DEADLINE_EXCEEDED", f"{self._target.address} did not answer in time") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise ServerError("UNAVAILABLE", f"{self._target.address}: {error}", again=True) from None
+            said = f"{self._target.address}: {_reason(error)}"
+            raise ServerError("UNAVAILABLE", said, again=True) from None
 
     def close(self) -> None:
         self._session.close()
@@ -75,6 +76,16 @@ class AsyncRest:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, where requests and urllib3 have wrapped it."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return str(error)
 
 
 def _content(response: Any, until: float) -> bytes:

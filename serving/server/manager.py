@@ -12,7 +12,7 @@ from serving.server.errors import RequestError, invalid
 from serving.server.folder import Stamp, is_same, is_settled, is_whole, preferred, served_until, stamp
 from serving.server.replay import replay
 from serving.server.servable import Servable
-from serving.versions import pointed, versions
+from serving.versions import incomplete, pointed, versions
 
 STABLE = "stable"
 SETTLE_SECONDS = 1.0
@@ -68,6 +68,12 @@ class Manager:
     def status(self) -> dict[int, Status]:
         """States by version, the highest first."""
         return dict(sorted(self._status.items(), reverse=True))
+
+    def failures(self) -> dict[int, str]:
+        """Why versions are not loaded, the highest first: what loading them raised, or what they lack."""
+        found = {v: incomplete(self._folder / str(v)) for v in versions(self._folder)}
+        found |= {v: s.error for v, s in self._status.items() if s.error}
+        return {v: found[v] for v in sorted(found, reverse=True) if found[v]}
 
     def look(self) -> None:
         """Brings what is loaded in line with the folder, and returns when it is. One caller at a time."""

@@ -1,5 +1,6 @@
 """A share of the answered requests as Parquet files that ingestion reads; it never holds up or fails one."""
 
+import itertools
 import logging
 import os
 import queue
@@ -21,6 +22,9 @@ HELD_BYTES = 64 << 20  # of requests that wait to be written; of more, requests 
 FILE_ROWS, FILE_SECONDS = 65_536, 60.0
 FOLDER_BYTES = 1 << 30
 _LOG = logging.getLogger(__name__)
+# of the process: its own number is the same in every container, and these may share a volume
+_PROCESS = uuid.uuid4().hex[:8]
+_NUMBERS = itertools.count(1)  # of this process's files, whichever of its logs they are of
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class RequestLog:
         self._folder, self._share = folder, share
         self._random = random.Random()
         self._queue: queue.SimpleQueue[Logged | None] = queue.SimpleQueue()
-        self._held, self._lock, self._files = 0, threading.Lock(), 0
+        self._held, self._lock = 0, threading.Lock()
         self._thread = threading.Thread(target=self._work, name="request-log", daemon=True)
         self._thread.start()
 
@@ -111,9 +115,8 @@ class RequestLog:
         try:
             tables = [_table(one) for one in batch]
             table = pa.concat_tables(tables, promote_options="default")  # versions may take other columns
-            self._files += 1
             moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            path = self._folder / f"requests-{moment}-{os.getpid()}-{self._files:06d}.parquet"
+            path = self._folder / f"requests-{moment}-{_PROCESS}-{next(_NUMBERS):06d}.parquet"
             pq.write_table(table, part := path.with_suffix(".part"))
             os.replace(part, path)
             self._make_room()

@@ -83,7 +83,7 @@ class Server:
             if self.manager.served.loaded:
                 return
             await asyncio.sleep(POLL_SECONDS)
-        why = "; ".join(f"{v}: {s.error}" for v, s in self.manager.status().items() if s.error)
+        why = "; ".join(f"{v}: {said}" for v, said in self.manager.failures().items())
         raise ValueError(f"no version could be loaded{f' ({why})' if why else ''}")
 
     async def _keep_looking(self) -> None:

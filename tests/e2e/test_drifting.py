@@ -110,8 +110,14 @@ def test_another_encoder_and_skewed_requests_are_refused(days):
     assert [store.drifted(day) for day in (ONE, TWO, THREE)] == [False, False, True]
     drift = said(days["three"], "drift")
     assert {status for status, _ in drift} == {"failed"}
-    # vectors that the model holds by key are the same table's for all days
-    assert {sentence.split(": ")[1] for _, sentence in drift} == {"look"}
+    # vectors that the model holds by key are the same table's for all days, and not for what serves
+    assert {sentence.split(": ")[1] for _, sentence in drift} == {"look", "held"}
+    assert {"version 1, which serves"} == {
+        against.split(": ")[0].removeprefix(f"{THREE} against ")
+        for _, sentence in drift
+        for name, _, against in [sentence.removeprefix("drift: ").partition(": ")]
+        if name == "held"
+    }
     start = (
         f"drift: look: {THREE} against {TWO}: the shift of the vectors (Fréchet distance over the total var"
     )

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow_data_validation as tfdv
 
+from benchmarks.workers import free_ports
 from pipeline.beam_pipeline import beam_pipeline
 from pipeline.demo import generate
 from pipeline.job_service import without_workers
@@ -21,12 +22,6 @@ from pipeline.predict import predict
 from pipeline.recipe import load
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
 
 
 def wait(port: int, process: subprocess.Popen) -> None:
@@ -45,7 +40,7 @@ def service(tmp_path_factory):
     """The setting that sends Beam to a job service, and the log of the pool that starts its workers."""
     folder = tmp_path_factory.mktemp("service")
     runners = "apache_beam.runners"
-    ports = free_port(), free_port()
+    ports = free_ports(2)
     commands = [
         [sys.executable, "-m", f"{runners}.portability.local_job_service_main", f"--port={ports[0]}"],
         [sys.executable, "-m", f"{runners}.worker.worker_pool_main", f"--service_port={ports[1]}"],
@@ -128,7 +123,7 @@ def test_workers_in_other_processes_come_to_the_same(root, tmp_path, service, go
 
 def test_a_pool_that_is_not_there_is_told(root, service):
     setting, _ = service
-    nobody = re.sub(r"worker_pool: 'localhost:\d+'", f"worker_pool: 'localhost:{free_port()}'", setting)
+    nobody = re.sub(r"worker_pool: 'localhost:\d+'", f"worker_pool: 'localhost:{free_ports(1)[0]}'", setting)
     recipe = load(root / "data/demo/recipe.yaml", [nobody])
     pipeline = beam_pipeline(recipe)
     _ = pipeline | beam.Create([1]) | beam.Map(str)

@@ -143,9 +143,11 @@ def test_labels_come_when_their_windows_close_and_are_not_judged_before(days):
     assert one["known"]["purchase"] > 0 and own["known"]["purchase"] == 0
     said = {gate["task"]: (gate["status"], gate["sentence"]) for gate in two.metrics["gates"]}
     assert said["click"][0] == "passed"
+    assert said["click"][1].endswith(f" examples of {TWO})")
     assert said["purchase"] == (
         "skipped",
-        f"purchase: auc is not judged: no row of {TWO} has a known label yet, as 24h have not passed since",
+        f"purchase: auc is not judged: {ONE} is the first with labels, and is trained on; the run of "
+        f"2024-03-06 is the first that can judge it",
     )
 
 

@@ -1,7 +1,8 @@
-"""Every public class's docstring has an example, and all of them run."""
+"""Public docstrings: every class has an example, every part a formula and its source; all examples run."""
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 
@@ -9,24 +10,29 @@ import numpy as np
 import pytest
 
 import mtl_models
+from mtl_models.losses import LOSSES
 
 
-def public_classes() -> list:
-    found = {}
-    for name in mtl_models.__all__:
-        found[name] = getattr(mtl_models, name)
+def public_names() -> dict:
+    """Classes and functions by name, in the modules that define them."""
+    found = {name: getattr(mtl_models, name) for name in mtl_models.__all__}
     for module in pkgutil.walk_packages(mtl_models.__path__, "mtl_models."):
         home = importlib.import_module(module.name)
         for name, value in vars(home).items():
             if getattr(value, "__module__", None) == home.__name__ and not name.startswith("_"):
-                if isinstance(value, type):
+                if inspect.isclass(value) or inspect.isfunction(value):
                     found.setdefault(name, value)
-    return sorted(found.items())
+    return dict(sorted(found.items()))
 
 
-CLASSES = dict(public_classes())
+PUBLIC = public_names()
 # bases, whose subclasses have the examples
 ABSTRACT = ("Architecture", "Calibrator", "GramWeighting", "RowOptimizer", "Weighting")
+# what a recipe or a model is made of, and computes what a paper says
+_HOMES = re.compile(r"mtl_models\.(architectures|calibration|layers|optimizers|weighting)\.[a-z]")
+PARTS = [n for n, v in PUBLIC.items() if n in LOSSES or inspect.isclass(v) and _HOMES.match(v.__module__)]
+_FORMULA = re.compile(r"`[^`]*(?:[=≤←·⊗⊙/×+−Σ√-]|\w\(.*\))[^`]*`|^ {8}\S.*[=/·+−-] .*$", re.MULTILINE)
+_SOURCE = re.compile(r"\b(?:18|19|20)\d\d\b|of\s+no\s+paper")
 _NUMBER = re.compile(r"-?\d+\.\d*(?:e[-+]?\d+)?")
 
 
@@ -47,22 +53,33 @@ class Rounded(doctest.OutputChecker):
         )
 
 
+def examples(name: str) -> list:
+    return doctest.DocTestFinder(recurse=False).find(PUBLIC[name], name)[0].examples
+
+
 def test_every_public_class_has_an_example():
     lacking = [
         name
         for name in mtl_models.__all__
-        if name not in ABSTRACT
-        and isinstance(CLASSES[name], type)
-        and not doctest.DocTestFinder(recurse=False).find(CLASSES[name], name)[0].examples
+        if name not in ABSTRACT and inspect.isclass(PUBLIC[name]) and not examples(name)
     ]
     assert not lacking, f"without an Example: {', '.join(lacking)}"
 
 
-@pytest.mark.parametrize("name", [n for n, v in CLASSES.items() if ">>>" in (v.__doc__ or "")])
+def test_every_part_says_formula_and_source():
+    said = {name: PUBLIC[name].__doc__ or "" for name in PARTS}
+    for what, pattern in (("formula", _FORMULA), ("source, or that it is of no paper,", _SOURCE)):
+        lacking = [name for name, doc in said.items() if not pattern.search(doc.split("Example")[0])]
+        assert not lacking, f"without a {what}: {', '.join(lacking)}"
+    assert not [name for name in PARTS if not examples(name)]
+    assert len(PARTS) > 60
+
+
+@pytest.mark.parametrize("name", [n for n, v in PUBLIC.items() if ">>>" in (v.__doc__ or "")])
 def test_example(name):
-    value = CLASSES[name]
+    value = PUBLIC[name]
     names = {**vars(importlib.import_module(value.__module__)), "np": np}
-    names |= {public: CLASSES[public] for public in mtl_models.__all__}
+    names |= {public: PUBLIC[public] for public in mtl_models.__all__}
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     runner = doctest.DocTestRunner(Rounded(), optionflags=flags)
     for test in doctest.DocTestFinder(recurse=False).find(value, name, globs=names):

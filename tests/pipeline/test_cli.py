@@ -1,13 +1,18 @@
 """The command: what it imports, says and returns before anything heavy begins."""
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import mtl
 
+# --input of files and folders alike, and places that may be a bucket's
+DIFFERENT = {("predict",), ("schedule",)}
 HEAVY = ("numpy", "pandas", "pyarrow", "keras", "tensorflow", "tfx", "apache_beam", "pydantic")
 
 
@@ -22,34 +27,32 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_every_command_has_help():
-    for path in (
-        [],
-        ["run"],
-        ["recipe"],
-        ["recipe", "check"],
-        ["recipe", "show"],
-        ["recipe", "schema"],
-        ["recipe", "init"],
-        ["data"],
-        ["data", "demo"],
-        ["data", "explain"],
-        ["encode"],
-        ["fuse"],
-        ["models"],
-        ["models", "list"],
-        ["models", "promote"],
-        ["models", "rollback"],
-        ["report"],
-        ["predict"],
-        ["runs"],
-        ["runs", "list"],
-        ["runs", "show"],
-        ["runs", "gc"],
-        ["serve"],
-    ):
-        found = CliRunner().invoke(mtl, [*path, "--help"])
-        assert found.exit_code == 0 and "Usage:" in found.output
+def commands(
+    group: click.Group = mtl, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+@pytest.mark.parametrize(("path", "command"), [pytest.param(*c, id=" ".join(c[0])) for c in commands()])
+def test_every_command_has_help_with_examples_and_a_line_in_the_list(path, command):
+    found = CliRunner().invoke(mtl, [*path, "--help"])
+    assert found.exit_code == 0 and "Usage:" in found.output
+    examples = found.output.partition("Examples:\n")[2].strip().splitlines()
+    assert any(line.strip().startswith(f"mtl {' '.join(path)}") for line in examples)
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+    listed = CliRunner().invoke(mtl, [*path[:-1], "--help"], terminal_width=80).output
+    assert re.search(rf"^  {path[-1]} +[A-Z].*\.$", listed, re.M), "cut off where commands are listed"
+
+
+@pytest.mark.parametrize("option", ["--set", "--output", "--input"])
+def test_an_option_of_several_commands_is_the_same_in_all(option):
+    named = [(path, o) for path, c in commands() for o in c.params if option in o.opts]
+    assert len({(o.name, type(o.type)) for path, o in named if path not in DIFFERENT}) == 1
+    assert all("-s" in o.opts for _, o in named) or option != "--set"
 
 
 def test_check_and_show(root):
@@ -89,7 +92,7 @@ def test_bad_arguments_exit_2(arguments):
 
 def test_input_folder_that_is_not_there(root):
     found = CliRunner().invoke(mtl, ["run", str(root / "data/census/recipe.yaml"), "--input", "nowhere"])
-    assert found.exit_code == 2 and "there is no folder nowhere" in found.output
+    assert found.exit_code == 2 and "'--input': Directory 'nowhere' does not exist" in found.output
 
 
 def test_report_of_something_else(tmp_path):

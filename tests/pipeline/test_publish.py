@@ -1,4 +1,4 @@
-"""A pushed version on an S3 server of this machine."""
+"""A pushed version on servers of this machine that speak the APIs of s3 and gs."""
 
 import uuid
 from pathlib import Path
@@ -16,9 +16,9 @@ OPTIONS = PipelineOptions(["--runner=DirectRunner"])
 
 
 @pytest.fixture
-def place(s3):
+def place(store):
     name = f"models-{uuid.uuid4().hex}"
-    s3.create_bucket(Bucket=name)
+    store.create(name)
     return name
 
 
@@ -34,14 +34,9 @@ def pushed(folder: Path, model: Path, weights: bytes, run: str, baseline: str = 
     return releases.push(model, folder, {"run": run}, baseline).version
 
 
-def there(s3, bucket):
-    found = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
-    return {o["Key"]: s3.get_object(Bucket=bucket, Key=o["Key"])["Body"].read() for o in found}
-
-
-def test_a_version_appears_whole(tmp_path, s3, place, monkeypatch):
+def test_a_version_appears_whole(tmp_path, store, place, monkeypatch):
     version = pushed(tmp_path / "serving", tmp_path / "model", b"weights", "one")
-    uri = f"s3://{place}/demo"
+    uri = f"{store.scheme}://{place}/demo"
     write = publishing._write
     written = []
 
@@ -54,7 +49,7 @@ def test_a_version_appears_whole(tmp_path, s3, place, monkeypatch):
     monkeypatch.setattr(publishing, "_write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         publish(tmp_path / "serving", uri, OPTIONS)
-    assert len(there(s3, place)) == 3 and "demo/1/saved_model.pb" not in there(s3, place)
+    assert len(store.files(place)) == 3 and "demo/1/saved_model.pb" not in store.files(place)
     written.clear()
 
     def recorded(file, to):
@@ -64,12 +59,12 @@ def test_a_version_appears_whole(tmp_path, s3, place, monkeypatch):
     monkeypatch.setattr(publishing, "_write", recorded)
     assert publish(tmp_path / "serving", uri, OPTIONS) == (1, True)
     files = {f"demo/1/{p.relative_to(version)}": p.read_bytes() for p in version.rglob("*") if p.is_file()}
-    assert there(s3, place) == files and "demo/1/assets/names.txt.gz" in files
+    assert store.files(place) == files and "demo/1/assets/names.txt.gz" in files
     assert len(written) == len(files) and written[-1] == f"{uri}/1/saved_model.pb"
     assert publish(tmp_path / "serving", uri, OPTIONS) == (1, False)
 
 
-def test_the_command_and_what_it_refuses(tmp_path, s3, place):
+def test_the_command_and_what_it_refuses(tmp_path, store, place):
     home = tmp_path / "demo"
     pushed(home / "serving", tmp_path / "model", b"weights", "one")
 
@@ -77,16 +72,17 @@ def test_the_command_and_what_it_refuses(tmp_path, s3, place):
         found = CliRunner().invoke(mtl, ["models", "publish", str(of), uri])
         return found.exit_code, " ".join(found.output.split())
 
-    assert go(f"s3://{place}/demo") == (0, f"s3://{place}/demo: version 1 is there now")
-    assert go(f"s3://{place}/demo") == (0, f"s3://{place}/demo: version 1 was there already")
+    uri = f"{store.scheme}://{place}/demo"
+    assert go(uri) == (0, f"{uri}: version 1 is there now")
+    assert go(uri) == (0, f"{uri}: version 1 was there already")
     pushed(tmp_path / "other" / "serving", tmp_path / "another", b"others", "two")
-    code, said = go(f"s3://{place}/demo", tmp_path / "other")
+    code, said = go(uri, tmp_path / "other")
     assert code == 1 and "has another model under this number" in said
-    code, said = go("s3://absent/demo")
+    code, said = go(f"{store.scheme}://absent/demo")
     assert code == 1 and "there is no bucket absent" in said
     code, said = go("/models")
     assert code == 2 and "/models is no place on s3, gs or hdfs" in said
     code, said = go("s3://me:hush@shop/models")
     assert code == 2 and "has credentials in it" in said and "hush" not in said
     with pytest.raises(CannotPublish, match="no version serves"):
-        publish(tmp_path / "empty", f"s3://{place}/demo", OPTIONS)
+        publish(tmp_path / "empty", f"{store.scheme}://{place}/demo", OPTIONS)

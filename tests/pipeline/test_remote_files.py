@@ -1,7 +1,9 @@
-"""Sources on an S3 server of this machine."""
+"""Sources on servers of this machine that speak the APIs of s3 and gs."""
 
 import os
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import yaml
@@ -54,12 +56,27 @@ def load(*args, **named):
 
 
 @pytest.fixture
-def bucket(s3):
+def bucket(store):
+    """Its URI."""
     name = f"shop-{uuid.uuid4().hex}"
-    s3.create_bucket(Bucket=name)
+    store.create(name)
     for key, text in (("logs/a b.csv", LOG), ("logs/old/b.csv", LOG), ("items.csv", ITEMS), ("logs/", "")):
-        s3.put_object(Bucket=name, Key=key, Body=text.encode())
-    return name
+        store.put(name, key, text.encode())
+    return f"{store.scheme}://{name}"
+
+
+of_s3 = pytest.mark.parametrize("store", ["s3"], indirect=True)
+of_gs = pytest.mark.parametrize("store", ["gs"], indirect=True)
+
+
+class Closed(BaseHTTPRequestHandler):
+    """A bucket that asks for credentials."""
+
+    def do_GET(self):
+        self.send_error(401)
+
+    def log_message(self, *given):
+        pass
 
 
 @pytest.fixture
@@ -73,9 +90,9 @@ def folders(tmp_path):
 def test_what_is_there_is_read_as_files_of_this_machine_are(bucket, folders):
     input_dir, home = folders
     (input_dir / "items.csv").write_text(ITEMS)
-    recipe = load(f"s3://{bucket}/logs/*.csv")
+    recipe = load(f"{bucket}/logs/*.csv")
     with local_files(recipe, input_dir, home) as there:
-        assert list(source_digest(recipe, there)["log"]) == [f"s3://{bucket}/logs/a b.csv"]
+        assert list(source_digest(recipe, there)["log"]) == [f"{bucket}/logs/a b.csv"]
         counts = ingest(recipe, there, home / "there", beam_pipeline(recipe), for_training=False)
     (input_dir / "a b.csv").write_text(LOG)
     recipe = load("a b.csv")
@@ -86,10 +103,11 @@ def test_what_is_there_is_read_as_files_of_this_machine_are(bucket, folders):
     assert counts.rows_written == same.rows_written and counts.matched == same.matched
 
 
-def test_only_what_changed_is_fetched_again(bucket, folders, s3):
+def test_only_what_changed_is_fetched_again(bucket, folders, store):
     input_dir, home = folders
-    recipe = load(f"s3://{bucket}/logs/**", f"s3://{bucket}/items.csv")
-    kept = home / "sources" / "s3:" / bucket
+    recipe = load(f"{bucket}/logs/**", f"{bucket}/items.csv")
+    name = bucket.rpartition("/")[2]
+    kept = home / "sources" / f"{store.scheme}:" / name
     log, old, items = kept / "logs" / "a b.csv", kept / "logs" / "old" / "b.csv", kept / "items.csv"
     told = []
     with local_files(recipe, input_dir, home, lambda *said: told.append(said)):
@@ -97,8 +115,8 @@ def test_only_what_changed_is_fetched_again(bucket, folders, s3):
     assert told[-1][1] == 1.0 and told[-1][0].startswith("fetching 3 files")
     before = {path: path.stat().st_ino for path in (log, items)}
     same_size = ITEMS.replace("0.5", "9.5").encode()
-    s3.put_object(Bucket=bucket, Key="items.csv", Body=same_size)
-    s3.delete_object(Bucket=bucket, Key="logs/old/b.csv")
+    store.put(name, "items.csv", same_size)
+    store.delete(name, "logs/old/b.csv")
     with local_files(recipe, input_dir, home):
         assert not old.exists() and "9.5" in items.read_text()
         assert log.stat().st_ino == before[log] and items.stat().st_ino != before[items]
@@ -106,12 +124,12 @@ def test_only_what_changed_is_fetched_again(bucket, folders, s3):
 
 def test_nothing_raw_stays_where_a_column_is_private(bucket, folders):
     input_dir, home = folders
-    recipe = load(f"s3://{bucket}/logs/*.csv", f"s3://{bucket}/items.csv", private=True)
+    recipe = load(f"{bucket}/logs/*.csv", f"{bucket}/items.csv", private=True)
     with local_files(recipe, input_dir, home) as there:
         assert source_digest(recipe, there)["log"]
         assert there.stat().st_mode & 0o077 == 0
     assert not list(home.iterdir())
-    with files_for_once(load(f"s3://{bucket}/logs/*.csv", f"s3://{bucket}/items.csv"), input_dir, home):
+    with files_for_once(load(f"{bucket}/logs/*.csv", f"{bucket}/items.csv"), input_dir, home):
         assert list(home.iterdir())
     assert not list(home.iterdir())
 
@@ -119,9 +137,8 @@ def test_nothing_raw_stays_where_a_column_is_private(bucket, folders):
 @pytest.mark.parametrize(
     ("log", "said"),
     [
-        ("s3://absent/logs/*.csv", "sources.log.files: s3://absent/logs/[*].csv: there is no bucket absent"),
-        ("s3://{}/log/*.csv", "sources.log.files: no file matches s3://.*/log/[*].csv"),
-        ("hdfs://logs/*.csv", "hdfs:// needs the package hdfs, which is not installed: `pip install"),
+        ("{}-absent/*.csv", "sources.log.files: .*-absent/[*].csv: there is no bucket shop-.*-absent"),
+        ("{}/log/*.csv", "sources.log.files: no file matches .*://shop-.*/log/[*].csv"),
     ],
 )
 def test_what_cannot_be_read_is_said(bucket, folders, log, said):
@@ -134,25 +151,46 @@ def test_what_cannot_be_read_is_said(bucket, folders, log, said):
         pass
 
 
+@of_s3
 def test_who_has_no_credentials_is_told_at_once(bucket, folders, monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with (
         pytest.raises(DataError, match="no credentials for s3 in the environment: AWS_ACCESS_KEY_ID and"),
-        local_files(load(f"s3://{bucket}/logs/*.csv"), *folders),
+        local_files(load(f"{bucket}/logs/*.csv"), *folders),
     ):
         pass
 
 
+@of_gs
+def test_who_has_none_for_gs_is_told_at_once_but_of_public_buckets(bucket, folders):
+    closed = HTTPServer(("127.0.0.1", 0), Closed)
+    threading.Thread(target=closed.serve_forever, daemon=True).start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{closed.server_port}")
+        with (
+            pytest.raises(DataError, match="no credentials for gs in the environment, and bucket shop-.*"),
+            local_files(load(f"{bucket}/logs/*.csv"), *folders),
+        ):
+            pass
+    closed.shutdown()
+    closed.server_close()
+    (folders[0] / "items.csv").write_text(ITEMS)
+    with local_files(load(f"{bucket}/logs/*.csv"), *folders) as there:
+        assert source_digest(load(f"{bucket}/logs/*.csv"), there)["log"]
+
+
+@of_s3
 def test_a_server_that_does_not_answer_is_named(bucket, folders, monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     beam = {"options": {"s3_endpoint_url": "http://127.0.0.1:9"}}  # which goes before the environment's
     with (
         pytest.raises(DataError, match="s3 cannot be reached: .*http://127.0.0.1:9"),
-        local_files(load(f"s3://{bucket}/logs/*.csv", beam=beam), *folders),
+        local_files(load(f"{bucket}/logs/*.csv", beam=beam), *folders),
     ):
         pass
 
 
+@of_s3
 def test_a_run_without_its_sources_ends_as_one_with_bad_data(bucket, tmp_path, capfd):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe_of("s3://absent/*.csv")))
     assert run(tmp_path / "recipe.yaml", tmp_path, tmp_path / "output") == BAD_DATA

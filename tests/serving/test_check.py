@@ -41,11 +41,17 @@ def saved(model, folder):
     return folder
 
 
-def test_a_right_model_is_measured(tmp_path):
-    found = check(saved(Model(), tmp_path), ROWS, RIGHT, 1e-6)
+def test_a_right_model_is_measured(tmp_path, monkeypatch):
+    place, seen, compare = tmp_path / "place", [], module._compare
+    place.mkdir()
+    monkeypatch.setattr(
+        module, "_compare", lambda *given: seen.append(list(place.iterdir())) or compare(*given)
+    )
+    found = check(saved(Model(), tmp_path / "model"), ROWS, RIGHT, 1e-6, place)
+    assert len(seen[0]) == 1 and not list(place.iterdir())
     assert (found.error, found.rows, found.largest_difference) == ("", 3, 0)
     assert 0 < found.load_seconds < 60 and 0 < found.latency_ms < 5000
-    files = sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file())
+    files = sum(p.stat().st_size for p in (tmp_path / "model").rglob("*") if p.is_file())
     assert found.size_mb == files / 2**20
     assert 100 < found.memory_mb < 10_000  # of a process that has TensorFlow in it
 

@@ -51,6 +51,9 @@ def test_a_pointer_to_nothing(model, tmp_path):
     versions.point(served, 7)
     with pytest.raises(ValueError, match=r"version '7'.*write one of \[1\]"):
         versions.current(served)
+    (served / "1" / "saved_model.pb").unlink()
+    with pytest.raises(ValueError, match="no other is; delete it to start afresh"):
+        versions.current(served)
 
 
 def test_a_push_that_fails_leaves_nothing_behind(model, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Calibrators against closed forms, scikit-learn and what must hold of any rows."""
 
 import json
+import pkgutil
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import expit, logit, softmax
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+import mtl_models.calibration
 from mtl_models import CannotCalibrate, IsotonicCalibration, PlattScaling, TemperatureScaling
 
 MADE = [
@@ -18,6 +20,11 @@ MADE = [
     TemperatureScaling(2.5),
     IsotonicCalibration([-2.0, -0.5, 1.0], [-3.0, -2.9, 4.0]),
 ]
+
+
+def test_every_calibrator_is_here():
+    modules = {module.name for module in pkgutil.iter_modules(mtl_models.calibration.__path__)}
+    assert modules - {"_base", "calibrate"} == {type(layer).__module__.split(".")[-1] for layer in MADE}
 
 
 def array(x):

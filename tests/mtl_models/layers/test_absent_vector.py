@@ -6,16 +6,16 @@ from mtl_models import AbsentVector
 X = np.array([[1, 2], [np.nan, np.nan], [0, 0]], "float32")
 
 
-def test_a_learned_vector_stands_for_rows_of_nan(keeps_the_rules):
+def test_a_learned_vector_stands_for_rows_of_nan(drawn):
     layer = AbsentVector(learned=True)
     assert (keras.ops.convert_to_numpy(layer(X))[1] == 0).all()
-    found = keeps_the_rules(layer, X)
+    found = drawn(layer, X)
     np.testing.assert_array_equal(found, [[1, 2], layer.get_weights()[0], [0, 0]])
 
 
-def test_zeros_where_nothing_is_learned(keeps_the_rules):
+def test_zeros_where_nothing_is_learned(drawn):
     layer = AbsentVector()
-    np.testing.assert_array_equal(keeps_the_rules(layer, X), [[1, 2], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(drawn(layer, X), [[1, 2], [0, 0], [0, 0]])
     assert not layer.weights
 
 

@@ -5,10 +5,10 @@ from mtl_models import CrossNetwork
 
 
 @pytest.mark.parametrize("rank, weights", [(None, 2 * (16 + 4)), (2, 2 * (8 + 8 + 4))])
-def test_by_hand(keeps_the_rules, rank, weights):
+def test_by_hand(drawn, rank, weights):
     x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     layer = CrossNetwork(2, rank, seed=1)
-    found = keeps_the_rules(layer, x)
+    found = drawn(layer, x)
     want = x
     for factors, bias in zip(layer.kernels, layer.biases):
         kernel = np.linalg.multi_dot([np.asarray(f) for f in factors]) if rank else np.asarray(factors[0])

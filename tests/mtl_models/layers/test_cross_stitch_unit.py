@@ -29,8 +29,3 @@ def test_it_starts_as_a_convex_mixture():
 def test_one_task_stays_as_it_is():
     x = np.ones((2, 1, 3), "float32")
     np.testing.assert_array_equal(CrossStitchUnit(own=0.7)(x), x)
-
-
-def test_config_round_trip():
-    layer = CrossStitchUnit(own=0.25)
-    assert CrossStitchUnit.from_config(layer.get_config()).get_config() == layer.get_config()

@@ -20,8 +20,8 @@ def test_a_share_is_0_and_the_rest_is_scaled():
     assert np.mean(kept == again) == pytest.approx(0.625, abs=0.015)
 
 
-def test_without_training_or_a_rate_nothing_changes(keeps_the_rules):
-    np.testing.assert_array_equal(keeps_the_rules(Dropout(0.5), X[:5]), X[:5])
+def test_without_training_or_a_rate_nothing_changes(drawn):
+    np.testing.assert_array_equal(drawn(Dropout(0.5), X[:5]), X[:5])
     np.testing.assert_array_equal(Dropout(0.0)(X, training=True), X)
 
 

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -64,10 +63,3 @@ def test_inputs_shared_by_groups_of_experts(units):
 def test_wrong_number_of_inputs():
     with pytest.raises(ValueError, match="2 inputs for 3 experts"):
         Experts(3, (4,)).build((None, 2, 5))
-
-
-def test_config_round_trip():
-    layer = Experts(3, (4, 2), dropout=0.25, seed=9)
-    copy = Experts.from_config(layer.get_config())
-    assert copy.get_config() == layer.get_config()
-    assert isinstance(copy, keras.layers.Layer)

@@ -24,7 +24,7 @@ def test_only_known_values_are_replaced_at_the_rate():
     assert (again != found).any()
 
 
-def test_nothing_happens_without_training(keeps_the_rules):
+def test_nothing_happens_without_training():
     layer = IdDropout(0.9, UNKNOWN, MISSING)
     np.testing.assert_array_equal(layer(IDS), IDS)
     again = IdDropout.from_config(layer.get_config())

@@ -21,9 +21,9 @@ def by_the_paper(x, edges):
     return encoded
 
 
-def test_piecewise_linear_by_the_paper(keeps_the_rules):
+def test_piecewise_linear_by_the_paper(drawn):
     x = np.array([[-3, -3], [-1, 0], [0, 0.25], [1, 0.5], [2, 0.75], [10, 1], [26, -1]], "float32")
-    found = keeps_the_rules(PiecewiseLinearEncoding(BINS), x)
+    found = drawn(PiecewiseLinearEncoding(BINS), x)
     want = [[by_the_paper(a, BINS[0]), by_the_paper(b, BINS[1]) + [0.0, 0.0]] for a, b in x]
     np.testing.assert_allclose(found, want, rtol=1e-6)
 
@@ -34,10 +34,10 @@ def test_edges_must_ascend(edges):
         PiecewiseLinearEncoding([[0.0, 1.0], edges])
 
 
-def test_periodic_by_hand(keeps_the_rules):
+def test_periodic_by_hand(drawn):
     x = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
     layer = PeriodicEncoding(3, seed=1)
-    found = keeps_the_rules(layer, x)
+    found = drawn(layer, x)
     angles = 2 * np.pi * x[..., None] * keras.ops.convert_to_numpy(layer.frequency)
     np.testing.assert_allclose(found, np.concatenate([np.sin(angles), np.cos(angles)], -1), atol=1e-5)
 

@@ -15,9 +15,9 @@ def history(seed=0):
 
 
 @pytest.mark.parametrize("method, divisor", [("mean", lambda n: n), ("sum", lambda n: 1), ("sqrtn", np.sqrt)])
-def test_pooling_by_hand(keeps_the_rules, method, divisor):
+def test_pooling_by_hand(drawn, method, divisor):
     _, items = history()
-    found = keeps_the_rules(MaskedPooling(method), items, MASK)
+    found = drawn(MaskedPooling(method), items, MASK)
     for row, mask, pooled in zip(items, MASK, found):
         want = row[mask].sum(0) / divisor(mask.sum()) if mask.any() else np.zeros(5)
         np.testing.assert_allclose(pooled, want, rtol=1e-5, atol=1e-6)
@@ -28,10 +28,10 @@ def test_an_unknown_method_is_refused():
         MaskedPooling("max")
 
 
-def test_attention_by_hand(keeps_the_rules):
+def test_attention_by_hand(drawn):
     target, items = history()
     layer = TargetAttention(units=6, seed=1)
-    found = keeps_the_rules(layer, target, items, MASK)
+    found = drawn(layer, target, items, MASK)
     kernel, bias, slope, score_kernel, score_bias = layer.get_weights()
     for t, row, mask, pooled in zip(target, items, MASK, found):
         want = np.zeros(5)

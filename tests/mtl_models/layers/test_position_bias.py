@@ -9,10 +9,10 @@ def outputs(layer, x, **how):
     return keras.ops.convert_to_numpy(layer(x, **how))
 
 
-def test_linear_in_training_and_its_mean_at_serving(keeps_the_rules):
+def test_linear_in_training_and_its_mean_at_serving(drawn):
     x = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
     layer = PositionBias(3, dropout=0.0)
-    keeps_the_rules(layer, x, output_dtype="float32")
+    drawn(layer, x)
     kernel = layer.get_weights()[0]
     layer.set_weights([kernel, np.zeros(3), np.zeros(())])
     np.testing.assert_allclose(outputs(layer, x, training=True), x @ kernel, rtol=1e-5)

@@ -15,24 +15,24 @@ def inputs(*widths):
     return [rng.normal(size=(4, width)).astype("float32") for width in widths]
 
 
-def test_gate_unit(keeps_the_rules):
+def test_gate_unit(drawn):
     (x,) = inputs(6)
     layer = GateUnit(3, 5)
-    np.testing.assert_allclose(keeps_the_rules(layer, x), unit(x, layer.get_weights()), rtol=1e-5)
+    np.testing.assert_allclose(drawn(layer, x), unit(x, layer.get_weights()), rtol=1e-5)
 
 
-def test_epnet(keeps_the_rules):
+def test_epnet(drawn):
     x, scenario = inputs(6, 2)
     layer = EPNetGate(5)
-    found = keeps_the_rules(layer, x, scenario)
+    found = drawn(layer, x, scenario)
     want = x * unit(np.concatenate([scenario, x], 1), layer.get_weights())
     np.testing.assert_allclose(found, want, rtol=1e-5, atol=1e-6)
 
 
-def test_ppnet(keeps_the_rules):
+def test_ppnet(drawn):
     (prior,) = inputs(7)
     layer = PPNetGate(tasks=2, widths=(6, 3), units=5)
-    found = keeps_the_rules(layer, prior)
+    found = drawn(layer, prior)
     weights = layer.get_weights()
     for i, width in enumerate((6, 3)):
         want = unit(prior, weights[4 * i : 4 * i + 4]).reshape(4, 2, width)

@@ -36,8 +36,3 @@ def test_tasks_start_with_masks_of_their_own():
     layer.build((None, 40))
     first, second = np.asarray(layer.hidden_kernel)
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.1
-
-
-def test_config_round_trip():
-    layer = TaskAttention(tasks=2, seed=3)
-    assert TaskAttention.from_config(layer.get_config()).get_config() == layer.get_config()

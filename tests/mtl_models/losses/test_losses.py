@@ -1,8 +1,11 @@
+import pkgutil
+
 import numpy as np
 import pytest
 from keras import ops
 from scipy import optimize, special, stats
 
+import mtl_models.losses
 from mtl_models import Task
 from mtl_models.kinds import row_losses
 from mtl_models.losses import LOSSES, weighted_mean
@@ -64,6 +67,11 @@ def reference(loss, y, o):
         return np.where(y > 0, -np.log(p[:, 0]) - density, -np.log(1 - p[:, 0]))
     error = np.abs(y - o)
     return {"mse": error**2, "mae": error, "huber": np.where(error <= 1, error**2 / 2, error - 0.5)}[loss]
+
+
+def test_every_loss_is_here():
+    modules = {module.name for module in pkgutil.iter_modules(mtl_models.losses.__path__)}
+    assert modules == {*LOSSES, "weighted_mean"}
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES.keys() - {"listwise", "duration_quantile"}))

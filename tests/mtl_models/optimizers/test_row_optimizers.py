@@ -1,8 +1,11 @@
+import pkgutil
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import mtl_models.optimizers
 from mtl_models import RowAdagrad, RowAdam
 from mtl_models.rows import (
     gather_rows,
@@ -27,13 +30,22 @@ def dense_adam(w, slots, g, t, o):
     return w - 0.1 * m / (np.sqrt(v) + 1e-7 / np.sqrt(1 - 0.999**t))
 
 
-@pytest.mark.parametrize(
-    "make, reference, slots",
-    [
-        (lambda: RowAdagrad(0.1, initial_accumulator=0.01), dense_adagrad, {"a": 0.01}),
-        (lambda: RowAdam(0.1), dense_adam, {"m": 0.0, "v": 0.0}),
-    ],
-)
+CASES = [
+    (lambda: RowAdagrad(0.1, initial_accumulator=0.01), dense_adagrad, {"a": 0.01}),
+    (lambda: RowAdam(0.1), dense_adam, {"m": 0.0, "v": 0.0}),
+]
+
+
+def test_every_optimizer_is_here_and_made_again_from_its_configuration():
+    made = [make() for make, *_ in CASES]
+    modules = {module.name for module in pkgutil.iter_modules(mtl_models.optimizers.__path__)}
+    assert modules - {"_base"} == {type(optimizer).__module__.split(".")[-1] for optimizer in made}
+    for optimizer in made:
+        again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+        assert again.get_config() == optimizer.get_config()
+
+
+@pytest.mark.parametrize("make, reference, slots", CASES)
 @pytest.mark.parametrize("how", ["unique", "in_place", "every_row"])
 def test_touched_rows_follow_the_dense_rule_and_others_stay(make, reference, slots, how):
     rng = np.random.default_rng(0)

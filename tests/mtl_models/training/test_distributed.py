@@ -8,7 +8,6 @@ cannot be given workers or devices once TensorFlow has begun.
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.workers import free_ports
 from mtl_models import (
     AITM,
     DWA,
@@ -266,16 +266,6 @@ def test_what_replicas_cannot_train_is_refused():
     endless = tf.data.Dataset.from_tensors(batch()).repeat()
     with pytest.raises(ValueError, match="of a known number"):
         made.fit(endless)
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def start(folder, mode, cases, config=None):

@@ -22,6 +22,7 @@ ALL = [
     PCGrad(),
 ]
 ALL += [getattr(mtl_models, name)() for name in ("MGDA", "UPGrad", "CAGrad", "NashMTL", "IMTL", "AlignedMTL")]
+BASES = ("GramWeighting", "Weighting")
 STATEFUL = [DWA, FAMO, STCH, GradNorm, GradVac]
 
 
@@ -37,6 +38,12 @@ def numbers(tensor):
 
 def values(*losses):
     return np.array(losses, "float32")
+
+
+def test_every_weighting_is_here():
+    public = {name: getattr(mtl_models, name) for name in mtl_models.__all__ if name not in BASES}
+    of_weighting = {n for n, v in public.items() if v.__module__.startswith("mtl_models.weighting.")}
+    assert of_weighting == {type(weighting).__name__ for weighting in ALL}
 
 
 def test_equal_and_fixed():

@@ -280,6 +280,29 @@ def test_first_run_skips_only_the_comparison():
     )
 
 
+def test_of_spans_it_says_which_one_was_judged():
+    table = MetricsTable(list(FIRST_RUN), sliced_by=["tab"], spans={"like": "2024-03-01"})
+    [bound] = judge(Gate("like", "auc", lower=0.6), table)
+    assert bound.sentence.endswith("(slice overall, 100 examples of 2024-03-01)")
+    [none] = judge(Gate("like", "auc", "tab=1", lower=0.6), table)
+    assert none.sentence.endswith("no example in this slice (slice tab=1, 0 examples of 2024-03-01)")
+
+
+def test_a_comparison_that_favours_the_model_can_fail_it_and_not_pass_it():
+    rows = [MetricRow("like", "overall", "auc", value, 0.72, examples=100) for value in (0.71, 0.73)]
+    worse, better = (
+        MetricsTable([row], spans={"like": "2024-03-01"}, favoured={"like": "it has seen more"})
+        for row in rows
+    )
+    gate = Gate("like", "auc", lower=0.6, max_drop=0.005)
+    assert [v.status for v in judge(gate, worse)] == ["passed", "failed"]
+    bound, comparison = judge(gate, better)
+    assert (bound.status, comparison.status) == ("passed", "skipped")
+    assert comparison.sentence.endswith(
+        "; that is no pass, as it has seen more (slice overall, 100 examples of 2024-03-01)"
+    )
+
+
 def test_each_bound_has_its_verdict():
     verdicts = judge(Gate("like", "calibration", lower=0.9, upper=0.95, max_drop=1.0), TABLE)
     assert [v.status for v in verdicts] == ["passed", "failed", "passed"]

@@ -7,9 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.evaluate import CannotEvaluate, evaluate
 from pipeline.evaluation.evaluate import evaluate_scores
+from pipeline.evaluation.evaluate_model import Elsewhere, evaluate_model
+from pipeline.evaluation.files import METRICS
 from pipeline.evaluation.gates import Gate, judge, judge_all
 from pipeline.evaluation.records import ScoreFiles
 from pipeline.evaluation.scoring import write_scores
@@ -133,6 +136,30 @@ def evaluated(place, tmp_path):
         return MetricsTable.read(tmp_path / "metrics.parquet")
 
     return _evaluated
+
+
+def test_a_task_that_is_judged_elsewhere_is_measured_there(place, tmp_path):
+    shutil.copytree(place / "examples", tmp_path / "examples")
+    shutil.copytree(place / "examples/Split-train", tmp_path / "examples/Split-closed-3")
+    examples, model = str(tmp_path / "examples"), str(place / "model")
+    away = Elsewhere("closed-3", "2024-03-01", ["click"], {"click": "it has seen these rows"})
+    settings = (tmp_path / "out", (), PipelineOptions([]), "2024-03-05", [away])
+    evaluate_model(loads(RECIPE), examples, model, model, *settings)
+    table = MetricsTable.read(tmp_path / "out" / METRICS)
+    assert table.tasks == ["click", "like"]
+    labels = {}
+    for split in ("closed-3", "test"):
+        records = tf.data.TFRecordDataset(f"{examples}/Split-{split}/0.gz", "GZIP")
+        features = [tf.train.Example.FromString(r.numpy()).features.feature for r in records]
+        labels[split] = np.mean([of["click/label"].float_list.value[0] for of in features])
+    assert table.get("click", "mean_label").value == pytest.approx(labels["closed-3"]) != labels["test"]
+    [verdict] = judge(Gate("click", "auc", max_drop=0.1), table)
+    assert (verdict.status, verdict.sentence) == (
+        "skipped",
+        "click: auc is not compared: it has seen these rows (slice overall, 60 examples of 2024-03-01)",
+    )
+    [verdict] = judge(Gate("like", "logloss", max_drop=0.1), table)
+    assert verdict.status == "passed" and "60 examples of 2024-03-05)" in verdict.sentence
 
 
 def test_what_the_command_cannot_evaluate_it_names(place, tmp_path):

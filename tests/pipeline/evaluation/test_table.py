@@ -43,3 +43,20 @@ def test_two_answers_to_one_question_are_refused():
     row = MetricRow("like", "overall", "auc", 0.7)
     with pytest.raises(ValueError, match="two rows"):
         MetricsTable([row, row])
+
+
+def test_tables_of_several_spans_are_one(tmp_path):
+    click, buy = MetricRow("click", "overall", "auc", 0.7, 0.6), MetricRow("buy", "overall", "auc", 0.8)
+    why = NoBaseline("version 3, which serves, may have been trained on its labels of 2024-03-01")
+    none = NoBaseline("there is no serving model yet")
+    one = MetricsTable([click], {"buy": none}, ["user"])
+    other = MetricsTable([buy], {"buy": why})
+    joined = MetricsTable.joined(
+        [(one, "2024-03-05"), (other, "2024-03-01")], ["buy", "click"], {"buy": "why"}
+    )
+    joined.write(tmp_path / "metrics.parquet")
+    table = MetricsTable.read(tmp_path / "metrics.parquet")
+    assert list(table) == [buy, click] and table.sliced_by == ("user",)
+    assert (table.span("click"), table.span("buy"), table.span("like")) == ("2024-03-05", "2024-03-01", "")
+    assert (table.no_baseline("click"), table.no_baseline("buy")) == (None, why)
+    assert (table.favoured("click"), table.favoured("buy")) == ("", "why")

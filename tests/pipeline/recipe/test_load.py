@@ -71,7 +71,7 @@ MISTAKES = [
     # (what is written, what is written instead, parts of the message)
     ("min_count: 2", "min_cout: 2", ["features.user.min_cout (line 25)", "did you mean 'min_count'"]),
     ("kind: buckets", "kind: bucket", ["features.age_bucket.kind", "did you mean 'buckets'", "'bucket'"]),
-    ("experts: 4", "experts: many", ["model.architecture.experts", "'many'", "integer"]),
+    ("experts: 4", "experts: many", ["model.architecture.experts", "'many'", "whole number"]),
     ("name: mmoe", "name: mmmoe", ["model.architecture.name", "did you mean 'mmoe'"]),
     ("name: mmoe, experts", "experts", ["model.architecture.name", "is missing", "hard_sharing"]),
     ("name: uncertainty", "name: uncertain", ["weighting.name", "did you mean 'uncertainty'"]),
@@ -101,6 +101,11 @@ MISTAKES = [
     ),
     ("hash_buckets: 100", "hash_buckets: 100, min_count: 3", ["features.item", "leave out min_count"]),
     ("key: item", "key: itm", ["sources.catalogs.items.key", "did you mean 'item'"]),
+    (
+        "price: float",
+        "price: float\n      cost: {type: float, column: price}",
+        ["sources.log.columns.cost", "reads what the file calls 'price', as price does"],
+    ),
     (
         "item: string, category",
         "item: int, category",
@@ -167,6 +172,8 @@ MISTAKES = [
     ),
     ("lower: 0.6", "slice: colour=red", ["gates.0.slice", "evaluation.slices"]),
     ("lower: 0.6", "lower: 0.6, slice: new_user=1", ["gates.0.slice", "`true` or `false`, not '1'"]),
+    ("lower: 0.6", "lower: 0.6, slice: 'category=a '", ["gates.0.slice", "write 'category=a'"]),
+    ("lower: 0.6", "lower: 0.6, slice: 'category= a'", ["gates.0.slice", "write 'category=a'"]),
     (
         "lower: 0.6, max_drop: 0.01}\nevaluation:\n  slices: [category]",
         "lower: 0.6, slice: user=7.0 & category=a}\nevaluation:\n  slices: [user & category]",
@@ -202,7 +209,6 @@ MISTAKES = [
     ),
     ("files: items.csv", "files: []", ["sources.catalogs.items.files", "at least 1"]),
     ("weighting:", "weightings:", ["weighting", "is missing", "weightings", "did you mean 'weighting'"]),
-    ("version: 1", "version: 2", ["version", "must be one of 1"]),
     (
         "  click: {kind: binary, label: clicked}",
         "  score: {kind: binary, label: clicked}",
@@ -269,6 +275,53 @@ def test_not_yaml_and_not_a_mapping():
 def test_what_never_ends():
     assert "alias of itself" in problems("a: &a [*a]")
     assert "nested too deeply" in problems("a: " + "[" * 5000 + "]" * 5000)
+
+
+def test_a_few_lines_that_stand_for_billions_of_values():
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+        for before, name in zip("abcdefghijk", "bcdefghijkl", strict=True)
+    )
+    with pytest.raises(RecipeError, match="its aliases make .* values; at most 1,000,000 are read"):
+        loads(bomb)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version: 1\nsources:\n\tlog:\n", r"recipe \(line 3\): is not YAML: the line begins with a tab"),
+        ("version: 1\nname: a\0\n", r"recipe \(line 2\): is not YAML: control characters are not allowed"),
+        (f"version: {'9' * 5000}\n", "cannot be read: Exceeds the limit"),
+        ("[" * 5000, "is not YAML"),
+    ],
+)
+def test_texts_that_are_not_yaml(text, said):
+    with pytest.raises(RecipeError, match=said):
+        loads(text)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("version: 1", "version: 2", "version (line {}): must be 1 [got 2]"),
+        (
+            "name: demo",
+            "name: 3",
+            "name (line {}): must be a text; a number or a truth value in quotes is one",
+        ),
+        ("spans: {by: day, window: 7}", "spans: 3", "spans (line {}): must be a mapping, `setting: value`"),
+        ("unique: [impression_id]", "unique: 3", "must be a list, such as `[a, b]` [got 3]"),
+        ("window: 7", "window: seven", "must be a whole number [got 'seven']"),
+        ("required: true", "required: maybe", "must be true or false [got 'maybe']"),
+        ("kind: binary", "kind: zzz", "must be one of binary, multiclass, ordinal, regression [got 'zzz']"),
+    ],
+)
+def test_wrong_types_are_said_in_a_writers_words(root, right, wrong, said):
+    text = (root / "data/demo/recipe.yaml").read_text(encoding="utf-8")
+    line = text[: text.index(right)].count("\n") + 1
+    with pytest.raises(RecipeError) as error:
+        loads(text.replace(right, wrong, 1))
+    assert said.format(line) in str(error.value)
 
 
 def test_gates_that_are_a_word():

@@ -36,7 +36,7 @@ def test_the_last_override_counts(patch):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("training:\n  epochs: many\n", r"patch.yaml training.epochs \(line 2\): .*integer.*'many'"),
+        ("training:\n  epochs: many\n", r"patch.yaml training.epochs \(line 2\): .*whole number.*'many'"),
         ("serving:\n  score:\n    clik: 1\n", r"patch.yaml serving.score.clik \(line 3\): .*mean 'click'"),
         (
             "training: {epochs: 2}\ntraining: {epochs: 3}\n",

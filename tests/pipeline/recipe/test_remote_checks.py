@@ -58,6 +58,26 @@ def test_where_models_cannot_be_published(root, uri, said):
         load(root / "data/demo/recipe.yaml", [f"serving.publish='{uri}'"])
 
 
+@pytest.mark.parametrize(
+    ("root_of", "said"),
+    [
+        (
+            "s3://shop/mtl",
+            "pipeline_root: is no folder of Google Cloud Storage; write gs://bucket/folder, or",
+        ),
+        ("hdfs://shop/mtl", "pipeline_root: is no folder of Google Cloud Storage"),
+        ("/disk/mtl", "pipeline_root: is no folder of Google Cloud Storage"),
+        ("gs://shop", "pipeline_root: has no bucket or no path; write gs://bucket/path"),
+        ("gs://me:hush@shop/mtl", "pipeline_root: has credentials in it"),
+    ],
+)
+def test_where_steps_cannot_leave_what_they_make(root, root_of, said):
+    assert load(root / "data/demo/recipe.yaml", ["pipeline_root='gs://shop/mtl'"])
+    with pytest.raises(RecipeError, match=said) as found:
+        load(root / "data/demo/recipe.yaml", [f"pipeline_root='{root_of}'"])
+    assert "hush" not in str(found.value)
+
+
 @pytest.mark.parametrize("option", ["--input", "--output"])
 def test_a_folder_is_one_of_this_machine(root, option, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -44,7 +44,7 @@ def test_settings_of_all_that_is_trained():
         ("{training.seed: [1, 2]}", "would win by luck or by a softer judge"),
         ("{training.stopping.objective: [{click: 1}, {like: 1}]}", "would win by luck or by a softer judge"),
         ("{training.batch_size: [64, 0]}", r"tune.space.training.batch_size.1.*greater than or equal to 1"),
-        ("{training.batch_size: [64]}", "at least 2 items"),
+        ("{training.batch_size: [64]}", "at least 2 values"),
         ("{training.batch_size: {min: 64, max: 8}}", "min must be below max"),
         ("{training.clip_norm: {min: 0, max: 8, log: true}}", "log needs min above 0"),
         ("{training.clip_norm: {min: -1, max: 8}}", r"tune.space.training.clip_norm.min.*greater than 0"),

@@ -1,10 +1,13 @@
 import base64
 import hashlib
+import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from pipeline.report.form import Metrics
 from pipeline.report.metrics_json import build_metrics
 from pipeline.report.page import render_page
 
@@ -236,3 +239,23 @@ def test_a_cosine_that_rounds_to_0_is_no_conflict(facts, cosine, shade, text):
         epoch["gradients"] = {"cosines": {"click and share": cosine}}
     html = render_page(metrics)
     assert len(re.findall(rf'<td class="{shade}"[^>]*cosine[^>]*>{re.escape(text)}<', html)) == 2
+
+
+def test_a_span_says_where_each_task_was_judged_and_which_catalogs_changed(facts):
+    why = "click has no labels yet; the run of 2024-03-09 is the first that can judge it"
+    judged = {
+        "watch_time": {"span": "2024-03-03", "unseen": "2024-03-03", "why": ""},
+        "click": {"span": "", "unseen": "2024-03-07", "why": why},
+        "share": {"span": "2024-03-07", "unseen": "2024-03-07", "why": ""},
+    }
+    span = {"name": "2024-03-07", "spans": [], "left_out": [], "judged": judged}
+    metrics = build_metrics(replace(facts("pushed"), span=span | {"catalogs": {"items": ["2024-03-04"]}}))
+    assert [metrics["tasks"][task]["span"] for task in judged] == ["2024-03-03", None, "2024-03-07"]
+    text = " ".join(Page(render_page(metrics)).text.split())
+    assert (
+        "watch_time is judged on 2024-03-03, the newest with labels, and trained on those before it." in text
+    )
+    assert f"click is not judged: {why}. items has changed: 2024-03-04 keeps what it said before" in text
+    assert "share is judged on" not in text
+    assert "of whose labels of this task nothing was learned" in text and "rows, of 2024-03-03" in text
+    Metrics.model_validate_json(json.dumps(metrics))

@@ -41,3 +41,16 @@ def test_a_number_beyond_all_measure_keeps_the_table(facts):
     metrics["tasks"]["watch_time"]["intervals"]["mae"] = [1e38, 4e38]
     [row] = [line.split() for line in shown(metrics, 200, piped=True) if line.startswith("watch_time ")]
     assert row[1:6] == ["mae", "3e+38", "1e+38", "–", "4e+38"]
+
+
+def test_rows_that_were_of_no_use_are_told_by_kind(facts):
+    metrics = build_metrics(facts("refused"))
+    rows = {"read": 1000, "train": 700, "validation": 150, "test": 128, "dropped": 1, "dead": 21}
+    kinds = [{"rows": n, "kind": f"kind {n}", "source": "log"} for n in (1, 2, 3, 4, 5, 6)]
+    metrics["rows"] = metrics["rows"] | rows | {"dead_letters": kinds}
+    lines = [line.strip() for line in shown(metrics, 200, piped=True)]
+    assert "rows  1,000 read: 700 train, 150 validation, 128 test, 1 dropped, 21 dead" in lines
+    [dead] = [line for line in lines if line.startswith("dead  ")]
+    assert dead.startswith("dead  6 x kind 6 (log); 5 x kind 5 (log);") and "; 1 more kinds: " in dead
+    metrics["rows"] |= {"dead": 0, "dead_letters": []}
+    assert not [line for line in shown(metrics, 200, piped=True) if line.startswith("  dead")]

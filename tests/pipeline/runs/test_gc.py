@@ -1,9 +1,11 @@
 """What `mtl runs gc` keeps and deletes, and that no kill of it leaves anything half there."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 from click.testing import CliRunner
@@ -103,6 +105,40 @@ def test_beside_a_run_nothing_is_touched(home):
         found = run("gc", home, "--keep", "1")
     assert found.exit_code == 1 and "nothing was deleted: another run (process" in found.output
     assert sorted(home.rglob("*")) == before
+
+
+def test_what_a_roll_back_beside_it_writes_is_not_taken_for_cut_off(home):
+    served, cut_off = home / "serving", home / "serving/.part-cut-off"
+    cut_off.mkdir()
+    collecting = threading.Thread(target=collect, args=(home, 2, lambda found: None))
+    with releases._alone(served):
+        shutil.copytree(served / "2", served / ".part-at-work")
+        collecting.start()
+        collecting.join(1)
+        os.rename(served / ".part-at-work", served / "4")
+    collecting.join()
+    assert releases.damage(served / "4") == "" and versions.versions(served) == [2, 3, 4]
+    assert not cut_off.exists()
+
+
+def test_artifacts_on_another_disk_go_too(home, tmp_path, states, monkeypatch):
+    bucket = tmp_path / "bucket"
+    (home / "artifacts").rename(bucket)
+    (home / "artifacts").symlink_to(bucket)
+    rename = os.rename
+
+    def of_one_disk(source, target):
+        inside = {os.path.realpath(path).startswith(f"{bucket}/") for path in (source, target)}
+        if len(inside) == 2:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", of_one_disk)
+    assert run("gc", home, "--keep", "2").exit_code == 0
+    kept = {f"Ingest/examples/{n}" for n in (2, 4, 7, 8)} | {f"Trainer/model/{n}" for n in (2, 4, 8)}
+    assert folders(home) == kept and run_names(home) == [DAYS[1], DAYS[3], DAYS[6], DAYS[7]]
+    assert {path for path, state in states(home).items() if state == LIVE} == kept
+    assert not list(bucket.glob(".gone-*")) + list(home.glob(".gone-*"))
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):

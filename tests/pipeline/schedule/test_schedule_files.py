@@ -211,6 +211,12 @@ def test_the_image_copies_what_is_there(root):
     kept = {line[1:] for line in (root / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert set(copied) == kept and all((root / source).exists() for source in copied)
     text = (root / "Dockerfile").read_text()
-    assert "--require-hashes -r requirements.lock" in text
+    installed = " ".join(text.replace("\\\n", " ").split())
+    assert "--no-deps --require-hashes -r requirements.lock -r requirements-aws.lock" in installed
+    pins = [
+        dict(re.findall(r"^([\w.-]+)==(\S+)", (root / lock).read_text(), re.MULTILINE))
+        for lock in ("requirements.lock", "requirements-aws.lock")
+    ]
+    assert "boto3" in pins[1] and not pins[0].keys() & pins[1].keys()
     [beam] = re.findall(r"^apache-beam==(\S+)", (root / "requirements.lock").read_text(), re.MULTILINE)
     assert re.findall(r"beam_python\S+_sdk:(\S+)", text) == [beam]

@@ -37,6 +37,11 @@ gates: none
 
 
 @pytest.fixture
+def shop_text():
+    return SHOP
+
+
+@pytest.fixture
 def shop():
     return loads(SHOP)
 

@@ -3,8 +3,10 @@
 import pytest
 
 from pipeline.ingest.errors import DataError
+from pipeline.ingest.files import file_digest
+from pipeline.recipe import loads
 from pipeline.spans.resolve import resolve
-from pipeline.spans.store import SpanStore, Version
+from pipeline.spans.store import SpanStore, Version, catalog_digest
 
 LOG = {day: [(1, "a", day + 0.2, "", 0), (2, "b", day + 0.8, "", 1)] for day in range(5)}
 
@@ -29,7 +31,10 @@ def run(shop, place):
             for kind in ("examples", "statistics"):
                 (home / kind / one.name).mkdir(parents=True, exist_ok=True)
             folders = [f"{kind}/{one.name}" for kind in ("examples", "statistics")]
-            store.add(one.name, Version(one.version, one.content, one.made, *folders, "run", 2, 1, {}))
+            catalogs = sorted((place / "data").glob("items.csv"))
+            digests = {"items": catalog_digest(map(file_digest, catalogs))} if catalogs else {}
+            made = Version(one.version, one.content, one.made, *folders, "run", 2, 1, {}, digests)
+            store.add(one.name, made)
         return found
 
     return _run
@@ -112,3 +117,29 @@ def test_a_span_without_rows_is_told_so(run):
         DataError, match="no row of the span 1970-01-09; its rows are of 1970-01-01 to 1970-01-05"
     ):
         run(8)
+
+
+def test_a_changed_catalog_is_told_and_makes_new_versions_only_where_it_is_to(run, place, shop_text):
+    items = place / "data/items.csv"
+    items.write_text("item,price\na,1\n")
+    catalog = "  catalogs: {items: {files: items.csv, key: item, columns: {item: string, price: float}}}\n"
+    text = shop_text.replace("  events:\n", catalog + "  events:\n", 1)
+    kept = loads(text)
+    newest = loads(text.replace("window: 3}", "window: 3, catalogs: newest}"))
+    for recipe in (kept, newest):
+        assert ingested(run(0, recipe)) and not run(0, recipe).catalogs
+        run(1, recipe)
+        items.write_text(items.read_text() + f"{len(items.read_text())},2\n")
+        second = run(2, recipe)
+        if recipe is kept:
+            assert ingested(second) == [("1970-01-03", 1)]
+            assert second.catalogs == {"items": ["1970-01-01", "1970-01-02"]}
+        else:
+            assert [name for name, _ in ingested(second)] == ["1970-01-01", "1970-01-02", "1970-01-03"]
+            assert not second.catalogs
+        assert ingested(run(2, recipe)) == []
+    (place / "data/log/0.csv").unlink()  # its rows are gone, so that it stays as it was
+    items.write_text("item,price\na,9\n")
+    last = run(2, newest)
+    assert [name for name, _ in ingested(last)] == ["1970-01-02", "1970-01-03"]
+    assert last.catalogs == {"items": ["1970-01-01"]}

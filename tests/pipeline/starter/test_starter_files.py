@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.ingest.errors import DataError
 from pipeline.starter.files import find
+from pipeline.starter.names import recipe_name
 from pipeline.starter.sample import sample
 
 
@@ -61,6 +62,27 @@ def test_no_line_of_names(tmp_path):
     write(tmp_path / "x.csv", "73, yes, 0\n12, no, 4\n")
     with pytest.raises(DataError, match="first line is data.*put a line with 3 names before the first"):
         find([str(tmp_path)])
+
+
+def test_a_name_that_two_columns_have(tmp_path):
+    write(tmp_path / "log.csv", "a,b,a\n1,2,3\n")
+    with pytest.raises(DataError, match="its first line names two columns 'a'"):
+        find([str(tmp_path)])
+
+
+def test_files_without_a_byte(tmp_path):
+    write(tmp_path / "log.jsonl", "")
+    (group,) = find([str(tmp_path / "log.jsonl")])[0]
+    with pytest.raises(DataError, match="log.jsonl: no rows; every file of it is empty"):
+        sample(group)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("größe", "grosse"), ("Prénom (usager)", "prenom_usager"), ("Ｆｕｌｌ", "full"), ("名前", "column")],
+)
+def test_letters_with_marks_are_read_as_their_letters(text, name):
+    assert recipe_name(text) == name
 
 
 def test_nothing_there(tmp_path):

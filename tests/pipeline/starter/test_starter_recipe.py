@@ -137,6 +137,29 @@ def test_no_outcome(begin):
         begin(log=pd.DataFrame({"a": range(100), "b": range(100, 200)}))
 
 
+def test_too_few_rows_for_a_first_recipe(begin):
+    frame = pd.DataFrame({"age": [20, 30, 40, 50] * 30, "click": [0, 1, 0, 0] * 30})
+    with pytest.raises(DataError, match=r"too rare for a first recipe: click \(about .* \(there are 120\)"):
+        begin(log=frame)
+
+
+def test_a_counter_of_rows_identifies_them_and_is_no_feature(begin, campaign):
+    numbered = campaign.assign(**{"Mail Nr.": np.arange(7, 7 + len(campaign))})
+    recipe = begin(campaign=numbered).recipe
+    assert recipe.sources.log.unique == ["mail_nr"]
+    assert not [name for name in recipe.features if name.startswith("mail_nr")]
+    shuffled = numbered.sample(frac=1.0, random_state=1)
+    assert "mail_nr" in begin(campaign=shuffled).recipe.features
+
+
+def test_lines_that_are_no_rows_are_told(tmp_path):
+    lines = [f"{i % 7},{i % 3 % 2}" for i in range(2000)]
+    lines[5:5] = ["1,0,0", "1"]
+    (tmp_path / "log.csv").write_text("\n".join(["age,click", *lines]) + "\n", encoding="utf-8")
+    found = start([str(tmp_path)], tmp_path / "recipe.yaml")
+    assert "log: 2 of 2,002 lines are no rows of 2 fields: dead letters of a run" in found.warnings
+
+
 def test_names_that_yaml_and_recipes_do_not_take(begin):
     random = np.random.default_rng(1)
     frame = pd.DataFrame(

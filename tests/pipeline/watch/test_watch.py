@@ -254,8 +254,8 @@ def test_another_encoder_and_another_dimension_are_not_compared(look, place, ser
     assert judged(look, SHIFT, held="turned", baseline=serving) == [
         (
             "skipped",
-            f"{NOT_JUDGED}: another encoder made version 7's, and vectors of two encoders say nothing of "
-            "each other",
+            f"{NOT_JUDGED}: encoder any (digest one, 4 numbers) made version 7's and encoder any (digest two, "
+            "4 numbers) these, and vectors of two encoders say nothing of each other",
         )
     ]
     assert judged(look, SHIFT, held="longer", baseline=serving) == [

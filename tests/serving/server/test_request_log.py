@@ -61,6 +61,16 @@ def brands(folder):
     return found
 
 
+def test_two_logs_of_one_second_do_not_write_over_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(request_log.time, "strftime", lambda *given: "20240301T000000Z")
+    for number in range(2):
+        log = RequestLog(tmp_path, 1.0)
+        log.offer("serving_default", f"r{number}", 1, {"id": np.array([b"a"])}, {"click": np.ones(1)}, 1)
+        log.close()
+    found = [pq.read_table(path).to_pylist() for path in sorted(tmp_path.glob("requests-*.parquet"))]
+    assert [row["served_request"] for rows in found for row in rows] == ["r0", "r1"]
+
+
 def test_what_was_answered_is_read_by_ingestion(serve, tmp_path):
     live = serve(log=RequestLog(tmp_path / "log", 1.0))
     for address in (live.url, f"127.0.0.1:{live.server.grpc_port}"):

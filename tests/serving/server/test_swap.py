@@ -109,8 +109,10 @@ def test_nothing_to_serve_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("serving.server.server.POLL_SECONDS", 0.1)
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"\x08")
+    (tmp_path / "2").mkdir()
     server = Server(Manager(tmp_path, "demo", {}), Limits(), "127.0.0.1", 0, 0)
-    with pytest.raises(ValueError, match="no version could be loaded .1: "):
+    why = r"no version could be loaded \(2: saved_model.pb is missing or empty: .*; 1: "
+    with pytest.raises(ValueError, match=why):
         asyncio.run(server.start())
 
 
