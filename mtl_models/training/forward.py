@@ -18,14 +18,12 @@ class Forward(NamedTuple):
         weight_sums: [T], `Σ w` of each task.
         extra: scalar, what the architecture and the embeddings' penalty add to the total; None for nothing.
         z: the shared representation.
-        features: what the towers read, [B, T, d].
     """
 
     losses: list
     weight_sums: Any
     extra: Any
     z: Any
-    features: Any
 
 
 def outputs_of(model, rows, packed: dict, training=None) -> tuple:
@@ -74,7 +72,6 @@ def forward(model, rows, packed: dict, labels: list, weights: list, training: bo
         sums,
         None if isinstance(extra, float) and extra == 0.0 else extra,
         z,
-        features,
     )
 
 

@@ -13,7 +13,6 @@ is made of them, so that every replica takes the same step.
 import keras
 import tensorflow as tf
 
-from mtl_models.architectures._base import Architecture
 from mtl_models.replicas import (
     gather_over_replicas,
     of_first_replica,
@@ -35,10 +34,9 @@ SMALL_BATCH = 512
 class TrainStep:
     """What `MultiTaskModel.train_step` does with a batch.
 
-    Over the "representation" a Gram matrix costs one backward pass through the towers (one a task where the
-    architecture couples outputs) and one a task through what separates the tasks, and gradients of the total
-    one pass through everything. Over the "parameters" each task has a pass through everything, and the
-    gradient of the total is the weighted sum of theirs.
+    Over the "representation" a Gram matrix costs one backward pass a task through what separates the tasks,
+    and gradients of the total one pass through everything. Over the "parameters" each task has a pass through
+    everything, and the gradient of the total is the weighted sum of theirs.
 
     Args:
         model: a compiled `MultiTaskModel`.
@@ -56,8 +54,6 @@ class TrainStep:
         self.of_model = [i for i, v in enumerate(self.variables) if id(v) not in own]
         self.over_parameters = model.weighting.needs_gram and model.gram_over == "parameters"
         self.only_shared = model.weighting.only_shared
-        # whether a task's loss may read another's features
-        self.coupled = type(model.architecture).couple is not Architecture.couple
         shared = {id(v) for v in model.shared_variables()}
         self.is_shared = [id(self.variables[i]) in shared for i in self.of_model]
         self.scratch, self.small_table = None, False
@@ -94,7 +90,7 @@ class TrainStep:
         tape, found = self._forward(rows, packed, labels, weights, training=False)
         scale = self._scale()
         if self.model.gram_over == "representation":
-            gram, _ = self._representation_gram(tape, found, scale, [])
+            gram = self._representation_gram(tape, found, scale)
         else:
             by_task = self._task_gradients(tape, found, rows, scale)
             gram = self._dense_gram(by_task, scale)
@@ -106,12 +102,9 @@ class TrainStep:
 
     def _at_once(self, rows, packed, labels, weights, scale):
         tape, found = self._forward(rows, packed, labels, weights, training=True)
-        sources = self._sources(rows)
-        first = 0 if rows is None else 1
-        own = [first + i for i, shared in enumerate(self.is_shared) if not shared] if self.only_shared else []
-        gram, of_own = None, None
+        gram = None
         if self.model.weighting.needs_gram:
-            gram, of_own = self._representation_gram(tape, found, scale, [sources[i] for i in own])
+            gram = self._representation_gram(tape, found, scale)
         mixture, plain, weighting_gradients, log = self._weigh(found, gram, scale)
 
         def total_gradient(factors, sources):
@@ -120,14 +113,13 @@ class TrainStep:
                 targets, output_gradients = [*targets, found.extra], [*output_gradients, scale]
             return _gradient(tape, targets, output_gradients, sources)
 
+        sources = self._sources(rows)
         gradients = total_gradient(mixture, sources)
-        if own and of_own is None:
-            of_own = total_gradient(plain, [sources[i] for i in own])
-        elif own:
-            # an absent task's are 0; where gradients overflowed the step is to be skipped
-            of_own = [g + tf.cast(0.0 * plain[0], g.dtype) for g in of_own]
-        for i, gradient in zip(own, of_own or []):
-            gradients[i] = gradient
+        first = 0 if rows is None else 1
+        if self.only_shared:
+            own = [first + i for i, shared in enumerate(self.is_shared) if not shared]
+            for i, gradient in zip(own, total_gradient(plain, [sources[i] for i in own])):
+                gradients[i] = gradient
         dense = self._merge(sum_over_replicas(gradients[first:]), weighting_gradients)
         summed = None if rows is None else self._sum_rows(packed["ids"], [gradients[0]])
         return summed and summed._replace(sums=summed.sums[:, 0]), dense, log
@@ -182,21 +174,11 @@ class TrainStep:
         first = len(gradients) - len(self.of_model)
         return [*gradients[:first], *sum_over_replicas(gradients[first:])]
 
-    def _representation_gram(self, tape, found, scale, own: list):
-        """`(Gram matrix, gradients of Σ c_k L_k with respect to own)`; None where those need another pass."""
+    def _representation_gram(self, tape, found, scale):
         factors = tf.unstack(self.factors * scale)
-        of_own = None
-        if self.coupled:
-            by_task = [_gradient(tape, [a], [b], [found.z])[0] for a, b in zip(found.losses, factors)]
-        else:
-            # a loss reads its own task's features alone: the sum's gradient has theirs side by side
-            of_features, *of_own = _gradient(tape, found.losses, factors, [found.features, *own])
-            apart = tf.eye(len(factors), dtype=of_features.dtype)[:, None, :, None] * of_features
-            by_task = [_gradient(tape, [found.features], [g], [found.z])[0] for g in tf.unstack(apart)]
-            if found.extra is not None:  # it has gradients of its own
-                of_own = None
+        by_task = [_gradient(tape, [a], [b], [found.z])[0] for a, b in zip(found.losses, factors)]
         # of a batch's rows, some on each replica
-        return sum_over_replicas(_gram(by_task, scale)), of_own
+        return sum_over_replicas(_gram(by_task, scale))
 
     def _dense_gram(self, by_task, scale):
         """Over the shared dense variables."""
