@@ -1,6 +1,6 @@
 # `make run`: set up, then the demo from logs to a served model. `make test`: set up, then the tests.
 # GPU=1 installs TensorFlow with CUDA beside it; EXTRAS=encoders what runs ONNX encoders, and two of them (120 MB);
-# EXTRAS=aws what reads sources on s3 (30 MB); EXTRAS="encoders aws" both.
+# EXTRAS=aws what reads sources on s3 (30 MB), EXTRAS=hdfs on hdfs; EXTRAS="encoders aws" two of them.
 SHELL := /bin/bash
 PYTHON ?= python3
 # also where .venv is activated, Python is the one outside: .venv has no pip
@@ -13,7 +13,11 @@ ENCODERS := requirements-encoders.lock
 ENCODERS_STAMP := $(VENV)/.stamp-encoders
 AWS := requirements-aws.lock
 AWS_STAMP := $(VENV)/.stamp-aws
+HDFS := requirements-hdfs.lock
+HDFS_STAMP := $(VENV)/.stamp-hdfs
+EXTRA_STAMPS := $(ENCODERS_STAMP) $(AWS_STAMP) $(HDFS_STAMP)
 ROWS ?= 200000
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 # bytecode is kept: without it every process compiles TensorFlow and TFX anew, some 15 s
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make run        set up and run the demo: logs in, a gated multi-task model served, a report to read"
 	@echo "make test       set up and run the tests, but for those that take long"
-	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too; EXTRAS=aws: s3"
+	@echo "make setup      only set up .venv; EXTRAS=encoders: two encoders of pictures and texts too; EXTRAS=aws: s3; hdfs"
 	@echo "make test-slow  the tests that take long: kills, full disks, Airflow's DAG, several workers"
 	@echo "make airflow    Airflow in an environment of its own, for a slow test of its DAG"
 	@echo "make s3         local servers of s3 and gs in an environment of their own, for tests of remote files"
@@ -32,7 +36,7 @@ help:
 	@echo "make docs       write the recipe reference and the JSON Schemas from the code"
 	@echo "make lock       resolve the locks anew"
 
-setup: $(STAMP) $(if $(filter encoders,$(EXTRAS)),$(ENCODERS_STAMP)) $(if $(filter aws,$(EXTRAS)),$(AWS_STAMP))
+setup: $(STAMP) $(foreach extra,$(EXTRAS),$(VENV)/.stamp-$(extra))
 
 $(STAMP): .ci/uv.lock $(LOCKS) setup.py pyproject.toml .ci/supported.py
 	@$(PYTHON) .ci/supported.py
@@ -55,6 +59,10 @@ $(AWS_STAMP): $(AWS) $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(AWS)
 	@touch $@
 
+$(HDFS_STAMP): $(HDFS) $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(HDFS)
+	@touch $@
+
 run: setup
 	@$(BIN)/mtl data demo --out demo-data --rows $(ROWS)
 	@$(BIN)/mtl run data/demo/recipe.yaml --input demo-data --output output
@@ -63,14 +71,15 @@ run: setup
 	@$(BIN)/mtl predict --model output/demo/serving --input output/demo/request.jsonl
 	@echo; echo "next: open output/demo/latest/report/index.html; then README.md, 'Your own data'"
 
-# two processes, a test file in one of them: whole runs in one, everything else beside them
-test: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+# two processes, a test file in one of them, in the order of the folders: whole runs are first, or one of them would
+# be left alone at the end, as xdist starts with the files of most tests
+test: setup $(EXTRA_STAMPS) s3
+	@$(BIN)/python -m pytest $(TWO) -m "not slow"
 	@echo "next: make run; make test-slow runs the tests that take long"
 
 # each test is named as it ends, as one may take minutes
-test-slow: setup $(ENCODERS_STAMP) $(AWS_STAMP) s3 airflow kfp
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -v
+test-slow: setup $(EXTRA_STAMPS) s3 airflow kfp
+	@$(BIN)/python -m pytest $(TWO) -m slow -v
 	@echo "next: make test, if it has not been run"
 
 # apart from ours: Airflow needs other versions of the same packages
@@ -115,6 +124,9 @@ lock:
 	@$(BIN)/python .ci/extra.py aws > $(VENV)/aws.in
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --no-emit-index-url \
 		--custom-compile-command "make lock" $(VENV)/aws.in -o $(AWS)
+	@$(BIN)/python .ci/extra.py hdfs > $(VENV)/hdfs.in
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-deps --no-emit-index-url \
+		--custom-compile-command "make lock" $(VENV)/hdfs.in -o $(HDFS)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" .ci/s3.in -o requirements-s3.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

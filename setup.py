@@ -57,6 +57,8 @@ setup(
         ],
         # sources on s3; what boto3 needs beside what is here already
         "aws": ["boto3>=1.35,<2", "botocore>=1.35,<2", "s3transfer>=0.11", "jmespath>=1"],
+        # sources on hdfs; what WebHDFS needs beside what is here already
+        "hdfs": ["hdfs>=2.7,<3", "docopt>=0.6"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scikit-learn>=1.5", "jax>=0.6"],
     },
     entry_points={"console_scripts": ["mtl=pipeline.cli:main"]},

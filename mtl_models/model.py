@@ -297,8 +297,8 @@ class MultiTaskModel(keras.Model):
             run_eagerly: as in Keras.
 
         Raises:
-            ValueError: if a model of a strategy is to be compiled with XLA, or to scale losses (float16); if the
-                optimizer averages weights (use_ema), or the embedding's is another model's.
+            ValueError: if a model of a strategy is to be compiled with XLA, or to scale losses (float16);
+                if the optimizer averages weights (use_ema), or the embedding's is another model's.
         """
         super().compile(
             optimizer=optimizer,
@@ -309,9 +309,7 @@ class MultiTaskModel(keras.Model):
         if self.replicated_by is not None:
             distributed.check(self.optimizer, jit_compile)
         if getattr(self.optimizer, "inner_optimizer", self.optimizer).use_ema:
-            raise ValueError(
-                "use_ema: the embedding table has an optimizer of its own, which averages nothing"
-            )
+            raise ValueError("use_ema: the embedding table has an optimizer of its own, without averages")
         self.clip_norm = clip_norm
         self._jit_dense = jit_compile
         self.optimizer.build(self.dense_variables())

@@ -23,13 +23,19 @@ def publish(output: Path, uri: str) -> None:
     if len(folders) != 1:
         raise click.UsageError(f"{output} is not one recommender's folder with a pushed version")
     if said := fault(uri):
-        raise click.BadParameter(said if said.startswith(uri) else f"{uri} {said}", param_hint="URI")
+        hidden = said.startswith((uri, "has credentials"))  # which are not to be shown
+        raise click.BadParameter(said if hidden else f"{uri} {said}", param_hint="URI")
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from pipeline import publish as publishing
+    from pipeline.beam_pipeline import beam_options
+    from pipeline.recipe import load
 
+    # of the newest run, whose `beam.options` say how a store is reached
+    recipe = folders[0].parent / "latest" / "recipe.yaml"
+    options = beam_options(load(recipe)) if recipe.is_file() else PipelineOptions(["--runner=DirectRunner"])
     try:
-        version, copied = publishing.publish(folders[0], uri, PipelineOptions(["--runner=DirectRunner"]))
+        version, copied = publishing.publish(folders[0], uri, options)
     except publishing.CannotPublish as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{uri}: version {version} {'is there now' if copied else 'was there already'}")

@@ -11,7 +11,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.ingest.errors import DataError
 from pipeline.reachable import reach
+from pipeline.recipe.remote import scheme
 from pipeline.remote_files import told
+from pipeline.remote_listing import listed
 from serving import versions
 from serving.releases import damage
 
@@ -26,9 +28,10 @@ class CannotPublish(Exception):
 def publish(folder: Path, uri: str, options: PipelineOptions) -> tuple[int, bool]:
     """Copies the version that serves to `uri/<version>`, whole or to be made whole by the next call.
 
-    A bucket has no rename. So `saved_model.pb` is written last, once all other files are there in their sizes:
-    without it a version does not load, which TensorFlow Serving tries again (`--max_num_load_retries`), and is
-    none here. Versions never change, so one that is whole is not copied again.
+    A bucket has no rename of folders. So `saved_model.pb` is written last, once all other files are there in
+    their sizes: without it a version does not load, which TensorFlow Serving tries again
+    (`--max_num_load_retries`), and is none here. Versions never change, so one that is whole is not copied
+    again.
 
     Args:
       folder: the served folder.
@@ -52,7 +55,7 @@ def publish(folder: Path, uri: str, options: PipelineOptions) -> tuple[int, bool
     try:
         with told("publish", target):
             reach(target, options)
-            copied, fault = _copy(version, target)
+            copied, fault = _copy(version, target, options)
     except DataError as error:
         raise CannotPublish(str(error)) from None
     if fault:
@@ -60,9 +63,9 @@ def publish(folder: Path, uri: str, options: PipelineOptions) -> tuple[int, bool
     return int(version.name), copied
 
 
-def _copy(version: Path, target: str) -> tuple[bool, str]:
+def _copy(version: Path, target: str, options: PipelineOptions) -> tuple[bool, str]:
     """Whether it had to be copied, and why it is not there all the same, or nothing."""
-    there = _sizes(target)
+    there = listed(f"{target}/**", options)
     if f"{target}/{_LAST}" in there:
         record = version / _RECORD
         same = f"{target}/{_RECORD}" in there and record.is_file()
@@ -73,19 +76,22 @@ def _copy(version: Path, target: str) -> tuple[bool, str]:
             "give each a place of its own"
         )
     files = {f"{target}/{p.relative_to(version).as_posix()}": p for p in version.rglob("*") if p.is_file()}
+    part = f"{target}/{_LAST}.part"
+    if scheme(target) == "hdfs" and (half := [to for to in (*files, part) if to in there]):
+        FileSystems.delete(half)  # of a call that was cut off; hdfs writes over nothing
     last = files.pop(f"{target}/{_LAST}")
     for to, file in files.items():
         _write(file, to)
-    there = _sizes(target)
+    there = listed(f"{target}/**", options)
     for to, file in files.items():
-        if there.get(to) != file.stat().st_size:
+        if to not in there or there[to][0] != file.stat().st_size:
             return True, f"{to} did not arrive whole; publish again"
-    _write(last, f"{target}/{_LAST}")
+    if scheme(target) == "hdfs":  # where what is half-written can be seen, and a rename is one step
+        _write(last, part)
+        FileSystems.rename([part], [f"{target}/{_LAST}"])
+    else:
+        _write(last, f"{target}/{_LAST}")
     return True, ""
-
-
-def _sizes(target: str) -> dict[str, int]:
-    return {m.path: m.size_in_bytes for m in FileSystems.match([f"{target}/**"])[0].metadata_list}
 
 
 def _read(place: str) -> bytes:

@@ -12,12 +12,12 @@ from pipeline.recipe.remote import scheme
 _NEEDS = {
     "s3": ("boto3", "`make setup EXTRAS=aws`, or `pip install '.[aws]'`"),
     "gs": ("google.cloud.storage", "`pip install 'apache-beam[gcp]'`"),
-    "hdfs": ("hdfs", "`pip install 'apache-beam[hadoop]'`"),
+    "hdfs": ("hdfs", "`make setup EXTRAS=hdfs`, or `pip install '.[hdfs]'`"),
 }
 
 
 def reach(pattern: str, options: Any) -> None:
-    """Asks a bucket for one thing, at once.
+    """Asks for one thing, at once.
 
     Args:
       pattern: of files.
@@ -39,6 +39,8 @@ def reach(pattern: str, options: Any) -> None:
         _reach_s3(bucket, options)
     elif kind == "gs":
         _reach_gs(bucket)
+    else:
+        _reach_hdfs(options)
 
 
 def _reach_s3(bucket: str, options: Any) -> None:
@@ -89,3 +91,17 @@ def _reach_gs(bucket: str) -> None:
         # whoever may not list a bucket may still read files in it
     except RequestException as error:
         raise DataError(f"gs cannot be reached: {error}") from None
+
+
+def _reach_hdfs(options: Any) -> None:
+    from hdfs import HdfsError
+    from requests.exceptions import RequestException
+
+    from pipeline.remote_listing import hdfs_client
+
+    try:
+        hdfs_client(options).status("/")
+    except HdfsError as error:
+        raise DataError(f"hdfs refuses: {error}") from None
+    except RequestException as error:
+        raise DataError(f"hdfs cannot be reached: {error}") from None

@@ -90,6 +90,7 @@ def _bring(
     from apache_beam.io.filesystems import FileSystems
 
     from pipeline.beam_pipeline import beam_options
+    from pipeline.remote_listing import listed
 
     options = beam_options(recipe)
     FileSystems.set_options(options)
@@ -97,11 +98,7 @@ def _bring(
     for pattern, place in patterns.items():
         with told(place, pattern):
             reach(pattern, options)
-            found = {
-                m.path: (m.size_in_bytes, m.last_updated_in_seconds)
-                for m in FileSystems.match([pattern])[0].metadata_list
-                if not m.path.endswith("/")
-            }
+            found = listed(pattern, options)
         if not found:
             raise DataError(f"{place}: no file matches {pattern}")
         for path in found:

@@ -212,6 +212,7 @@ def _steps(
 ) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     with not_lost():
+        from pipeline.base_model import from_what_loads
         from pipeline.pipeline import create_pipeline
         from pipeline.runners.local import Step, StepFailed, run_steps
 
@@ -237,6 +238,9 @@ def _steps(
             ingest_spans(plan, cache, go, done)
             only = why_only_ingested(plan)
         if not only:
+            planned, plan = plan, from_what_loads(plan)
+            if plan is not planned:
+                console.print(f"model:   {beginning(plan.beginning.facts())}", markup=False)
             go(create_pipeline(plan, cache))
         failure = None
     except StepFailed as error:

@@ -198,7 +198,7 @@ def _json_table(source: Path) -> pa.Table:
         except (ValueError, RecursionError) as error:  # a number of thousands of digits; nested without end
             raise PredictError(f"{source}, line {number}: cannot be read: {error}") from None
         if not isinstance(row, dict):
-            raise PredictError(f"{source}, line {number}: is not a JSON object, `{{\"input\": value, ...}}`")
+            raise PredictError(f'{source}, line {number}: is not a JSON object, `{{"input": value, ...}}`')
         rows.append(row)
     columns = {}
     for name in {name: None for row in rows for name in row}:
@@ -212,9 +212,7 @@ def _json_table(source: Path) -> pa.Table:
     return pa.table(columns)
 
 
-def _tensor(
-    tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows: int, before: int
-) -> Any:
+def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows: int, before: int) -> Any:
     """An input's tensor; `before` is how many rows of the file came before these."""
     from serving.inputs import MISSING
 

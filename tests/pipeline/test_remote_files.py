@@ -139,7 +139,6 @@ def test_nothing_raw_stays_where_a_column_is_private(bucket, folders):
     [
         ("{}-absent/*.csv", "sources.log.files: .*-absent/[*].csv: there is no bucket shop-.*-absent"),
         ("{}/log/*.csv", "sources.log.files: no file matches .*://shop-.*/log/[*].csv"),
-        ("hdfs://logs/*.csv", "hdfs:// needs the package hdfs, which is not installed: `pip install"),
     ],
 )
 def test_what_cannot_be_read_is_said(bucket, folders, log, said):

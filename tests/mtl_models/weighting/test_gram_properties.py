@@ -108,15 +108,16 @@ def test_cagrad_at_zero_is_equal(unconstrained, g):
     np.testing.assert_allclose(found, np.diag(g @ g.T) > 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("c, weight", [(0.4, 1.4), (1.0, 2.0), (1.5, 2.0)])
-def test_cagrad_goes_towards_the_task_that_the_others_outvote(c, weight):
+@pytest.mark.parametrize("c, weight", [(0.4, 1.4), (1.5, 2.0)])
+def test_cagrad_goes_towards_the_task_that_the_others_outvote(compiled, c, weight):
     """Up to c = 1 the step shrinks; beyond, where no step suits all, there is none."""
     g = np.array([[3.0, 4.0], [-3.0, -4.0], [3.0, 4.0]], "float32")
-    found = ops.convert_to_numpy(cagrad_weights(ops.convert_to_tensor(g @ g.T), c))
+    found = compiled(lambda gram: cagrad_weights(gram, c))(ops.convert_to_tensor(g @ g.T))
+    found = ops.convert_to_numpy(found)
     np.testing.assert_allclose(found, [1, weight, 1], atol=1e-3)
 
 
-@pytest.mark.parametrize("tasks", [3, 4, 8])  # every set of tasks is tried, and not of 8
+@pytest.mark.parametrize("tasks", [3, pytest.param(10, marks=pytest.mark.slow)])  # of few every set is tried
 def test_cagrad_is_the_best_step_of_its_ball(compiled, tasks):
     c = 0.4
     run = compiled(lambda gram: cagrad_weights(gram, c))

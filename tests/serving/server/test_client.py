@@ -1,6 +1,7 @@
 """`serving.client` against a running server: four ways, one behaviour."""
 
 import asyncio
+import http.server
 import json
 import threading
 
@@ -143,6 +144,32 @@ def test_nobody_there(live, kind, monkeypatch):
         way.predict(COLUMNS, timeout=0.3)
     assert caught.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
     way.close()
+
+
+@pytest.mark.parametrize("kind", ["rest", "rest async"])
+def test_an_answer_that_dribbles_is_over_at_the_deadline(live, kind, monkeypatch):
+    ended = threading.Event()
+
+    class Dribbling(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            while not ended.wait(0.05):  # each part in time, and never all
+                self.wfile.write(b" ")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dribbling) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setattr(live.server, "rest_port", server.server_port)
+        way = Way(kind, live)
+        with pytest.raises(ServerError, match="DEADLINE_EXCEEDED"):
+            way.predict(COLUMNS, timeout=0.3)
+        ended.set()
+        way.close()
+        server.shutdown()
 
 
 def test_a_connection_is_kept(live):
