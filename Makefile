@@ -17,6 +17,7 @@ HDFS := requirements-hdfs.lock
 HDFS_STAMP := $(VENV)/.stamp-hdfs
 EXTRA_STAMPS := $(ENCODERS_STAMP) $(AWS_STAMP) $(HDFS_STAMP)
 ROWS ?= 200000
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 # bytecode is kept: without it every process compiles TensorFlow and TFX anew, some 15 s
 unexport PYTHONDONTWRITEBYTECODE
@@ -70,14 +71,15 @@ run: setup
 	@$(BIN)/mtl predict --model output/demo/serving --input output/demo/request.jsonl
 	@echo; echo "next: open output/demo/latest/report/index.html; then README.md, 'Your own data'"
 
-# two processes, a test file in one of them: whole runs in one, everything else beside them
+# two processes, a test file in one of them, in the order of the folders: whole runs are first, or one of them would
+# be left alone at the end, as xdist starts with the files of most tests
 test: setup $(EXTRA_STAMPS) s3
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest $(TWO) -m "not slow"
 	@echo "next: make run; make test-slow runs the tests that take long"
 
 # each test is named as it ends, as one may take minutes
 test-slow: setup $(EXTRA_STAMPS) s3 airflow kfp
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -v
+	@$(BIN)/python -m pytest $(TWO) -m slow -v
 	@echo "next: make test, if it has not been run"
 
 # apart from ours: Airflow needs other versions of the same packages

@@ -106,10 +106,10 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return mean, mean - float(half), mean + float(half)
 
 
-def shown(values: list[float]) -> str:
+def shown(values: list[float], places: int = 4) -> str:
     """`mean ± half of the 95 % interval` over seeds."""
     mean, low, _ = interval(values)
-    return f"{mean:.4f} ± {mean - low:.4f}"
+    return f"{mean:.{places}f} ± {mean - low:.{places}f}"
 
 
 def rows(recipe: Recipe, output: Path, split: str) -> pd.DataFrame:

@@ -9,11 +9,12 @@ there are days. All three are judged on the day itself, and so is the first mode
 
 The steps up to the trainer are the pipeline's own, with the model of the day before as the one that serves;
 then each training is what the trainer's step calls, with what the pipeline gives it, in a process of its own
-that reads the day's test rows first: reading, training, calibration, export. Its processor-seconds are
-compared, since a clock on a machine that does other work tells of that work too; the two of a day follow
-each other. Bars are in warm_start.json: the cost of all warm starts over that of all full retrains, and for
-each task the mean over days and seeds of what AUC is lost; exits 1 where one is missed. What is in OUTPUT is
-not made again: a benchmark that was interrupted goes on.
+that reads the day's test rows first. Its processor-seconds are compared, since a clock on a machine that does
+other work tells of that work too: of fitting (building, epochs, validation, calibration) and of the whole
+step, with reading and the export of the SavedModel, which is as much work for few rows as for many. The two
+of a day follow each other. Bars are in warm_start.json: what all warm starts cost over what all full retrains
+do, and for each task the mean over days and seeds of what AUC is lost; exits 1 where one is missed. What is
+in OUTPUT is not made again: a benchmark that was interrupted goes on.
 """
 
 import argparse
@@ -45,6 +46,8 @@ MADE = {  # step and output -> its link in the folder of a day and a way
     ("Transform", "transform_graph"): "transform_graph",
     ("Transform", "transformed_examples"): "transformed_examples",
 }
+WAYS = ("full", "warm")
+COSTS = {"fitting": "fit_cpu", "step": "cpu", "step by the clock": "wall"}
 TOLD = "trainer.json"  # what the pipeline gives the trainer; written last
 
 
@@ -248,52 +251,46 @@ def show(found: dict[tuple[str, str, int], dict], seeds: int) -> int:
     """Prints what was found, and returns the exit code."""
     console, missed = Console(width=150), []
 
-    def mean(day: str, way: str, value: Any) -> float:
-        return float(np.mean([value(found[day, way, seed]) for seed in range(1, seeds + 1)]))
-
-    later = days()[1:]
-    names = ("cpu", "fit_cpu", "wall")
-    cost = Table(
-        "day", *(f"{what} {n}" for what in ("rows,", "step:", "fitting:", "clock:") for n in ("full", "warm"))
-    )
-    sums = {name: np.zeros(2) for name in names}
-    for day in later:
-        row = [f"{mean(day, w, lambda f: f['rows'] * f['epochs']):,.0f}" for w in ("full", "warm")]
-        for name in names:
-            both = [mean(day, way, lambda f: f[name]) for way in ("full", "warm")]
-            sums[name] += both
-            row += [f"{both[0]:.1f} s", f"{both[1]:.1f} s ({both[1] / both[0]:.2f})"]
-        cost.add_row(day, *row)
-    console.print("rows times epochs; processor-seconds of the trainer's step and of fitting in it")
-    console.print(cost)
-    for metric in ("auc", "gauc"):
-        table = Table("day", *(f"{t}: {w}" for t in BARS["tasks"] for w in ("full", "first", "warm")))
-        for day in later:
-            row = []
-            for task in BARS["tasks"]:
-                full, first, warm = (
-                    mean(day, w, lambda f: f[task][metric]) for w in ("full", "first", "warm")
-                )
-                row += [f"{full:.4f}", f"{first:.4f}", f"{warm:.4f} ({warm - full:+.4f})"]
-            table.add_row(day, *row)
-        console.print(f"{metric}, mean of {seeds} seeds")
-        console.print(table)
+    def of(day: str, way: str, *keys: str) -> float:
+        """The mean over seeds."""
+        values = [found[day, way, seed] for seed in range(1, seeds + 1)]
+        for key in keys:
+            values = [value[key] for value in values]
+        return float(np.mean(values))
 
     def bar(what: str, value: float, limit: float) -> None:
         fine = value <= limit
         console.print(f"{'ok  ' if fine else 'MISS'} {what}: {value:.4f} (bar: ≤ {limit:g})")
         missed.extend([] if fine else [what])
 
-    full, warm = sums["cpu"]
-    bar("processor-seconds of warm starts' steps over those of full retrains", warm / full, BARS["cost"])
-    full, warm = sums["fit_cpu"]
-    console.print(f"     the same of fitting alone: {warm / full:.4f}")
+    def ratio(key: str) -> float:
+        warm, full = (sum(of(day, way, key) for day in days()[1:]) for way in ("warm", "full"))
+        return warm / full
+
+    costs = [f"{name}: {way}" for name in ("rows × epochs", *COSTS) for way in WAYS]
+    table = Table("day", *costs)
+    for day in days()[1:]:
+        row = [f"{of(day, way, 'rows') * of(day, way, 'epochs'):,.0f}" for way in WAYS]
+        for key in COSTS.values():
+            full, warm = (of(day, way, key) for way in WAYS)
+            row += [f"{full:.1f} s", f"{warm:.1f} s ({warm / full:.2f})"]
+        table.add_row(day, *row)
+    console.print(table)
+    for metric in ("auc", "gauc"):
+        compared = [f"{task}: {way}" for task in BARS["tasks"] for way in ("full", "first", "warm")]
+        table = Table(metric, *compared)
+        for day in days()[1:]:
+            row = []
+            for task in BARS["tasks"]:
+                full, first, warm = (of(day, way, task, metric) for way in ("full", "first", "warm"))
+                row += [f"{full:.4f}", f"{first:.4f}", f"{warm:.4f} ({warm - full:+.4f})"]
+            table.add_row(day, *row)
+        console.print(table)
+    console.print(f"mean of {seeds} seeds; first: the first day's model, as it was")
+    bar("processor-seconds of fitting, warm starts' over full retrains'", ratio("fit_cpu"), BARS["cost"])
+    bar("the same of the whole step, with its export", ratio("cpu"), BARS["cost"])
     for task in BARS["tasks"]:
-        lost = [
-            found[day, "full", seed][task]["auc"] - found[day, "warm", seed][task]["auc"]
-            for day in later
-            for seed in range(1, seeds + 1)
-        ]
+        lost = [of(day, "full", task, "auc") - of(day, "warm", task, "auc") for day in days()[1:]]
         bar(f"{task}: AUC lost, mean over days and seeds", float(np.mean(lost)), BARS["auc"])
     return 1 if missed else 0
 

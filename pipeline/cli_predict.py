@@ -127,6 +127,8 @@ def _predict_file(model: str, server: str | None, source: Path, target: str, pri
         full = disk.full(error, Path(target).absolute().parent, "make room, and run again")
         if full:
             raise click.ClickException(full) from None
+        if isinstance(error, OSError) and error.errno:
+            raise click.UsageError(f"{error.filename or target}: {os.strerror(error.errno)}") from None
         raise click.UsageError(str(error)) from None
     if target != "-":
         click.echo(f"{target}: {rows:,} rows")

@@ -52,6 +52,7 @@ from pipeline.spans.store import SpanStore
 from pipeline.spans.window import closed_split
 from pipeline.staleness import older_models
 from pipeline.trainer_files import STATISTICS
+from pipeline.warm_start import training_settings
 
 
 def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
@@ -214,18 +215,12 @@ def _staleness(plan: Plan, examples: BaseChannel, model: BaseChannel, recipe: st
 
 
 def _trained(plan: Plan) -> Recipe:
-    """What training depends on of the recipe. A run that begins from a model has epochs of its own, and rates
-    that do not fall: over the few steps of a day a decay to 0 would leave out half of what there is to learn."""
+    """What training depends on of the recipe."""
     recipe = plan.recipe
     part = recipe.part("features", "derived", "tasks", "model", "weighting", "training")
-    settings: dict[str, Any] = {"warm_start": None}
-    if plan.beginning and plan.beginning.base:
-        settings["epochs"] = recipe.training.warm_start.epochs
-        settings["schedule"] = recipe.training.schedule.model_copy(update={"name": "constant"})
     serving = Serving(score=recipe.serving.score, fusion=recipe.serving.fusion)
-    return part.model_copy(
-        update={"serving": serving, "training": recipe.training.model_copy(update=settings)}
-    )
+    training = training_settings(recipe.training, plan.beginning)
+    return part.model_copy(update={"serving": serving, "training": training})
 
 
 def create_ingestion(plan: Plan, span: Ingestion, enable_cache: bool = True, keep: bool = False) -> Pipeline:

@@ -17,6 +17,7 @@ from pipeline import digests
 from pipeline.ingest.files import file_digest
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.errors import RecipeError
+from pipeline.recipe.model import Training
 from pipeline.recipe.parts import TimeSplit
 from pipeline.spans.calendar import Calendar
 from pipeline.spans.resolve import SpanRun
@@ -106,6 +107,19 @@ def beginning(
     except _Full as full:
         return Beginning(None, str(full), 0, every)
     return Beginning(base, "", count, every)
+
+
+def training_settings(given: Training, begins: Beginning | None) -> Training:
+    """What a recipe's settings come to in a run that begins so.
+
+    One that begins from a model has epochs of its own, and rates that do not fall: there are few steps in a
+    day's rows, and a rate that falls to 0 over them leaves out half of what they teach.
+    """
+    if begins is None or begins.base is None:
+        return given.model_copy(update={"warm_start": None})
+    schedule = given.schedule.model_copy(update={"name": "constant"})
+    own = {"warm_start": None, "epochs": given.warm_start.epochs, "schedule": schedule}
+    return given.model_copy(update=own)
 
 
 class _Full(Exception):

@@ -70,7 +70,8 @@ def predict(model: Path, source: Path, target: str, private: bool = False) -> in
     for start in range(0, table.num_rows, BATCH_ROWS):
         part = table.slice(start, BATCH_ROWS)
         inputs = {
-            n: _tensor(tf, n, specs[n], part.column(n) if n in known else None, part.num_rows) for n in specs
+            n: _tensor(tf, n, specs[n], part.column(n) if n in known else None, part.num_rows, start)
+            for n in specs
         }
         try:
             answers.append({n: v.numpy() for n, v in signature(**inputs).items()})
@@ -174,27 +175,45 @@ def _read_any(source: Path, texts: set[str], lists: set[str]) -> pa.Table:
                     )
                 return table
             case ".jsonl" | ".ndjson" | ".json":
-                lines = source.read_text(encoding="utf-8").split("\n")  # splitlines would split inside texts
-                return pa.Table.from_pylist(_same_keys([json.loads(line) for line in lines if line.strip()]))
-    except (
-        pa.ArrowException,
-        json.JSONDecodeError,
-        UnicodeDecodeError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        KeyError,
-    ) as error:
+                return _json_table(source)
+    except UnicodeDecodeError:
+        raise PredictError(f"{source} cannot be read as {source.suffix[1:]}: it is not UTF-8 text") from None
+    except (pa.ArrowException, TypeError, KeyError) as error:
         raise PredictError(f"{source} cannot be read as {source.suffix[1:]}: {error}") from None
     raise PredictError(f"{source}: the ending must be .jsonl, .csv or .parquet")
 
 
-def _same_keys(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    keys = {k: None for row in rows for k in row}
-    return [{k: row.get(k) for k in keys} for row in rows]
+def _json_table(source: Path) -> pa.Table:
+    rows: list[dict[str, Any]] = []
+    # splitlines would split inside texts
+    for number, line in enumerate(source.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise PredictError(
+                f"{source}, line {number}: is not JSON: {error.msg} at column {error.colno}"
+            ) from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits; nested without end
+            raise PredictError(f"{source}, line {number}: cannot be read: {error}") from None
+        if not isinstance(row, dict):
+            raise PredictError(f'{source}, line {number}: is not a JSON object, `{{"input": value, ...}}`')
+        rows.append(row)
+    columns = {}
+    for name in {name: None for row in rows for name in row}:
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowException, TypeError, OverflowError):
+            raise PredictError(
+                f"{source}: {name} has values of different types, or a whole number beyond 64 bits"
+            ) from None
+    return pa.table(columns)
 
 
-def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows: int) -> Any:
+def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows: int, before: int) -> Any:
+    """An input's tensor; `before` is how many rows of the file came before these."""
     from serving.inputs import MISSING
 
     missing = MISSING[spec.dtype]
@@ -202,20 +221,24 @@ def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows:
         return tf.fill([rows] + [1] * (spec.shape.rank - 1), tf.constant(missing, spec.dtype))
     values = column.to_pylist()
     try:
+        row = 0
         if spec.shape.rank == 2:
-            if wrong := next((v for v in values if v is not None and not isinstance(v, list)), None):
-                raise ValueError(f"{wrong!r} is not a list; a row has a list of values there")
+            for row, value in enumerate(values):
+                if value is not None and not isinstance(value, list):
+                    raise ValueError(f"{value!r} is not a list; a row has a list of values there")
             lists = [v or [] for v in values]
             width = max(1, *(len(v) for v in lists))
-            values = [
-                [_value(v, spec.dtype, missing) for v in row] + [missing] * (width - len(row))
-                for row in lists
-            ]
+            for row, value in enumerate(lists):
+                found = [_value(v, spec.dtype, missing) for v in value]
+                values[row] = found + [missing] * (width - len(value))
         else:
-            values = [_value(v, spec.dtype, missing) for v in values]
+            for row, value in enumerate(values):
+                values[row] = _value(value, spec.dtype, missing)
         return tf.constant(values, spec.dtype)
     except (TypeError, ValueError, OverflowError) as error:
-        raise PredictError(f"column {name} does not fit the model's {spec.dtype.name}: {error}") from None
+        raise PredictError(
+            f"column {name} does not fit the model's {spec.dtype.name}: {error} (row {before + row + 1})"
+        ) from None
 
 
 def _value(value: Any, dtype: Any, missing: Any) -> Any:
@@ -227,11 +250,14 @@ def _value(value: Any, dtype: Any, missing: Any) -> Any:
                 f"{value!r} is not a text; an id that the model takes as a text is written in quotes"
             )
         return value if isinstance(value, bytes) else value.encode()
-    if dtype.is_integer:
-        if int(value) != value:
-            raise ValueError(f"{value!r} is not a whole number")
-        return int(value)
-    return float(value)
+    # a CSV with one word among its numbers has texts alone
+    try:
+        number = int(value) if dtype.is_integer else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or (dtype.is_integer and not isinstance(value, str) and number != value):
+        raise ValueError(f"{value!r} is not a {'whole ' if dtype.is_integer else ''}number")
+    return number
 
 
 def _table(columns: dict[str, np.ndarray], target: str) -> pa.Table:

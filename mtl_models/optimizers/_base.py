@@ -26,7 +26,8 @@ class RowOptimizer(keras.optimizers.Optimizer):
         if self.built:
             if variables[0] is not self._trainable_variables[0]:
                 raise ValueError(
-                    f"{type(self).__name__} is already the optimizer of another table; give each model its own"
+                    f"{type(self).__name__} is already the optimizer of another table; give each model "
+                    "its own"
                 )
             return
         super().build(variables)

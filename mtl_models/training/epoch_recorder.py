@@ -195,8 +195,8 @@ def _refuse_nan(task: str, predictions: np.ndarray, weights) -> None:
         lost &= np.asarray(weights).reshape(-1) > 0
     if lost.any():
         raise FloatingPointError(
-            f"predictions of task '{task}' are not finite in {lost.sum():,} of {len(lost):,} validation rows, "
-            f"the first of them row {np.flatnonzero(lost)[0]}; are that row's numbers and vectors finite?"
+            f"predictions of task '{task}' are not finite in {lost.sum():,} of {len(lost):,} validation "
+            f"rows, the first of them row {np.flatnonzero(lost)[0]}; are its numbers and vectors finite?"
         )
 
 

@@ -14,19 +14,20 @@ def solve_positive(matrix, rhs):
 
     Args:
         matrix: A, [..., T, T].
-        rhs: b, [..., T].
+        rhs: b, [..., T]; or several, [..., T, N].
 
     Returns:
-        x, [..., T].
+        x, of the shape of b.
     """
-    table = ops.concatenate([matrix, ops.expand_dims(rhs, -1)], axis=-1)
+    several = len(rhs.shape) == len(matrix.shape)
+    table = ops.concatenate([matrix, rhs if several else ops.expand_dims(rhs, -1)], axis=-1)
     size = matrix.shape[-1]
     identity = np.eye(size, dtype=bool)
     for k in range(size):
         row = table[..., k : k + 1, :]
         row = row / ops.maximum(row[..., k : k + 1], 1e-12)
         table = ops.where(identity[:, k : k + 1], row, table - table[..., :, k : k + 1] * row)
-    return table[..., size]
+    return table[..., size:] if several else table[..., size]
 
 
 def nonnegative_quadratic(matrix, linear, iterations: int = 20, refinements: int = 2):

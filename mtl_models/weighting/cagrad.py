@@ -7,7 +7,7 @@ from mtl_models.weighting._gram import GramWeighting
 from mtl_models.weighting._solvers import nonnegative_quadratic, solve_positive
 from mtl_models.weighting._unit_gram import UnitGram, unit_gram
 
-_FEW = 6  # tasks, of which every set is tried
+_FEW = 8  # tasks, of which every set is tried
 _RIDGE = 1e-5
 
 
@@ -66,35 +66,42 @@ def _weights(unit: UnitGram, c: float):
 
 
 # What is looked for is y ≥ 0, of a step `(g₀ / ‖g₀‖ + Σ y_k u_k) ‖g₀‖` with `‖Σ y_k u_k‖ ≤ c`, u the unit
-# gradients, whose least product `n_k (towards + C y)_k` with a gradient is greatest. At the best y some tasks have
-# that product, and the others have y = 0.
+# gradients, whose least product `n_k (towards + C y)_k` with a gradient is greatest. At the best y some tasks
+# have that product, and the others have y = 0.
 
 
 def _of_every_set(unit: UnitGram, towards, inverse, c: float):
-    """Candidates [2 (2^T - 1), T]: for each set of tasks the y with which all of them have the same product.
+    """Candidates [S, T]: for each set of tasks the y with which all of them have the same product.
 
-    `C y + towards = ν / n` over the set gives y as a linear function of ν, and `yᵀC y = c²` the two ν, of which
-    the greater is best. Where the gradients' hull holds 0 and c is 1 or more, no product is above 0: ν is 0.
+    `C y + towards = ν / n` over the set gives y as a linear function of ν, and `yᵀC y = c²` the two ν, of
+    which the greater is best. Where the gradients' hull holds 0 and c is 1 or more, no product is above 0:
+    then ν is 0.
     """
     size = unit.cosines.shape[0]
     members = np.array([[s >> k & 1 for k in range(size)] for s in range(1, 2**size)], "float32")
-    both = members[:, :, None] * members[:, None, :]
-    cosines = both * unit.cosines + (1.0 - members)[:, :, None] * np.eye(size, dtype="float32")
-    sides = ops.stack([members * inverse, members * towards])
-    ridged = ops.stack([cosines + _RIDGE * ops.eye(size)] * 2)
-    found = solve_positive(ridged, sides)
-    for _ in range(3):  # without the ridge
-        found = found + solve_positive(ridged, sides - ops.einsum("stu,psu->pst", cosines, found))
-    along, alone = ops.unstack(found, 2)
+    both, identity = members[:, :, None] * members[:, None, :], np.eye(size, dtype="float32")
+    cosines = both * unit.cosines + (1.0 - members)[:, :, None] * identity
+    sides = ops.stack([members * inverse, members * towards], axis=-1)
+    ridged = solve_positive(cosines + _RIDGE * identity, np.broadcast_to(identity, both.shape))
+    found = _times(ridged, sides)
+    for _ in range(2):  # without the ridge
+        found = found + _times(ridged, sides - _times(cosines, found))
+    along, alone = ops.unstack(found, 2, axis=-1)
     a, b = ops.sum(inverse * along, axis=1), ops.sum(inverse * alone, axis=1)
     root = ops.sqrt(ops.maximum(b * b - a * (ops.sum(towards * alone, axis=1) - c * c), 0.0))
     level = ops.expand_dims((b + root) / ops.maximum(a, 1e-30), 1)
-    return ops.concatenate([level * along - alone, -alone])
+    greatest = level * along - alone
+    return ops.concatenate([greatest, -alone]) if c >= 1 else greatest
+
+
+def _times(a, b):
+    """`a @ b`; of matrices so small a loop that XLA fuses takes a tenth of its matmuls' time."""
+    return ops.sum(ops.expand_dims(a, -1) * ops.expand_dims(b, -3), axis=-2)
 
 
 def _of_two_levels(unit: UnitGram, towards, inverse, c: float, iterations: int = 8):
-    """Candidates [2, T] where sets are too many: the least y with which all products are ν or more, at the ν where
-    `‖Σ y_k u_k‖` is c, and at 0.
+    """Candidates [2, T] where sets are too many: the least y with which all products are ν or more, at the ν
+    where `‖Σ y_k u_k‖` is c, and at 0.
 
     That norm is a convex function of ν: from a ν that is too great, Newton's steps come down to it.
     """

@@ -115,6 +115,12 @@ def _check_names(name: str, found: dict[str, list[str]], source: Source, what: s
     absent = [column for column in wanted if column not in there]
     if not absent:
         return
+    other = next((d for d in ",;\t|" if len(there) == 1 and d in there[0]), None)
+    if other:
+        raise DataError(
+            f"{what}: {name}: `delimiter:` is {source.delimiter!r}, which its first line does not have; is it "
+            f"{other!r}? It begins with {there[0][:60]!r}"
+        )
     lines = []
     for column in absent[:5]:
         others = [other for other, columns in found.items() if column in columns]

@@ -1,12 +1,13 @@
 """Sources, their roles: columns that must be there and be of a type that fits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from pipeline.recipe.checking import known_column
 from pipeline.recipe.errors import Problem
 from pipeline.recipe.expressions import near
 from pipeline.recipe.model import Recipe
+from pipeline.recipe.parts import Column
 
 _IDENTIFYING = ("int", "string", "time", "date")
 
@@ -14,6 +15,7 @@ _IDENTIFYING = ("int", "string", "time", "date")
 def source_problems(recipe: Recipe) -> Iterator[Problem]:
     log = recipe.sources.log
     owner = {name: "sources.log" for name in log.columns}
+    yield from _read_twice("sources.log", log.columns)
     for i, name in enumerate(log.unique):
         if name not in log.columns:
             yield Problem(
@@ -28,6 +30,7 @@ def source_problems(recipe: Recipe) -> Iterator[Problem]:
             )
     for name, catalog in recipe.sources.catalogs.items():
         path, on = f"sources.catalogs.{name}", catalog.on or catalog.key
+        yield from _read_twice(path, catalog.columns)
         if catalog.key not in catalog.columns:
             yield Problem(
                 f"{path}.key",
@@ -85,10 +88,24 @@ def source_problems(recipe: Recipe) -> Iterator[Problem]:
             owner[column] = path
 
 
+def _read_twice(path: str, columns: Mapping[str, Column]) -> Iterator[Problem]:
+    reader: dict[str, str] = {}
+    for name, column in columns.items():
+        written = column.column or name
+        if written in reader:
+            yield Problem(
+                f"{path}.columns.{name}",
+                f"reads what the file calls '{written}', as {reader[written]} does; a feature's `column:` or a "
+                "derived column may use one column several times",
+            )
+        reader.setdefault(written, name)
+
+
 def event_problems(recipe: Recipe) -> Iterator[Problem]:
     log = recipe.sources.log
     for name, events in recipe.sources.events.items():
         path = f"sources.events.{name}"
+        yield from _read_twice(path, events.columns)
         for i, key in enumerate(events.keys):
             place = f"{path}.keys.{i}"
             for columns, whose in ((events.columns, "its columns"), (log.columns, "the log's columns")):

@@ -7,9 +7,10 @@ from pipeline.recipe.parts import Part
 
 class WarmStart(Part):
     """A run begins from the model that serves, and a run of a span trains on the rows that this one has not
-    been trained on. Ids keep their rows and vocabularies only grow; scalings, bucket edges and bins stay.
-    Where features, tasks, model, weighting or optimizers have changed, and every so many runs, a run trains
-    from nothing on all of its window."""
+    been trained on, at rates that do not fall (a falling `schedule` is for the other runs). Ids keep their
+    rows and vocabularies only grow; scalings, bucket edges and bins stay. Where features, tasks, model,
+    weighting or optimizers have changed, and every so many runs, a run trains from nothing on all of its
+    window."""
 
     full_retrain_every: int = Field(
         7,

@@ -1,6 +1,7 @@
 """REST, sync over requests and async over aiohttp; both keep their connections."""
 
 import json
+import time
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ _CODES = {
     504: "DEADLINE_EXCEEDED",
 }
 _AGAIN = (429, 502, 503)
+_MOST_CONNECTIONS = 1000
 
 
 class Rest:
@@ -30,18 +32,24 @@ class Rest:
 
         self._target = target
         self._session = requests.Session()
+        # as many threads as there are keep a connection; of more than ten requests would close the others'
+        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=_MOST_CONNECTIONS)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter)
 
     def ask(self, step: Metadata | Predict) -> Any:
         import requests
+        import urllib3
 
+        until = time.monotonic() + step.seconds
         try:
             with self._session.request(
-                *_line(self._target, step), data=_body(step), timeout=step.seconds
+                *_line(self._target, step), data=_body(step), timeout=step.seconds, stream=True
             ) as response:
-                return _read(step, self._target, response.status_code, response.content)
-        except requests.Timeout:
+                return _read(step, self._target, response.status_code, _content(response, until))
+        except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
             raise ServerError("DEADLINE_EXCEEDED", f"{self._target.address} did not answer in time") from None
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             said = f"{self._target.address}: {_reason(error)}"
             raise ServerError("UNAVAILABLE", said, again=True) from None
 
@@ -83,6 +91,16 @@ def _reason(error: Exception) -> str:
             return inner.strerror
         inner = inner.__cause__ or inner.__context__
     return str(error)
+
+
+def _content(response: Any, until: float) -> bytes:
+    """The body, in parts as they come: the timeout of `requests` is for each part, and not for all."""
+    parts = []
+    while part := response.raw.read1(1 << 16, decode_content=True):
+        if time.monotonic() > until:
+            raise TimeoutError
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _line(target: Target, step: Metadata | Predict) -> tuple[str, str]:

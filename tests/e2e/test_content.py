@@ -57,6 +57,10 @@ def place(tmp_path_factory, root):
     recipe["features"]["recent"] = {"kind": "categorical"}
     recipe["features"]["own"] = {"kind": "vector", "dimension": 3}
     recipe["model"]["interactions"] = [["user_id", "picture"], ["user_id", "title"]]
+    recipe["tasks"] = {name: recipe["tasks"][name] for name in ("click", "like")}
+    recipe["serving"] = {"score": {"click": 1, "like": 2}}
+    recipe["evaluation"] = {"slices": ["device"]}
+    del recipe["sources"]["events"], recipe["sources"]["catalogs"]["truth"]
     recipe["content"] = {"max_failed_share": 0.5}
     recipe["gates"] = [
         {"vectors": "title", "metric": "shift", "against": "serving", "upper": 0.1},

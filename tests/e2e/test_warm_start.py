@@ -115,6 +115,9 @@ def test_the_next_begins_from_it_and_trains_on_what_it_has_not_seen(days):
     assert rows["train"] == trained < whole[DAYS[0]] + whole[DAYS[1]] - rows["validation"]
     history = json.loads((three.folder / "model_run/history.json").read_text())
     assert history["kept_optimizer"] and len(history["epochs"]) == 1
+    # the rate at the end: a cosine's is 0 where all is trained, and a day's rows are learned at all of it
+    begun = json.loads((two.folder / "model_run/history.json").read_text())["epochs"]
+    assert begun[-1]["learning_rate"] < history["epochs"][0]["learning_rate"] == pytest.approx(1e-3)
     assert "Began from version 1" in (three.folder / "report/index.html").read_text()
 
 

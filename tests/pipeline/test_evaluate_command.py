@@ -1,4 +1,4 @@
-"""What `mtl evaluate` says of what it cannot use; whole evaluations are in e2e/test_days.py."""
+"""What `mtl evaluate` says of what it cannot use; whole evaluations are in e2e/days/test_days.py."""
 
 import pytest
 

@@ -86,7 +86,10 @@ def test_only_what_changed_is_fetched_again(hdfs, load, folders):
 def test_what_cannot_be_read_is_said(hdfs, load, folders, monkeypatch):
     for pattern in ("hdfs://logs/*.csv", "hdfs://logs/a.csv"):
         recipe = load(hdfs.server_port, pattern)
-        with pytest.raises(DataError, match="sources.log.files: no file matches"), local_files(recipe, *folders):
+        with (
+            pytest.raises(DataError, match="sources.log.files: no file matches"),
+            local_files(recipe, *folders),
+        ):
             pass
     recipe = load(9, "hdfs://logs/*.csv")
     with pytest.raises(DataError, match="hdfs cannot be reached: .*port=9"), local_files(recipe, *folders):

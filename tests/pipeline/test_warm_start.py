@@ -9,7 +9,7 @@ from pipeline.recipe.dump import resolved
 from pipeline.recipe.errors import RecipeError
 from pipeline.report.sentences import beginning as said
 from pipeline.spans.resolve import SpanRun
-from pipeline.warm_start import beginning
+from pipeline.warm_start import beginning, training_settings
 from serving import versions
 
 RECIPE = """
@@ -160,6 +160,18 @@ def test_other_reasons(place):
     earlier = ["splits.test_from=2024-03-12T12"]
     assert place.begins(serves, settings=earlier).reason.startswith("splits changed since run r2")
     assert place.begins(serves, settings=["splits.test_from=2024-03-14"]).base.run == "r2"
+
+
+def test_it_trains_for_epochs_of_its_own_at_rates_that_do_not_fall(place):
+    place.run("r1", "2024-03-05")
+    serves = place.version(1, run="r1", span="2024-03-05")
+    given = ["training.epochs=9", "training.schedule={name: cosine, warmup_steps: 3}"]
+    training = loads(RECIPE, settings=given).training
+    own = training_settings(training, place.begins(serves, "2024-03-06", settings=given))
+    assert (own.epochs, own.schedule.name, own.schedule.warmup_steps) == (1, "constant", 3)
+    for begins in (None, place.begins(None)):
+        whole = training_settings(training, begins)
+        assert (whole.epochs, whole.schedule.name, whole.warm_start) == (9, "cosine", None)
 
 
 def test_a_recipe_without_begins_nowhere_and_a_search_cannot_have_one(place, tmp_path):

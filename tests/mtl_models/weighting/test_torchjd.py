@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -18,7 +19,8 @@ from mtl_models.weighting.pcgrad import pcgrad_weights
 from mtl_models.weighting.upgrad import upgrad_weights
 
 REFERENCE = np.load(Path(__file__).with_name("reference.npz"))
-TASKS = (2, 3, 4, 8)
+# on JAX each size is compiled anew, for minutes in all
+TASKS = (2, 3, 4, 8) if keras.backend.backend() == "tensorflow" else (3, 8)
 
 
 def assert_close(found, expected):
@@ -67,13 +69,13 @@ def test_sixteen_tasks(run, name, weights):
     assert_close(run(weights, gram), 16 * expected)
 
 
-@pytest.mark.parametrize("tasks", (2, 3))
+@pytest.mark.parametrize("tasks", [size for size in TASKS if size < 4])
 def test_mgda_where_frank_wolfe_steps_have_converged(run, tasks):
     for gram, expected in cases(tasks, "mgda"):
         assert_close(run(mgda_weights, gram), tasks * expected)
 
 
-@pytest.mark.parametrize("tasks", (4, 8))
+@pytest.mark.parametrize("tasks", [size for size in TASKS if size >= 4])
 def test_mgda_is_never_longer_than_frank_wolfe_steps_find(run, tasks):
     for gram, other in cases(tasks, "mgda"):
         mine = ops.convert_to_numpy(run(mgda_weights, gram)).astype("float64") / tasks

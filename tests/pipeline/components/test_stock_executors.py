@@ -207,14 +207,18 @@ def ours(world, tmp_path_factory) -> Path:
     return run_transform(transform._Executor, world, tmp_path_factory.mktemp("ours"))
 
 
-def test_same_statistics(world, tmp_path):
+# processes of Beam's import TensorFlow and TFX once more each
+MODES = ["in_memory", pytest.param("multi_processing", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_same_statistics(world, tmp_path, mode):
     stock = run_statistics(StockStatistics, world, tmp_path / "stock")
     assert sum(split["rows"] for split in stock.values()) == 2000
-    for mode in ("in_memory", "multi_processing"):
-        ours = run_statistics(statistics._Executor, world, tmp_path / mode, mode)
-        for split in SPLITS:
-            assert stock[split].keys() == ours[split].keys()
-            assert [n for n in stock[split] if not close(stock[split][n], ours[split][n])] == []
+    ours = run_statistics(statistics._Executor, world, tmp_path / mode, mode)
+    for split in SPLITS:
+        assert stock[split].keys() == ours[split].keys()
+        assert [n for n in stock[split] if not close(stock[split][n], ours[split][n])] == []
 
 
 def test_same_transformed_rows_and_graph(world, ours, tmp_path):
@@ -246,8 +250,9 @@ def test_one_file_a_shard_in_the_order_read(world, ours):
         assert found == [labels(p) for p in read if labels(p)]
 
 
-def test_same_bytes_on_every_run_and_with_two_processes(world, ours, tmp_path):
-    again = run_transform(transform._Executor, world, tmp_path, "multi_processing")
+@pytest.mark.parametrize("mode", MODES)
+def test_same_bytes_on_every_run_and_with_two_processes(world, ours, tmp_path, mode):
+    again = run_transform(transform._Executor, world, tmp_path, mode)
     assert digests(again) == digests(ours)
     assert digests(ours)
 

@@ -183,6 +183,14 @@ def test_a_key_of_json_lines_may_come_late_or_never(tmp_path):
     assert "`ff` is in no line; did you mean 'f'?" in refused(tmp_path, ["a.jsonl"], typed_wrong)
 
 
+def test_another_delimiter_than_the_recipes(tmp_path):
+    (tmp_path / "a.csv").write_text("i;f;s;t\n1;0.5;x;1700000000000\n")
+    assert refused(tmp_path, ["a.csv"]) == (
+        "sources.log: a.csv: `delimiter:` is ',', which its first line does not have; is it ';'? It begins with "
+        "'i;f;s;t'"
+    )
+
+
 def test_a_key_that_one_file_lacks(tmp_path):
     write(tmp_path / "a.jsonl", [row()] * 200)
     without = {k: v for k, v in row().items() if k != "s"}

@@ -102,6 +102,11 @@ MISTAKES = [
     ("hash_buckets: 100", "hash_buckets: 100, min_count: 3", ["features.item", "leave out min_count"]),
     ("key: item", "key: itm", ["sources.catalogs.items.key", "did you mean 'item'"]),
     (
+        "price: float",
+        "price: float\n      cost: {type: float, column: price}",
+        ["sources.log.columns.cost", "reads what the file calls 'price', as price does"],
+    ),
+    (
         "item: string, category",
         "item: int, category",
         ["sources.catalogs.items.columns.item.type", "which is string"],

@@ -1,6 +1,7 @@
 """`serving.client` against a running server: four ways, one behaviour."""
 
 import asyncio
+import http.server
 import json
 import threading
 
@@ -145,6 +146,32 @@ def test_nobody_there(live, kind, monkeypatch):
     way.close()
 
 
+@pytest.mark.parametrize("kind", ["rest", "rest async"])
+def test_an_answer_that_dribbles_is_over_at_the_deadline(live, kind, monkeypatch):
+    ended = threading.Event()
+
+    class Dribbling(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            while not ended.wait(0.05):  # each part in time, and never all
+                self.wfile.write(b" ")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Dribbling) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setattr(live.server, "rest_port", server.server_port)
+        way = Way(kind, live)
+        with pytest.raises(ServerError, match="DEADLINE_EXCEEDED"):
+            way.predict(COLUMNS, timeout=0.3)
+        ended.set()
+        way.close()
+        server.shutdown()
+
+
 def test_a_connection_is_kept(live):
     for kind in ("rest", "rest async"):
         way = Way(kind, live)
@@ -186,6 +213,23 @@ def test_lists_without_a_default_are_not_filled_up():
 def test_addresses(server):
     with pytest.raises(ValueError, match="HOST:PORT|no port"):
         Client(server, "demo")
+
+
+def test_as_many_connections_are_kept_as_threads_use(serve, hold_calls):
+    live = serve(limits=Limits(threads=16))
+    client = Client(live.url, "demo")
+    client.predict(COLUMNS)
+    gate = hold_calls(live)
+    threads = [threading.Thread(target=client.predict, args=(COLUMNS,)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    assert all(gate.inside.acquire(timeout=10) for _ in threads)
+    gate.open.set()
+    for thread in threads:
+        thread.join()
+    client.predict(COLUMNS)
+    assert len(live.server._runner.server.connections) == 16
+    client.close()
 
 
 def test_mtl_predict_server(live, tmp_path):

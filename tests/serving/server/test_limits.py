@@ -48,7 +48,7 @@ def test_too_many_at_once_and_an_end_that_waits(serve, hold_calls):
 
 
 def test_time(serve, hold_calls):
-    live = serve(limits=Limits(seconds=0.3, concurrency=1))
+    live = serve(limits=Limits(seconds=1, concurrency=1))
     gate = hold_calls(live)
     status, content = live.http(PREDICT, BODY)
     assert status == 504 and "time is over" in content["error"]
