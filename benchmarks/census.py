@@ -7,7 +7,7 @@ transformed examples, one checkpoint a seed, chosen on validation. Scikit-learn'
 trained with one model a task, and torch-rechub's three models by the published protocol (see
 census_rechub.py), in the interpreter that `--peer-python` names, for which rechub.lock lists the packages
 (pip install --no-deps --require-hashes -r benchmarks/rechub.lock); without it they are left out, and their
-bars with them. Differences are of the same seed, with their 95 % interval over seeds. Bars are in census.json;
+bars with them. Differences are of the same seed, with the 95 % interval over seeds. Bars are in census.json;
 the exit code is 1 where one is missed. What was trained is kept in OUTPUT/census-<architecture>.
 """
 
