@@ -21,6 +21,7 @@ from mtl_models.tasks import Task
 from mtl_models.towers import Towers
 from mtl_models.training import distributed
 from mtl_models.training.array_batches import source_of
+from mtl_models.training.batch import unpack
 from mtl_models.training.forward import forward, outputs_of
 from mtl_models.training.gates import gate_statistics
 from mtl_models.training.many_steps import ManySteps
@@ -70,7 +71,8 @@ class MultiTaskModel(keras.Model):
         numeric_frequencies: periodic: how many frequencies a number has.
         numeric_scale: periodic: standard deviation of the frequencies' first values, to be tuned.
         learned_absent: whether a learned vector stands for an absent one, and not zeros.
-        vector_dropout: share of a projected vector's entries that training sets to 0, of all or vector → share.
+        vector_dropout: share of a projected vector's entries that training sets to 0, of all or vector →
+            share.
         position: the single-valued feature that says where an item stood; it then feeds a tower of its own
             and nothing else, and counts nothing at serving.
         position_tasks: names of the tasks whose outputs the position's tower adds to.
@@ -366,10 +368,10 @@ class MultiTaskModel(keras.Model):
         return [self.step_log]
 
     def train_step(self, data):
-        return self._step(*self._unpack(data))
+        return self._step(*unpack(data, self.layout, self.tasks))
 
     def test_step(self, data):
-        packed, labels, weights = self._unpack(data)
+        packed, labels, weights = unpack(data, self.layout, self.tasks)
         rows = self.feature_inputs.lookup(packed)
         found = forward(self, rows, packed, labels, weights, training=False)
         losses = ops.stack(found.losses)
@@ -395,7 +397,8 @@ class MultiTaskModel(keras.Model):
         """
         if not self.compiled:
             raise ValueError("gradient_gram needs a compiled model, which knows how losses are scaled")
-        gram, _, _ = self._step.gram(*self._unpack((inputs, labels, sample_weight)))
+        batch = unpack((inputs, labels, sample_weight), self.layout, self.tasks)
+        gram, _, _ = self._step.gram(*batch)
         return ops.convert_to_numpy(gram)
 
     def shared_variables(self) -> list:
@@ -405,28 +408,6 @@ class MultiTaskModel(keras.Model):
     def dense_variables(self) -> list:
         """All trainable variables but the embedding table."""
         return [v for v in self.trainable_variables if v is not self.feature_inputs.table]
-
-    def _unpack(self, data):
-        """Packed inputs, and labels and weights as lists in the tasks' order, as `forward` takes them."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        names = [task.name for task in self.tasks]
-        for what, given in (("labels", y), ("sample weights", sample_weight)):
-            if given is not None and not isinstance(given, Mapping):
-                raise TypeError(
-                    f"{what} must be a dict from task to [B] ({', '.join(names)}), not {type(given).__name__}"
-                )
-        unknown = [name for name in sample_weight or {} if name not in names]
-        if unknown:
-            raise KeyError(f"sample weights name '{unknown[0]}', but the tasks are {', '.join(names)}")
-        missing = [name for name in names if name not in (y or {})]
-        if missing:
-            raise KeyError(
-                f"labels must be a dict with every task; missing: {', '.join(missing)} "
-                "(a task without labels has any label, and weight 0)"
-            )
-        labels = [y[task.name] for task in self.tasks]
-        weights = [(sample_weight or {}).get(task.name) for task in self.tasks]
-        return self.layout.pack(x), labels, weights
 
     def get_config(self) -> dict:
         return {

@@ -11,6 +11,7 @@ from pipeline import terminal
 from pipeline.job_service import check_job_service
 from pipeline.recipe import load
 from pipeline.remote_files import files_for_once
+from serving.interrupts import not_lost
 
 INTERRUPTED = 130
 
@@ -43,8 +44,9 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
     ):
         begin = time.perf_counter()
         steps.start("encoding", 0, 0)
-        from pipeline.content_encoders import encode
-        from pipeline.content_encoders.errors import NeedsExtra
+        with not_lost():
+            from pipeline.content_encoders import encode
+            from pipeline.content_encoders.errors import NeedsExtra
 
         try:
             with files_for_once(recipe, input_dir, home / "content") as files:

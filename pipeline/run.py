@@ -34,6 +34,7 @@ from pipeline.spans.calendar import span_name, span_range
 from pipeline.spans.store import SpanStore
 from pipeline.unreported import finishing
 from serving import versions
+from serving.interrupts import not_lost
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
 # (step, its output) -> its name in the run's folder
@@ -210,9 +211,10 @@ def _steps(
     encoded: Mapping[str, float],
 ) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    from pipeline.base_model import from_what_loads
-    from pipeline.pipeline import create_pipeline
-    from pipeline.runners.local import Step, StepFailed, run_steps
+    with not_lost():
+        from pipeline.base_model import from_what_loads
+        from pipeline.pipeline import create_pipeline
+        from pipeline.runners.local import Step, StepFailed, run_steps
 
     done: dict[str, Step] = {name: Step(name, seconds) for name, seconds in encoded.items()}
     done |= {"start": Step("start", time.perf_counter() - begin, memory.peak())}

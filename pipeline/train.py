@@ -16,6 +16,7 @@ from pipeline import digests, distribution, terminal
 from pipeline.calibration_lines import calibration_lines
 from pipeline.recipe import Recipe, load
 from pipeline.trainer_files import HISTORY, METRICS, STATE
+from serving.interrupts import not_lost
 
 _LOWER_IS_BETTER = ("logloss", "mae", "rmse")
 CHANGEABLE = "model, weighting, training, and of a task its loss, loss_weight and calibration"
@@ -144,10 +145,11 @@ def _fit(
     console: Console, recipe: Recipe, examples: Path, graph: Path, folder: Path, what: str, together: bool
 ) -> dict | None:
     """The history; None on a worker other than the first, once that one has written all."""
-    import keras
+    with not_lost():
+        import keras
 
-    from mtl_models import Layout
-    from pipeline import trainer
+        from mtl_models import Layout
+        from pipeline import trainer
 
     strategy = distribution.of_workers() if together else None
     keras.utils.set_random_seed(recipe.training.seed)

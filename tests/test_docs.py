@@ -8,13 +8,16 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 import yaml
 
 from pipeline.cli import mtl
-from pipeline.recipe import loads
+from pipeline.recipe import RecipeError, loads
+from pipeline.recipe.model import Recipe
+from pipeline.recipe.parts import Gate
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -75,6 +78,41 @@ def test_the_recipe_shown_loads_with_and_without_the_parts_that_may_be_added():
         whole[section] = {**whole.get(section, {}), **entries}
     recipe = loads(yaml.safe_dump(whole))
     assert recipe.event_tasks == ["order", "spend"] and recipe.columns["recent_items"].max_length == 20
+
+
+def fragments(page: Path) -> list[dict]:
+    """The sections of recipes in a page's YAML, each with what is shown of it; elided ones are left out."""
+    found = []
+    for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.S | re.M):
+        for part in re.split(r"^(?=[a-z])", block, flags=re.M):
+            section = part.partition(":")[0].strip()
+            if section in {*Recipe.model_fields} - {"version", "name"} and "..." not in part:
+                found.append(yaml.safe_load(part))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_setting_shown_is_a_setting(page):
+    whole = yaml.safe_load(text_of("data/demo/recipe.yaml"))
+    for fragment in fragments(page):
+        try:
+            loads(yaml.safe_dump(laid_over(whole, fragment)))
+        except RecipeError as error:  # other names than the demo's are all that may be wrong
+            unknown = [p for p in error.problems if "is not a setting here" in p.message]
+            assert not unknown, fragment
+
+
+def laid_over(below: Any, above: Any) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: laid_over(below.get(key), value) for key, value in above.items()}
+
+
+def test_every_gate_shown_is_a_gate():
+    shown = re.findall(r"`(\{(?:task|vectors): [^`]*\})`", text_of("docs/evaluation.md"))
+    assert len(shown) >= 7
+    for gate in shown:
+        Gate.model_validate(yaml.safe_load(gate))
 
 
 def command_lines(page: Path) -> list[str]:

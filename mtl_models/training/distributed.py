@@ -39,7 +39,15 @@ def of_chief(strategy, number: int) -> int:
     return _number_of_chief(strategy)(number)
 
 
-def fit(model, batches: tf.data.Dataset, epochs: int = 1, initial_epoch: int = 0, callbacks=None, **_):
+def fit(
+    model,
+    batches: tf.data.Dataset,
+    epochs: int = 1,
+    initial_epoch: int = 0,
+    callbacks=None,
+    verbose=0,
+    shuffle=False,
+):
     """What `MultiTaskModel.fit` does with a model that was made in a strategy's scope.
 
     Every worker calls it with the same batches in the same order. Weights, states and slots are the chief's
@@ -51,6 +59,7 @@ def fit(model, batches: tf.data.Dataset, epochs: int = 1, initial_epoch: int = 0
         batches: of `(x, y)` or `(x, y, sample_weight)`, of a known number. They are divided by rows; with
             `request` in x by whole requests, whose rows are then to be neighbours.
         epochs, initial_epoch, callbacks: as in Keras.
+        verbose, shuffle: of Keras' loop alone; nothing is shown here, and batches stay in their order.
 
     Returns:
         Keras' History on the chief; elsewhere None.

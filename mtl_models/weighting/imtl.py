@@ -17,7 +17,8 @@ class IMTL(GramWeighting):
 
     The paper scales α to the sum 1, which turns the step uphill for every task where that sum is negative;
     by the sum of magnitudes it is the same step where all α are positive, and bounded in all cases. Dependent
-    gradients take the pseudoinverse of C. The paper's loss balance IMTL-L, `e^s L - s`, is `uncertainty`'s
+    gradients take the pseudoinverse of C, and those that cancel (g and -g) weigh 0: no step has the same
+    component along both. The paper's loss balance IMTL-L, `e^s L - s`, is `uncertainty`'s
     form for classification up to a factor, and a scale that IMTL-G takes out again.
 
     Example:
@@ -44,9 +45,10 @@ def imtl_weights(gram):
 
 def _weights(unit: UnitGram):
     values, vectors = eigen_positive(unit.cosines)
-    kept = values > 1e-5
     active = ops.cast(unit.active, "float32")
     along = ops.matmul(ops.transpose(vectors), active)
+    # of gradients that cancel only rounding is left of α, of which the scale would make a step anywhere
+    kept = ops.logical_and(values > 1e-5, ops.abs(along) > 1e-5)
     inverse = ops.where(kept, along / ops.where(kept, values, 1.0), 0.0)
     alpha = ops.where(unit.active, ops.matmul(vectors, inverse) / unit.norms, 0.0)
     return unit.count * alpha / ops.maximum(ops.sum(ops.abs(alpha)), 1e-30)

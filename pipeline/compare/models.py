@@ -21,6 +21,7 @@ from pipeline.plan import trainer_code
 from pipeline.recipe import Recipe
 from pipeline.train import trained_part
 from pipeline.trainer_files import HISTORY
+from serving.interrupts import not_lost
 
 SCORES, FACTS = "scores.parquet", "facts.json"
 _BATCH, _TIMED = 8192, 1000
@@ -79,9 +80,10 @@ class Models:
         """
         if self.has(recipe):
             return
-        import keras
+        with not_lost():
+            import keras
 
-        from pipeline import trainer
+            from pipeline import trainer
 
         folder = self.folder_of(recipe)
         folder.mkdir(parents=True, exist_ok=True)

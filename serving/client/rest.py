@@ -21,6 +21,7 @@ _CODES = {
     504: "DEADLINE_EXCEEDED",
 }
 _AGAIN = (429, 502, 503)
+_MOST_CONNECTIONS = 1000
 
 
 class Rest:
@@ -31,6 +32,10 @@ class Rest:
 
         self._target = target
         self._session = requests.Session()
+        # as many threads as there are keep a connection; of more than ten requests would close the others'
+        adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=_MOST_CONNECTIONS)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter)
 
     def ask(self, step: Metadata | Predict) -> Any:
         import requests

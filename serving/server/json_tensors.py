@@ -3,6 +3,8 @@
 import base64
 import binascii
 import json
+import math
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from serving.server.servable import Servable
 
 _FLOATS = (tf.float32, tf.float64)
 _LARGEST_INT = {tf.float32: (1 << 24) - 1, tf.float64: (1 << 53) - 1}
+_LONG = re.compile(rb"[eE]\+?\d{3}|\d{309}")  # no number without such a part is beyond float64
 _SHOWN = 200  # characters of a wrong value that a message repeats
 
 
@@ -22,7 +25,8 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
-        found = json.loads(body)
+        # a function of Python for each number, where there may be one that Python takes for Infinity
+        found = json.loads(body, parse_float=_finite if _LONG.search(body) else None)
     except RecursionError:
         raise invalid("JSON Parse error: nested too deeply") from None
     except ValueError as error:
@@ -39,6 +43,12 @@ def parse(body: bytes) -> dict[str, Any]:
     if "instances" not in found and "inputs" not in found:
         raise invalid("Missing 'inputs' or 'instances' key")
     return found
+
+
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError("Number too big to be stored in double.")
+    return value
 
 
 def inputs_of(request: dict[str, Any], servable: Servable) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serving.interrupts import not_lost
 from serving.server import binary
 from serving.server.limits import Limits
 from serving.versions import versions
@@ -69,7 +70,7 @@ def serve(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("serving").setLevel(logging.INFO)
-    with quiet():
+    with quiet(), not_lost():
         import tensorflow as tf
 
         from serving.server.manager import Manager

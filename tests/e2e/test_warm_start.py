@@ -1,7 +1,10 @@
 """Days that begin from the model that serves: what it learned stays in its place; every other day is anew."""
 
 import json
+import subprocess
+import sys
 
+import keras
 import numpy as np
 import pytest
 from google.protobuf import text_format
@@ -83,6 +86,8 @@ def days(place, go, small):
         "gone": unneeded(place / "output/warm", 1),
     }
     seen[DAYS[3]] = span(DAYS[3])
+    (seen[DAYS[3]].folder / "model_run/model.keras").write_bytes(b"of another time")
+    seen["unread"] = span("2024-03-08", "training.warm_start.full_retrain_every=9")
     return seen
 
 
@@ -178,9 +183,59 @@ def test_every_so_many_runs_train_from_nothing(days):
     assert four["rows"]["train"] > three["train"] + sum(three["dropped_reasons"].values())
 
 
+def test_a_model_that_cannot_be_read_any_more_is_begun_from_by_nobody(days):
+    told, four = days["unread"].metrics, days[DAYS[3]].metrics
+    assert days["unread"].code == 0 and told["warm_start"]["version"] is None
+    assert told["warm_start"]["reason"].startswith(
+        f"the model of run {four['run']}, which version 3 is from, cannot be loaded any more ("
+    )
+    assert not told["rows"]["dropped_reasons"] and told["rows"]["train"] > four["rows"]["train"]
+    page = (days["unread"].folder / "report/index.html").read_text()
+    assert "rained from nothing: the model of run" in page
+
+
 def test_gc_keeps_what_the_next_run_begins_from(days):
     two, three = days[DAYS[1]], days[DAYS[2]]
     gone = days["planned"]["gone"]
     assert {two.metrics["run"], three.metrics["run"]} <= set(gone.keep.runs)
     kept = {(run.folder / part).resolve() for run in (two, three) for part in ("model_run", "vocabularies")}
     assert not kept & {artifact.path.resolve() for artifact in gone.artifacts}
+
+
+# in a process of its own, as one cannot be given devices once TensorFlow has begun
+ON_TWO_DEVICES = """
+import sys
+from pathlib import Path
+import tensorflow as tf
+cpu, two = tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from pipeline.run import run
+place, settings = Path(sys.argv[1]), sys.argv[2:]
+refused = ["training.seed=2", "gates=[{task: click, metric: auc, lower: 0.999}]"]
+for of in ([], [*refused, "training.distribution=mirrored"], refused):
+    print("exit code", run(place / "recipe.yaml", place / "data", place / "plain", (*settings, *of)))
+"""
+
+
+def test_a_run_without_spans_goes_on_from_the_last_on_one_device_or_two(place, small):
+    settings = ["training.warm_start.full_retrain_every=9", "training.warm_start.keep_optimizer=true"]
+    command = [sys.executable, "-c", ON_TWO_DEVICES, place, *small, *SETTINGS, *settings]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    codes = [line.split()[-1] for line in told.stdout.splitlines() if line.startswith("exit code")]
+    assert codes == ["0", "3", "3"], told.stdout + told.stderr
+    weights, metrics = [], []
+    for folder in sorted((place / "plain/warm/runs").iterdir()):
+        weights.append(keras.models.load_model(folder / "model_run/model.keras").get_weights())
+        metrics.append(json.loads((folder / "report/metrics.json").read_text()))
+        kept = json.loads((folder / "model_run/history.json").read_text())["kept_optimizer"]
+        assert kept == (len(metrics) > 1)
+    first, two, one = metrics
+    assert first["warm_start"]["reason"] == "no version serves yet"
+    for later in (two, one):
+        assert (later["warm_start"]["run"], later["warm_start"]["version"]) == (first["run"], "1")
+        # all there is, as nothing says which rows are new
+        assert later["rows"]["train"] == first["rows"]["train"] and not later["rows"]["dropped_reasons"]
+    assert {"Ingest", "StatisticsGen"} <= set(two["cached"]) and "Trainer" not in one["cached"]
+    for on_two, on_one in zip(*weights[1:], strict=True):
+        np.testing.assert_allclose(on_two, on_one, atol=1e-4)
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(*weights[:2], strict=True))

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mtl_models import PLE, HardSharing, Layout, MMoE, MultiTaskModel, RowAdagrad, Task, Weighting
 from mtl_models.training import step
+from mtl_models.training.batch import unpack
 from mtl_models.training.forward import forward
 
 LAYOUT = Layout.of({"user": 6, "tags": (5, 3)}, ["age"])
@@ -83,7 +84,7 @@ def model(weighting, architecture=None, over="representation", jit=False, clip_n
 
 def explicit(made, data, of):
     """Gradients of `of(forward)`, a scalar, with respect to the whole table, each dense variable, and z."""
-    packed, labels, weights = made._unpack(data)
+    packed, labels, weights = unpack(data, made.layout, made.tasks)
     dense = [v.value for v in made.dense_variables()]
     table = made.feature_inputs.table.value
     with tf.GradientTape() as tape:

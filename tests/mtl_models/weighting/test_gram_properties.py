@@ -214,6 +214,13 @@ def test_two_tasks_in_closed_form(weigh_all, a, b, c):
     np.testing.assert_allclose(weigh(bound(PCGrad(), 2), gram), projected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_imtl_makes_no_step_of_rounding_where_gradients_cancel(weigh_all, seed):
+    g, h = np.random.default_rng(seed).normal(size=(2, 7))
+    for gradients in ([g, -g, h, -h], [g, -g, 2 * g, -0.5 * g]):
+        assert not weigh_all(np.array(gradients) @ np.transpose(gradients))[IMTL].any()
+
+
 def test_aligned_mtl_keeps_tasks_of_small_gradients(weigh_all):
     weights = weigh_all(np.diag([1e-12, 1.0, 1e12]))[AlignedMTL]
     np.testing.assert_allclose(weights, [1.0, 1e-6, 1e-12], rtol=1e-5)

@@ -215,6 +215,23 @@ def test_addresses(server):
         Client(server, "demo")
 
 
+def test_as_many_connections_are_kept_as_threads_use(serve, hold_calls):
+    live = serve(limits=Limits(threads=16))
+    client = Client(live.url, "demo")
+    client.predict(COLUMNS)
+    gate = hold_calls(live)
+    threads = [threading.Thread(target=client.predict, args=(COLUMNS,)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    assert all(gate.inside.acquire(timeout=10) for _ in threads)
+    gate.open.set()
+    for thread in threads:
+        thread.join()
+    client.predict(COLUMNS)
+    assert len(live.server._runner.server.connections) == 16
+    client.close()
+
+
 def test_mtl_predict_server(live, tmp_path):
     out = str(tmp_path / "out.jsonl")
     (tmp_path / "rows.jsonl").write_text(

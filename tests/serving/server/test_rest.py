@@ -121,6 +121,8 @@ DEEP = b'{"instances": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
         (columns(price=["1"]), 400, "is not of expected type: float32"),
         (columns(price=[None]), 400, "is not of expected type: float32"),
         (columns(price=[1e39]), 400, "without loss of precision"),
+        (b'{"inputs": {"price": [1e400]}}', 400, "JSON Parse error: Number too big to be stored in double."),
+        (b'{"inputs": {"price": [%s.5]}}' % (b"9" * 400), 400, "Number too big"),
         (columns(price=[16777217]), 400, "without loss of precision"),
         (columns(age=[1.0]), 400, "is not of expected type: int64"),
         (columns(age=[True]), 400, "is not of expected type: int64"),
