@@ -1,5 +1,6 @@
 """One process for all whole runs: importing TFX takes half a minute."""
 
+import gc
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,11 @@ class Outcome:
 @pytest.fixture(scope="session")
 def go():
     """Runs a recipe as `mtl run` does."""
+    import tfx.v1  # noqa: F401, what a run imports late
+
     from pipeline.run import run
+
+    gc.freeze()  # a collection that looks through all that was imported takes half a second
 
     def _go(
         recipe: Path, data: Path, output: Path, *settings: str, cache: bool = True, span: str = ""
