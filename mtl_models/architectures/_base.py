@@ -16,6 +16,9 @@ class Architecture(keras.layers.Layer):
       any nest, is what else `separate` needs of `x` (gate weights, experts of a task's own).
     - `separate(z, rest)` -> `(features, gates)`: [B, T, d], and for each gate its weights
       [B, experts it may use].
+    - `reads_own_copy`: whether `separate` also takes `z` as a list of T copies of it, and makes task k's
+      features of the k-th alone, and `couple` is the default: then one backward pass through what separates
+      the tasks gives the gradients of all of them.
     - `couple(outputs)`: the towers' outputs to the tasks' outputs.
     - `tower_tasks()`: the tasks as the towers see them, whose outputs `couple` makes the tasks' of.
     - `penalty(features, outputs, labels, weights)`: what the architecture adds to the total loss.
@@ -48,6 +51,8 @@ class Architecture(keras.layers.Layer):
         >>> tuple(layer(np.ones((3, 5), "float32")).shape)
         (3, 2, 5)
     """
+
+    reads_own_copy = False
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -32,6 +32,7 @@ class HardSharing(Architecture):
         (3, 2, 8)
     """
 
+    reads_own_copy = True
     BOUNDS = {"units": (1, 100_000), "dropout": (0.0, 0.99)}
 
     def __init__(self, units: tuple[int, ...] = (128, 64), dropout: float = 0.0, **kwargs):
@@ -51,7 +52,7 @@ class HardSharing(Architecture):
         return self.bottom(x, training=training)[:, 0], None
 
     def separate(self, z, rest, training=None):
-        return ops.repeat(ops.expand_dims(z, 1), len(self.tasks), axis=1), {}
+        return ops.stack(z if isinstance(z, list) else [z] * len(self.tasks), axis=1), {}
 
     def shared_variables(self) -> list:
         return self.bottom.trainable_variables

@@ -1,7 +1,7 @@
 import keras
-from keras import ops
 
 from mtl_models.architectures._base import Architecture
+from mtl_models.architectures._mixing import mix
 from mtl_models.bounds import check_bounds
 from mtl_models.layers.experts import Experts
 from mtl_models.layers.gates import Gates
@@ -37,6 +37,7 @@ class MMoE(Architecture):
         (3, 2, 8)
     """
 
+    reads_own_copy = True
     BOUNDS = {"experts": (1, 1024), "units": (1, 100_000), "dropout": (0.0, 0.99)}
 
     def __init__(self, experts: int = 8, units: tuple[int, ...] = (64,), dropout: float = 0.0, **kwargs):
@@ -71,9 +72,7 @@ class MMoE(Architecture):
         return self.expert_stack(x, of_experts, training=training), self.gates(x, of_gates)
 
     def separate(self, z, rest, training=None):
-        return ops.einsum("bte,beu->btu", rest, z), {
-            name: rest[:, i] for i, name in enumerate(self.task_names)
-        }
+        return mix(rest, z), {name: rest[:, i] for i, name in enumerate(self.task_names)}
 
     def shared_variables(self) -> list:
         return self.expert_stack.trainable_variables

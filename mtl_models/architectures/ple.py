@@ -2,6 +2,7 @@ import keras
 from keras import ops
 
 from mtl_models.architectures._base import Architecture
+from mtl_models.architectures._mixing import mix
 from mtl_models.bounds import check_bounds
 from mtl_models.layers.experts import Experts
 from mtl_models.layers.gates import Gates
@@ -116,6 +117,10 @@ class PLE(Architecture):
         layer.build(input_shape)
         return layer
 
+    @property
+    def reads_own_copy(self) -> bool:
+        return self.shared_experts > 0
+
     def share(self, x, training=None):
         if not self.shared_experts:
             return x, None
@@ -156,7 +161,7 @@ class PLE(Architecture):
             by_task = ops.reshape(own, (-1, len(self.tasks), self.task_experts, own.shape[-1]))
             mixed += ops.einsum("bte,bteu->btu", weights[:, :, : self.task_experts], by_task)
         if shared is not None:
-            mixed += ops.einsum("bte,beu->btu", weights[:, :, self.task_experts :], shared)
+            mixed += mix(weights[:, :, self.task_experts :], shared)
         return mixed
 
     def _by_name(self, level: int, weights) -> dict:

@@ -17,7 +17,7 @@ class Forward(NamedTuple):
         losses: T scalars, float32: `L_k = Σ w l / Σ w`, exactly 0 for a task without weight.
         weight_sums: [T], `Σ w` of each task.
         extra: scalar, what the architecture and the embeddings' penalty add to the total; None for nothing.
-        z: the shared representation.
+        z: the shared representation, or a list of T copies of it, of which each task's loss reads its own.
     """
 
     losses: list
@@ -26,11 +26,13 @@ class Forward(NamedTuple):
     z: Any
 
 
-def outputs_of(model, rows, packed: dict, training=None) -> tuple:
-    """`(outputs, features, tower outputs, z)` of looked-up rows, outputs in float32."""
+def outputs_of(model, rows, packed: dict, training=None, copies: bool = False) -> tuple:
+    """`(outputs, features, tower outputs, z)` of looked-up rows, outputs in float32; `copies` as `forward`'s."""
     inputs = model.feature_inputs
     dense = inputs.combine(rows, packed, training=training)
     z, rest = model.architecture.share(dense, training=training)
+    if copies and model.architecture.reads_own_copy:
+        z = [ops.copy(z) for _ in model.tasks]
     features, _ = model.architecture.separate(z, rest, training=training)
     prior = inputs.gates_input(rows, dense)
     towers = [ops.cast(output, "float32") for output in model.towers(features, prior, training=training)]
@@ -44,7 +46,9 @@ def outputs_of(model, rows, packed: dict, training=None) -> tuple:
     return model.architecture.couple(towers, packed), features, towers, z
 
 
-def forward(model, rows, packed: dict, labels: list, weights: list, training: bool) -> Forward:
+def forward(
+    model, rows, packed: dict, labels: list, weights: list, training: bool, copies: bool = False
+) -> Forward:
     """The losses of a batch.
 
     Args:
@@ -54,9 +58,10 @@ def forward(model, rows, packed: dict, labels: list, weights: list, training: bo
         labels: T times [B], numbers of any type.
         weights: T times [B], or None for 1 each; where one is 0 the label may be anything.
         training: whether dropout is on.
+        copies: whether each task reads a copy of `z` of its own, where the architecture can.
     """
     labels, weights = _known(labels, weights)
-    outputs, features, towers, z = outputs_of(model, rows, packed, training)
+    outputs, features, towers, z = outputs_of(model, rows, packed, training, copies)
     sums = sum_over_replicas(ops.stack([ops.sum(weight) for weight in weights]))
     losses = [
         weighted_mean(row_losses(task, label, output, weight, packed), weight, sums[k])

@@ -34,8 +34,8 @@ SMALL_BATCH = 512
 class TrainStep:
     """What `MultiTaskModel.train_step` does with a batch.
 
-    Over the "representation" a Gram matrix costs one backward pass a task through what separates the tasks,
-    and gradients of the total one pass through everything. Over the "parameters" each task has a pass through
+    Over the "representation" a Gram matrix costs one backward pass through what separates the tasks, or one a
+    task where an architecture does not read a copy a task, and gradients of the total one pass through everything. Over the "parameters" each task has a pass through
     everything, and the gradient of the total is the weighted sum of theirs.
 
     Args:
@@ -87,7 +87,8 @@ class TrainStep:
     def gram(self, packed: dict, labels: list, weights: list):
         """`(Gram matrix [T, T], losses [T], sums of row weights [T])` of a batch, without dropout."""
         rows = self.model.feature_inputs.lookup(packed)
-        tape, found = self._forward(rows, packed, labels, weights, training=False)
+        copies = self.model.gram_over == "representation"
+        tape, found = self._forward(rows, packed, labels, weights, training=False, copies=copies)
         scale = self._scale()
         if self.model.gram_over == "representation":
             gram = self._representation_gram(tape, found, scale)
@@ -101,9 +102,10 @@ class TrainStep:
     # -- one pass through everything ---------------------------------------------------------------
 
     def _at_once(self, rows, packed, labels, weights, scale):
-        tape, found = self._forward(rows, packed, labels, weights, training=True)
+        needs_gram = self.model.weighting.needs_gram
+        tape, found = self._forward(rows, packed, labels, weights, training=True, copies=needs_gram)
         gram = None
-        if self.model.weighting.needs_gram:
+        if needs_gram:
             gram = self._representation_gram(tape, found, scale)
         mixture, plain, weighting_gradients, log = self._weigh(found, gram, scale)
 
@@ -152,11 +154,11 @@ class TrainStep:
 
     # -- pieces ------------------------------------------------------------------------------------
 
-    def _forward(self, rows, packed, labels, weights, training):
+    def _forward(self, rows, packed, labels, weights, training, copies=False):
         with tf.GradientTape(persistent=True) as tape:
             if rows is not None:
                 tape.watch(rows)
-            found = forward(self.model, rows, packed, labels, weights, training)
+            found = forward(self.model, rows, packed, labels, weights, training, copies)
         return tape, found
 
     def _sources(self, rows) -> list:
@@ -176,7 +178,10 @@ class TrainStep:
 
     def _representation_gram(self, tape, found, scale):
         factors = tf.unstack(self.factors * scale)
-        by_task = [_gradient(tape, [a], [b], [found.z])[0] for a, b in zip(found.losses, factors)]
+        if isinstance(found.z, list):
+            by_task = _gradient(tape, [*found.losses], factors, found.z)
+        else:
+            by_task = [_gradient(tape, [a], [b], [found.z])[0] for a, b in zip(found.losses, factors)]
         # of a batch's rows, some on each replica
         return sum_over_replicas(_gram(by_task, scale))
 

@@ -369,6 +369,9 @@ def test_what_changed_is_found_by_the_next_run(place, go, outcome):
     keys = keys_file(changed.folder / "transform_graph", "picture").read_text().splitlines()
     assert (matrix[1 + keys.index("i00005")] == matrix[1 + keys.index("i00007")]).all()
     title, picture, _ = [g for g in changed.metrics["gates"] if g["gate"] == "vectors"]
-    assert title["status"] == "skipped" and "vectors of two encoders say nothing of each other" in title["sentence"]
+    assert (
+        title["status"] == "skipped"
+        and "vectors of two encoders say nothing of each other" in title["sentence"]
+    )
     assert picture["status"] == "passed"
     assert "picture (encoder colours): shift from version 1's vectors 0.0" in picture["sentence"]
