@@ -13,6 +13,7 @@ from pipeline.ingest.schema import schema_proto
 from pipeline.recipe import load
 from pipeline.report.form import Metrics
 from serving import versions
+from tests.e2e.impressions import BEGIN
 
 ALL = {
     "ImportSchemaGen",
@@ -30,18 +31,10 @@ ALL = {
 }
 
 
-RECIPE = """
-version: 1
-name: shop
-sources:
-  log:
-    files: impressions/*/*.parquet
-    columns:
-      impression_id: {type: int, required: true}
-      request_id: int
-      user_id: string
-      item_id: string
-      timestamp: {type: time, required: true}
+RECIPE = (
+    "\nversion: 1\nname: shop"
+    + BEGIN
+    + """\
       device: string
       position: int
       click: {type: int, known: after}
@@ -74,6 +67,7 @@ gates:
   - {task: click, metric: rank_correlation, lower: -1}
 evaluation: {slices: [device]}
 """
+)
 
 
 @pytest.fixture(scope="module")

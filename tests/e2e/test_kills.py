@@ -22,20 +22,13 @@ from pipeline.runs.gc import unneeded
 from pipeline.spans.store import SpanStore
 from serving import releases, versions
 from tests.e2e.forked import Forks
+from tests.e2e.impressions import BEGIN
 
 pytestmark = pytest.mark.slow
-RECIPE = """
-version: 1
-name: shop
-sources:
-  log:
-    files: impressions/*/*.parquet
-    columns:
-      impression_id: {type: int, required: true}
-      request_id: int
-      user_id: string
-      item_id: string
-      timestamp: {type: time, required: true}
+RECIPE = (
+    "\nversion: 1\nname: shop"
+    + BEGIN
+    + """\
       device: string
       click: {type: int, known: after}
   catalogs:
@@ -56,6 +49,7 @@ training: {batch_size: 256}
 evaluation: {replicates: 20}
 gates: [{task: click, metric: auc, lower: 0.1, max_drop: 0.9}]
 """
+)
 FIRST, SECOND = ("training.epochs=1",), ("training.epochs=2",)
 ONE, TWO = "2024-03-04", "2024-03-05"
 SEED = 8

@@ -9,21 +9,14 @@ from pipeline.demo import generate
 from pipeline.ingest.schema import schema_proto
 from pipeline.recipe import load
 from serving import versions
+from tests.e2e.impressions import BEGIN
 
 pytestmark = pytest.mark.slow
 
-RECIPE = """
-version: 1
-name: late
-sources:
-  log:
-    files: impressions/*/*.parquet
-    columns:
-      impression_id: {type: int, required: true}
-      request_id: int
-      user_id: string
-      item_id: string
-      timestamp: {type: time, required: true}
+RECIPE = (
+    "\nversion: 1\nname: late"
+    + BEGIN
+    + """\
       click: {type: int, known: after}
   events:
     orders:
@@ -45,6 +38,7 @@ gates:
   - {task: click, metric: auc, lower: 0.1}
   - {task: purchase, metric: logloss, upper: 2, max_drop: 1}
 """
+)
 DAYS = [f"2024-03-0{n}" for n in (4, 5, 6, 7)]
 
 

@@ -15,20 +15,13 @@ from pipeline.report.index import render_index
 from pipeline.runs.gc import unneeded
 from pipeline.spans.store import SpanStore
 from serving import versions
+from tests.e2e.impressions import BEGIN
 
 # as scheduled: nothing says that all orders are there, so that the newest days' windows are open
-RECIPE = """
-version: 1
-name: daily
-sources:
-  log:
-    files: impressions/*/*.parquet
-    columns:
-      impression_id: {type: int, required: true}
-      request_id: int
-      user_id: string
-      item_id: string
-      timestamp: {type: time, required: true}
+RECIPE = (
+    "\nversion: 1\nname: daily"
+    + BEGIN
+    + """\
       device: string
       hour: {type: int, min: 0, max: 23}
       click: {type: int, known: after}
@@ -55,6 +48,7 @@ gates:
   - {task: click, metric: auc, lower: 0.1}
   - {task: purchase, metric: auc, lower: 0.1}
 """
+)
 ONE, TWO = "2024-03-04", "2024-03-05"
 
 
