@@ -1,5 +1,6 @@
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -13,6 +14,10 @@ from benchmarks.workers import free_ports
 
 # before TensorFlow is imported anywhere: quiet, and the same thread counts in every test
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# a shell that starts the tests in the background has them ignore Ctrl-C, and all that they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # the same examples in every run, however slow the machine: what only chance would find stops no other's change.
 # `--hypothesis-profile=search` draws others each time, for who looks for faults
