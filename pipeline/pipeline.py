@@ -44,7 +44,7 @@ from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.parts import Serving
-from pipeline.span_run import favoured, judged, not_compared
+from pipeline.span_run import exposed, favoured, judged, not_compared
 from pipeline.spans.calendar import Calendar
 from pipeline.spans.judged import Judged
 from pipeline.spans.resolve import Ingestion
@@ -294,7 +294,7 @@ def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: st
 
 def _elsewhere(plan: Plan, at: dict[str, Judged]) -> list[dict[str, Any]]:
     """The `Elsewhere`s of the tasks that are judged on an earlier span than the run's own."""
-    why, favours = not_compared(plan, at), favoured(plan, at)
+    why, favours, seen = not_compared(plan, at), favoured(plan, at), exposed(plan.span.name, at)
     found: dict[str, list[str]] = {}
     for task, of in at.items():
         if of.span not in ("", plan.span.name):
@@ -306,6 +306,7 @@ def _elsewhere(plan: Plan, at: dict[str, Judged]) -> list[dict[str, Any]]:
             "tasks": tasks,
             "not_compared": {task: why[task] for task in tasks if task in why},
             "favoured": {task: favours[task] for task in tasks if task in favours},
+            "exposed": [task for task in tasks if task in seen],
         }
         for span, tasks in sorted(found.items())
     ]

@@ -30,7 +30,8 @@ def Staleness(
     `measured` is JSON of what `pipeline.staleness.measured_spans` gives, with the `split` that holds a span's
     rows and how many they are, `total`.
     """
-    told, new = Recipe.model_validate_json(recipe), Aged(0, span, "", path_utils.serving_model_path(model.uri))
+    told = Recipe.model_validate_json(recipe)
+    new = Aged(0, span, "", path_utils.serving_model_path(model.uri))
     found: dict[str, Any] = {"rows": 0, "tasks": {}, "late": []}
     for at in json.loads(measured):
         models = [Aged(m["age"], m["span"], m["version"], m["path"]) for m in at["models"]]

@@ -73,6 +73,7 @@ def test_it_is_judged_on_the_day_before_once_there_is_another_to_train_on(days):
     assert (three["tasks"]["click"]["span"], three["tasks"]["purchase"]["span"]) == (DAYS[2], DAYS[1])
     bound, comparison = said(days[DAYS[2]])
     assert bound[0] == "passed" and bound[1].endswith(f" examples of {DAYS[1]})")
+    assert "other labels of these rows were trained on, which flatters it" in bound[1]
     # the model of the day before was trained on all labels before its own day, and on no click of it
     assert comparison[0] in ("skipped", "failed") and f"of {DAYS[1]})" in comparison[1]
     assert comparison[0] == "failed" or "that is no pass, as this model was trained on other" in comparison[1]
