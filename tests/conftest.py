@@ -2,6 +2,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ from benchmarks.workers import free_ports
 
 # before TensorFlow is imported anywhere: quiet, and the same thread counts in every test
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# what is left among temporary files (Beam and AutoGraph do) goes with the session; pytest's stay where they were
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+TEMPORARY = tempfile.TemporaryDirectory(prefix="mtl-tests-")
+tempfile.tempdir = os.environ["TMPDIR"] = TEMPORARY.name
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_PROCESS = "tests/e2e/days/"  # whose files share runs
