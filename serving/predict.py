@@ -257,6 +257,10 @@ def _value(value: Any, dtype: Any, missing: Any) -> Any:
         number = None
     if number is None or (dtype.is_integer and not isinstance(value, str) and number != value):
         raise ValueError(f"{value!r} is not a {'whole ' if dtype.is_integer else ''}number")
+    if not dtype.is_integer and abs(number) > float(
+        dtype.max
+    ):  # 1e400 is read as infinite, NaN is a missing one
+        raise ValueError(f"{value!r} is beyond the numbers of {dtype.name}; leave out what is not known")
     return number
 
 

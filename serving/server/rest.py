@@ -99,6 +99,9 @@ class _Front:
             except TimeoutError:
                 raise RequestError("DEADLINE_EXCEEDED", "the body did not arrive in time") from None
             except web.RequestPayloadError as error:  # it is not in the encoding that its header names
+                # aiohttp would read on for what is left of it, fail again, and write its traceback to the log
+                request.content.feed_eof()
+                request.protocol.close()
                 raise invalid(f"the body cannot be read: {error}") from None
 
             servable.hold()  # the call may outlive this block, where its time is over
