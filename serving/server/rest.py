@@ -115,7 +115,8 @@ class _Front:
                     if predictor.log:
                         told = request.headers.get("X-Request-ID", "")
                         asked_for = signature or DEFAULT_SIGNATURE
-                        predictor.log.offer(asked_for, told, servable.version, inputs, outputs, len(body))
+                        about = (asked_for, told, servable.version, inputs, outputs, len(body))
+                        predictor.log.offer(*about, servable.private)
                     return json_tensors.answer(outputs, rows="instances" in asked)
                 finally:
                     servable.let_go()
