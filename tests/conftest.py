@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from benchmarks.workers import free_ports
 
 # before TensorFlow is imported anywhere: quiet, and the same thread counts in every test
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# what is left among temporary files (Beam and AutoGraph do) goes with the session; pytest's stay where they were
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+TEMPORARY = tempfile.TemporaryDirectory(prefix="mtl-tests-")
+tempfile.tempdir = os.environ["TMPDIR"] = TEMPORARY.name
 
 # a shell that starts the tests in the background has them ignore Ctrl-C, and all that they start
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -1,6 +1,7 @@
 """Training and export with negatives left out: calibrated on the full log, by weight and by logit."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,7 @@ def test_far_off_without_the_correction(trained):
 def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
     import keras
     import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
 
     from serving.export import CARD, export
     from serving.server.servable import Servable
@@ -209,6 +211,13 @@ def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
     served = Servable(tmp_path / "served", 1).call("", {"x": x}, [], rows=len(x), seconds=60)
     for name, values in want.items():
         np.testing.assert_allclose(served[name], values, rtol=1e-5, atol=1e-12, err_msg=name)
+    # what the signatures have in common is saved once
+    saved = saved_model_pb2.SavedModel.FromString((tmp_path / "served/saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    used = Counter(node.op for function in functions for node in function.node_def)
+    alone = tf.function(model).get_concrete_function(dict(packed)).graph.get_operations()
+    products = sum(op.type == "MatMul" for op in alone)
+    assert products and (used["ParseExampleV2"], used["MatMul"]) == (1, products)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again(packed)["click"], want["click"], rtol=1e-5, atol=1e-12)

@@ -154,3 +154,13 @@ def test_the_folder_is_bounded_and_every_file_is_whole(tmp_path, one, monkeypatc
     files = list(tmp_path.iterdir())
     assert 1 <= len(files) < 20 and sum(path.stat().st_size for path in files) <= 4000
     assert all(pq.read_table(path).num_rows == 2 for path in files)
+
+
+def test_someones_id_is_not_written_where_it_is_private(tmp_path):
+    log = RequestLog(tmp_path, 1.0)
+    inputs = {"user": np.array([b"anna", b"a" * 32], object), "brand": np.array([b"anna", b"b"], object)}
+    log.offer("serving_default", "", 1, inputs, {"click": np.ones(2)}, 1, {"user"})
+    log.close()
+    [path] = tmp_path.glob("requests-*.parquet")
+    rows = pq.read_table(path).to_pylist()
+    assert [(row["user"], row["brand"]) for row in rows] == [(None, "anna"), ("a" * 32, "b")]
