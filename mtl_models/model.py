@@ -344,7 +344,10 @@ class MultiTaskModel(keras.Model):
         finally:
             self.train_function = before
 
-    def get_compile_config(self) -> dict:
+    def get_compile_config(self) -> dict | None:
+        """None of a model that is not compiled: what it is saved as is loaded so."""
+        if not self.compiled:
+            return None
         return {
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "embedding_optimizer": keras.saving.serialize_keras_object(self.embedding_optimizer),

@@ -226,6 +226,18 @@ def test_keras_save_and_load_continue_training_alike(tmp_path, architecture):
         np.testing.assert_allclose(a[task], b[task], rtol=1e-5, atol=1e-6)
 
 
+def test_a_model_that_is_not_compiled_is_saved_and_loaded(tmp_path):
+    made = MultiTaskModel(LAYOUT, TASKS, MMoE(experts=2, units=(8,)), tower_units=(4,), seed=3)
+    made.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert not loaded.compiled
+    x, y, w = data(rows=8)
+    for task, values in made(x).items():
+        np.testing.assert_array_equal(loaded(x)[task], values)
+    loaded.compile("sgd")
+    loaded.fit(x, y, sample_weight=w, verbose=0)
+
+
 def test_saved_model_of_a_module_that_holds_it(tmp_path):
     made = model()
     x, y, w = data(rows=64)

@@ -50,7 +50,7 @@ class Simulated:
     def __init__(self, count):
         self.num_replicas_in_sync = count
         self.here = threading.local()
-        self.barrier = threading.Barrier(count, timeout=60)
+        self.barrier = threading.Barrier(count, timeout=300)
         self.given = [None] * count
 
     @property

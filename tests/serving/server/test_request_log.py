@@ -80,7 +80,7 @@ def test_what_was_answered_is_read_by_ingestion(serve, tmp_path):
             client.predict({"raw": ["a"]}, signature="echo")  # not of the recipe's columns
     body = b'{"inputs": {"price": [2.0], "id": ["mine"], "age": [1], "tags": [["x"]]}}'
     mine = urllib.request.Request(f"{live.url}/v1/models/demo:predict", body, {"X-Request-ID": "r-7"})
-    urllib.request.urlopen(mine, timeout=20).close()
+    urllib.request.urlopen(mine, timeout=60).close()
     live.server._predictor.log.close()
     [path] = (tmp_path / "log").glob("requests-*.parquet")
     rows = pq.read_table(path).to_pylist()
