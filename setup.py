@@ -61,5 +61,5 @@ setup(
         "hdfs": ["hdfs>=2.7,<3", "docopt>=0.6"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "scikit-learn>=1.5", "jax>=0.6"],
     },
-    entry_points={"console_scripts": ["mtl=pipeline.cli:main"]},
+    entry_points={"console_scripts": ["mtl=pipeline.__main__:main"]},
 )

@@ -56,7 +56,7 @@ def prepare(data: Path, output: Path) -> None:
     from pipeline.pipeline import create_pipeline
     from pipeline.plan import make_plan
     from pipeline.runners.local import Step, StepFailed, run_steps
-    from pipeline.span_run import ingest_spans
+    from pipeline.span_run import ingest_spans, shown
     from pipeline.warm_start import Base, Beginning
 
     recipe, done = load(RECIPE, SETTINGS), {}
@@ -85,6 +85,8 @@ def prepare(data: Path, output: Path) -> None:
             (place / name).unlink(missing_ok=True)
             (place / name).symlink_to(done[step].uri(key))
         [trainer] = [step for step in pipeline.components if step.id == "Trainer"]
+        (place / "report").mkdir(exist_ok=True)  # a warm start reads there which labels its base has seen
+        (place / "report/metrics.json").write_text(json.dumps({"span": shown(plan)}))
         given = trainer.exec_properties["custom_config"]
         (place / TOLD).write_text(given if isinstance(given, str) else json.dumps(given))
 

@@ -10,6 +10,7 @@ a gain: each takes `batch / workers` rows of a step.
 import argparse
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -19,14 +20,21 @@ _WORKER = "--as"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of localhost that nobody listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports of localhost that nobody listens on.
+
+    From below those that systems give to connections: one of theirs may be taken before it is listened on.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 12_000):
+        with socket.socket() as one:
+            try:
+                one.bind(("localhost", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError("no port of localhost from 20000 to 31999 is free")
 
 
 def measured(steps: int, batch: int) -> float:

@@ -4,6 +4,7 @@ A new kind is one more class here, its losses in `losses/`, and its name in `tas
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from keras import ops
@@ -17,7 +18,7 @@ from mtl_models.tasks import Task
 _LEAST_SHARE = 1e-6
 
 
-class Kind:
+class Kind(ABC):
     """Of all kinds: one output, trained on the label itself, starting from 0."""
 
     def units(self, task: Task) -> int:
@@ -46,6 +47,7 @@ class Kind:
         """Outputs [B] or [B, units] as they are in all data: what calibrators are fitted on and given."""
         return output
 
+    @abstractmethod
     def prediction(self, task: Task, output, side: Mapping | None = None, calibrator=None):
         """[B], or [B, K] probabilities, of outputs [B] or [B, units].
 
@@ -53,7 +55,6 @@ class Kind:
             task, output, side: as for `target`.
             calibrator: what maps `logits` before they become probabilities; None: nothing does.
         """
-        raise NotImplementedError
 
     def _calibrated(self, task: Task, output, calibrator):
         logits = self.logits(task, output)

@@ -11,6 +11,7 @@ from pipeline import terminal
 from pipeline.job_service import check_job_service
 from pipeline.recipe import load
 from pipeline.remote_files import files_for_once
+from pipeline.scratch import scratch
 from serving.interrupts import not_lost
 
 INTERRUPTED = 130
@@ -39,6 +40,7 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
         raise CannotEncode(f"--output: {home} cannot be written: {error.strerror}") from None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with (
+        scratch(home),
         terminal.chatter_to(home / "content" / "log.txt") as console,
         terminal.Steps(console) as steps,
     ):
@@ -49,7 +51,7 @@ def run(recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str
             from pipeline.content_encoders.errors import NeedsExtra
 
         try:
-            with files_for_once(recipe, input_dir, home / "content") as files:
+            with files_for_once(recipe, input_dir) as files:
                 tables = encode(recipe, files, home, steps.move)
         except NeedsExtra as error:
             raise CannotEncode(str(error)) from None

@@ -18,6 +18,7 @@ from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.recipe.dump import resolved
 from pipeline.remote_files import files_for_once
+from pipeline.scratch import scratch
 from serving.versions import saved_model
 
 PASSED, REFUSED = 0, 3
@@ -63,7 +64,7 @@ def evaluate(
     folder = _new_folder(output.resolve() / recipe.name / EVALUATIONS, started)
     (folder / "recipe.yaml").write_text(resolved(recipe))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with terminal.chatter_to(folder / "log.txt") as console:
+    with scratch(output / recipe.name), terminal.chatter_to(folder / "log.txt") as console:
         console.print(
             f"{recipe.name}: evaluating {terminal.shown(saved)} into {terminal.shown(folder)}", markup=False
         )
@@ -204,6 +205,6 @@ def _ingest(recipe: Recipe, input_dir: Path, examples: Path) -> Any:
     from pipeline.report.counted import row_counts
 
     examples.mkdir()
-    with files_for_once(recipe, input_dir, examples.parent) as files:
+    with files_for_once(recipe, input_dir) as files:
         counts = ingest(recipe, files, examples, beam_pipeline(recipe), dead_dir=examples.parent)
     return row_counts(counts, examples.parent / DEAD_LETTERS)

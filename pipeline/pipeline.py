@@ -44,13 +44,13 @@ from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from pipeline.recipe.dump import resolved
 from pipeline.recipe.parts import Serving
-from pipeline.span_run import favoured, judged, not_compared
+from pipeline.span_run import exposed, favoured, judged, not_compared
 from pipeline.spans.calendar import Calendar
 from pipeline.spans.judged import Judged
 from pipeline.spans.resolve import Ingestion
 from pipeline.spans.store import SpanStore
 from pipeline.spans.window import closed_split
-from pipeline.staleness import older_models
+from pipeline.staleness import measured_spans
 from pipeline.trainer_files import STATISTICS
 from pipeline.warm_start import training_settings
 
@@ -132,7 +132,7 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         code=code("pipeline.components.evaluation"),
         **baseline,
     )
-    stale = _staleness(plan, examples, model, measured) if plan.span else None
+    stale = _staleness(plan, at, examples, model, measured) if plan.span else None
     watch = None
     if recipe.vectors:
         watch = WatchVectors(
@@ -199,17 +199,25 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
     )
 
 
-def _staleness(plan: Plan, examples: BaseChannel, model: BaseChannel, recipe: str) -> Staleness | None:
+def _staleness(
+    plan: Plan, at: dict[str, Judged], examples: BaseChannel, model: BaseChannel, recipe: str
+) -> Staleness | None:
     """None where there is nothing older to measure, or no task has an AUC."""
-    older = older_models(plan.serving_dir, Calendar.of(plan.recipe.spans), plan.span.name)
-    if not older or all(task.kind != "binary" for task in plan.recipe.tasks.values()):
+    store, calendar = SpanStore(plan.home), Calendar.of(plan.recipe.spans)
+    judged_on = {task: of.span for task, of in at.items() if plan.recipe.tasks[task].kind == "binary"}
+    found = measured_spans(plan.serving_dir, calendar, plan.span.name, judged_on)
+    for of in found:
+        own = of["span"] == plan.span.name
+        of["split"] = SPLITS[2] if own else closed_split(calendar.number(of["span"]))
+        of["total"] = store.newest(of["span"]).rows
+    if not found:
         return None
     return Staleness(
         examples=examples,
         model=model,
         recipe=recipe,
         span=plan.span.name,
-        older=json.dumps(older),
+        measured=json.dumps(found),
         code=digests.code_digest("pipeline.components.staleness"),
     )
 
@@ -286,7 +294,7 @@ def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: st
 
 def _elsewhere(plan: Plan, at: dict[str, Judged]) -> list[dict[str, Any]]:
     """The `Elsewhere`s of the tasks that are judged on an earlier span than the run's own."""
-    why, favours = not_compared(plan, at), favoured(plan, at)
+    why, favours, seen = not_compared(plan, at), favoured(plan, at), exposed(plan.span.name, at)
     found: dict[str, list[str]] = {}
     for task, of in at.items():
         if of.span not in ("", plan.span.name):
@@ -298,6 +306,7 @@ def _elsewhere(plan: Plan, at: dict[str, Judged]) -> list[dict[str, Any]]:
             "tasks": tasks,
             "not_compared": {task: why[task] for task in tasks if task in why},
             "favoured": {task: favours[task] for task in tasks if task in favours},
+            "exposed": [task for task in tasks if task in seen],
         }
         for span, tasks in sorted(found.items())
     ]

@@ -20,6 +20,7 @@ from pipeline.only_one import LOCK, only_one
 from pipeline.private import key_id
 from pipeline.recipe import Recipe, load
 from pipeline.remote_files import files_for_once
+from pipeline.scratch import scratch
 from serving.versions import record, saved_model
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ def _predict(
     with only_one(part, "predict"):
         _part(output)  # another may have made it while this one waited
         _clear(part)
-        with terminal.chatter_to(part / "log.txt") as console:
+        with scratch(part), terminal.chatter_to(part / "log.txt") as console:
             try:
                 console.print(
                     f"{recipe.name}: scoring by {terminal.shown(found)} into {output}", markup=False
                 )
                 # a file is in place of the log, and what it needs is beside it
-                once = files_for_once(recipe, source, part) if source.is_dir() else nullcontext(source)
+                once = files_for_once(recipe, source) if source.is_dir() else nullcontext(source)
                 with once as files:
                     about = _score(console, recipe, found, files, part)
             except Exception as error:

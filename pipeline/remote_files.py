@@ -65,10 +65,10 @@ def local_files(
 
 
 @contextlib.contextmanager
-def files_for_once(recipe: Recipe, input_dir: Path, below: Path) -> Iterator[Path]:
-    """`local_files`, of which nothing is kept; meanwhile they are in a hidden folder below `below`."""
+def files_for_once(recipe: Recipe, input_dir: Path) -> Iterator[Path]:
+    """`local_files`, of which nothing is kept; meanwhile they are where `tempfile` says."""
     with (
-        tempfile.TemporaryDirectory(prefix=".sources-", dir=below) as home,
+        tempfile.TemporaryDirectory(prefix="sources-") as home,
         local_files(recipe, input_dir, Path(home)) as folder,
     ):
         yield folder

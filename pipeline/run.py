@@ -29,6 +29,7 @@ from pipeline.recipe.schema_file import check_schema
 from pipeline.remote_files import local_files
 from pipeline.report.sentences import beginning, kept_catalogs
 from pipeline.report.versions import package_versions
+from pipeline.scratch import scratch
 from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
 from pipeline.spans.store import SpanStore
@@ -90,6 +91,7 @@ def run(
             name = _new_run(home / "runs")
             run_dir = home / "runs" / name
             (run_dir / "recipe.yaml").write_text(resolved(recipe))
+            stack.enter_context(scratch(home))
         except OSError as error:
             raise disk.NoRoom(
                 disk.full(error, home) or f"{home} cannot be written: {error.strerror}"

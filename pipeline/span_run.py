@@ -116,6 +116,16 @@ def not_compared(plan: Plan, judged: Mapping[str, Judged]) -> dict[str, str]:
     return found
 
 
+def exposed(span: str, judged: Mapping[str, Judged]) -> list[str]:
+    """The tasks of the run of a span that are judged on an earlier one, of whose rows this model was trained
+    on other labels."""
+    return [
+        task
+        for task, of in judged.items()
+        if of.span not in ("", span) and any(other.unseen > of.span for other in judged.values())
+    ]
+
+
 def favoured(plan: Plan, judged: Mapping[str, Judged]) -> dict[str, str]:
     """The tasks that are judged on rows whose other labels this model was trained on, and the model that serves
     was not: task → why a comparison that they pass says little."""
@@ -124,10 +134,8 @@ def favoured(plan: Plan, judged: Mapping[str, Judged]) -> dict[str, str]:
     name, own = plan.baseline.name, record(plan.baseline).get("span", "")
     return {
         task: f"this model was trained on other labels of these rows, and version {name}, of {own}, was not"
-        for task, of in judged.items()
-        if of.span not in ("", plan.span.name)
-        and own <= of.span
-        and any(other.unseen > of.span for other in judged.values())
+        for task in exposed(plan.span.name, judged)
+        if own <= judged[task].span
     }
 
 

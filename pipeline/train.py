@@ -15,6 +15,7 @@ from mtl_models.training.worker_lost import WorkerLost
 from pipeline import digests, distribution, terminal
 from pipeline.calibration_lines import calibration_lines
 from pipeline.recipe import Recipe, load
+from pipeline.scratch import scratch
 from pipeline.trainer_files import HISTORY, METRICS, STATE
 from serving.interrupts import not_lost
 
@@ -61,7 +62,7 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     log = "log.txt" if worker is None or worker.is_chief else f"log-worker-{worker.number}.txt"
-    with terminal.chatter_to(folder / log) as console:
+    with scratch(folder), terminal.chatter_to(folder / log) as console:
         place = "" if worker is None else f", as worker {worker.number} of {worker.count} (from 0)"
         console.print(
             f"{recipe.name}: training on {run_dir.name}'s examples into {terminal.shown(folder)}{place}",

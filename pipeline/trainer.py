@@ -1,9 +1,10 @@
 """The Trainer's run function: transformed examples → a trained model → the SavedModel."""
 
 import contextlib
+import gc
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,24 @@ from pipeline.tuned import decoded
 from pipeline.vectors import read_matrices
 
 _REPAY_COMPILING = 4000  # steps
+_NEW_OBJECTS = 100_000  # some 10 MB
 
 
+@contextlib.contextmanager
+def _few_collections() -> Iterator[None]:
+    """Keeps Python's garbage collector from what is there already, and from looking often: graphs are made of
+    so many small objects that it would go through all of TensorFlow's and TFX's again and again."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+@_few_collections()
 def run_fn(fn_args: Any) -> None:
     """Called by TFX's Trainer; `custom_config` holds the recipe as JSON."""
     # here alone: `mtl train` reads and fits without TFX's libraries
@@ -50,7 +67,7 @@ def run_fn(fn_args: Any) -> None:
     if fn_args.hyperparameters:  # of the Tuner's best trial
         recipe = with_values(recipe, decoded(fn_args.hyperparameters["values"]))
     # names of layers are counted from here, or another run in this process would name its variables otherwise
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # without going through all that TFX has imported
     keras.utils.set_random_seed(recipe.training.seed)
     tft_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     layout = vocabulary.read_layout(fn_args.transform_graph_path)
@@ -170,7 +187,7 @@ def fit(
     batches = array_batches((inputs, labels, weights), settings.batch_size, settings.seed, groups=groups)
     steps = int(batches.cardinality())
     with strategy.scope() if strategy else contextlib.nullcontext():
-        earlier = keras.models.load_model(base) if base else None
+        earlier = keras.models.load_model(base, compile=keep_optimizer) if base else None
         if earlier is None:
             durations, numbers = inputs.get("duration"), inputs.get("numbers")
             model = build(recipe, layout, labels, weights, durations, numbers, vectors)

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -51,8 +51,12 @@ class Servable(tf.Module):
         self._recipe, self._layout = recipe, model.layout
         # nothing here branches on tensors: AutoGraph would rewrite every function for nothing
         graph = functools.partial(tf.function, autograph=False)
-        self.serving_default = graph(self._serving_default, [raw.signature(recipe)])
+        # what signatures have in common is one function that each calls: traced, saved and loaded once
         examples = tf.TensorSpec([None], tf.string, name="examples")
+        self._parsed = _apart(graph(lambda of: raw.parse_examples(of, recipe), [examples]))
+        self._packed = _apart(graph(self._pack, [raw.specs(recipe.input_columns)]))
+        self._answer = _apart(graph(self._answer_columns, [raw.signature(recipe)]))
+        self.serving_default = graph(self._serving_default, [raw.signature(recipe)])
         self.serve_examples = graph(self._serve_examples, [examples])
         self.transform_features = graph(self._transform_features, [examples])
         self.inputs = {
@@ -71,10 +75,10 @@ class Servable(tf.Module):
         inputs = inputs | found
         return {name: inputs[name] for name in self._recipe.input_columns}
 
-    def _packed(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _pack(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return self.preprocessing({name: raw.as_sparse(x) for name, x in inputs.items()})
 
-    def _answer(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _answer_columns(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = self._with_catalogs(inputs)
         packed = self._packed(inputs)
         answer = self._predictions(packed)
@@ -111,10 +115,15 @@ class Servable(tf.Module):
         return self._answer(raw.one_batch(inputs))
 
     def _serve_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._answer(raw.parse_examples(examples, self._recipe))
+        return self._answer(self._parsed(examples))
 
     def _transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self._packed(self._with_catalogs(raw.parse_examples(examples, self._recipe)))
+        return self._packed(self._with_catalogs(self._parsed(examples)))
+
+
+def _apart(function: Callable) -> Callable:
+    """The same, where TensorFlow would save an attribute as a function to be called from outside."""
+    return lambda inputs: function(inputs)
 
 
 def _score(predictions: dict[str, tf.Tensor], recipe: Recipe) -> tf.Tensor:

@@ -1,6 +1,7 @@
 """What the exported model takes: one dense tensor a column, with a value that stands for a missing one."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -31,12 +32,17 @@ def is_list(column: Column) -> bool:
     return column.type.startswith("list[") or column.type == "vector"
 
 
-def signature(recipe: Recipe) -> dict[str, tf.TensorSpec]:
-    """The raw inputs: `[rows]`, or `[rows, length]` for lists and vectors."""
+def specs(columns: Mapping[str, Column]) -> dict[str, tf.TensorSpec]:
+    """Columns as tensors: `[rows]`, or `[rows, length]` for lists and vectors."""
     return {
         name: tf.TensorSpec([None, None] if is_list(column) else [None], dtype(column), name=name)
-        for name, column in recipe.request_columns.items()
+        for name, column in columns.items()
     }
+
+
+def signature(recipe: Recipe) -> dict[str, tf.TensorSpec]:
+    """The raw inputs, as `specs` has them."""
+    return specs(recipe.request_columns)
 
 
 def default(column: Column) -> tf.Tensor:

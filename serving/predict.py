@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from serving.private import VARIABLE, Hasher, NoKey
+from serving.private import VARIABLE, Hasher, NoKey, private_inputs
 from serving.versions import saved_model
 
 BATCH_ROWS = 8192
@@ -67,10 +67,13 @@ def predict(model: Path, source: Path, target: str, private: bool = False) -> in
             f"its columns are {', '.join(table.column_names)}"
         )
     answers: list[dict[str, np.ndarray]] = []
+    hidden = private_inputs(folder)
     for start in range(0, table.num_rows, BATCH_ROWS):
         part = table.slice(start, BATCH_ROWS)
         inputs = {
-            n: _tensor(tf, n, specs[n], part.column(n) if n in known else None, part.num_rows, start)
+            n: _tensor(
+                tf, n, specs[n], part.column(n) if n in known else None, part.num_rows, start, n in hidden
+            )
             for n in specs
         }
         try:
@@ -87,7 +90,7 @@ def predict(model: Path, source: Path, target: str, private: bool = False) -> in
 
 def _hashed(table: pa.Table, folder: Path) -> pa.Table:
     card = json.loads((folder / "assets.extra" / "model_card.json").read_text(encoding="utf-8"))
-    kinds = {n: i["type"] for n, i in card["inputs"].items() if i.get("private")}
+    kinds = private_inputs(folder)
     if not kinds:
         raise PredictError(f"{folder} has no private inputs: leave --private out")
     try:
@@ -103,8 +106,8 @@ def _hashed(table: pa.Table, folder: Path) -> pa.Table:
         if name in kinds:
             try:
                 column = table.column(place).combine_chunks().cast(_IDS[kinds[name]])
-            except pa.ArrowInvalid as error:
-                raise PredictError(f"{name} is private and of type {kinds[name]}: {error}") from None
+            except pa.ArrowInvalid:  # its message has the value
+                raise PredictError(f"{name} is private and of type {kinds[name]}, which it has not") from None
             table = table.set_column(place, name, hasher.column(column))
     return table
 
@@ -212,8 +215,11 @@ def _json_table(source: Path) -> pa.Table:
     return pa.table(columns)
 
 
-def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows: int, before: int) -> Any:
-    """An input's tensor; `before` is how many rows of the file came before these."""
+def _tensor(
+    tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows: int, before: int, hidden: bool
+) -> Any:
+    """An input's tensor; `before` is how many rows of the file came before these, and no error has a value
+    where it is `hidden`."""
     from serving.inputs import MISSING
 
     missing = MISSING[spec.dtype]
@@ -236,8 +242,9 @@ def _tensor(tf: Any, name: str, spec: Any, column: pa.ChunkedArray | None, rows:
                 values[row] = _value(value, spec.dtype, missing)
         return tf.constant(values, spec.dtype)
     except (TypeError, ValueError, OverflowError) as error:
+        why = "a private value is something else" if hidden else error
         raise PredictError(
-            f"column {name} does not fit the model's {spec.dtype.name}: {error} (row {before + row + 1})"
+            f"column {name} does not fit the model's {spec.dtype.name}: {why} (row {before + row + 1})"
         ) from None
 
 
@@ -257,6 +264,9 @@ def _value(value: Any, dtype: Any, missing: Any) -> Any:
         number = None
     if number is None or (dtype.is_integer and not isinstance(value, str) and number != value):
         raise ValueError(f"{value!r} is not a {'whole ' if dtype.is_integer else ''}number")
+    # 1e400 is read as infinite, NaN is a missing one
+    if not dtype.is_integer and abs(number) > float(dtype.max):
+        raise ValueError(f"{value!r} is beyond the numbers of {dtype.name}; leave out what is not known")
     return number
 
 

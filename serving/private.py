@@ -12,17 +12,45 @@ The key is in the environment variable `MTL_PRIVATE_KEY`, or in a file that it n
 from __future__ import annotations
 
 import hmac
+import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 VARIABLE = "MTL_PRIVATE_KEY"
 LEAST = 32  # characters: 128 bits in hexadecimal
+_HASH = re.compile(rb"[0-9a-f]{32}")
 _TEXT_BYTES, _NUMBER_BYTES, _NUMBER_BITS = 16, 8, 53
+
+
+def private_inputs(model: Path) -> dict[str, str]:
+    """The private inputs of a SavedModel, with their types in the recipe, as its card says."""
+    card = model / "assets.extra" / "model_card.json"
+    inputs = json.loads(card.read_text(encoding="utf-8"))["inputs"] if card.is_file() else {}
+    return {name: about["type"] for name, about in inputs.items() if about.get("private")}
+
+
+def hashes_alone(values: np.ndarray) -> np.ndarray:
+    """Values of a private input, with missing ones in place of those that are no hash: someone's id as it is.
+
+    A text that is not 32 hexadecimal digits is none, and nor is a number that is not in [2^43, 2^53): as small
+    are most ids, and one hash in 1,024. Numbers of 13 digits and more may be either.
+
+    Args:
+      values: of any shape, bytes or int64.
+    """
+    import numpy as np
+
+    if values.dtype == object:
+        kept = [value if _HASH.fullmatch(value) else b"" for value in values.reshape(-1).tolist()]
+        return np.array(kept, object).reshape(values.shape)
+    return np.where((values >= 1 << 43) & (values < 1 << 53), values, np.iinfo(np.int64).min)
 
 
 class NoKey(ValueError):

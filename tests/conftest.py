@@ -1,17 +1,35 @@
 import contextlib
 import os
+import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from benchmarks.workers import free_ports
 
 # before TensorFlow is imported anywhere: quiet, and the same thread counts in every test
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# what is left among temporary files (Beam and AutoGraph do) goes with the session; pytest's stay where they were
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+TEMPORARY = tempfile.TemporaryDirectory(prefix="mtl-tests-")
+tempfile.tempdir = os.environ["TMPDIR"] = TEMPORARY.name
+
+# a shell that starts the tests in the background has them ignore Ctrl-C, and all that they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# the same examples in every run, however slow the machine: what only chance would find stops no other's change.
+# `--hypothesis-profile=search` draws others each time, for who looks for faults
+_CALM = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("same", derandomize=True, database=None, **_CALM)
+hypothesis.settings.register_profile("search", **_CALM)
+hypothesis.settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parents[1]
 ONE_PROCESS = "tests/e2e/days/"  # whose files share runs

@@ -53,12 +53,12 @@ class Calibrator(keras.layers.Layer):
         Raises:
             CannotCalibrate: see there.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{cls.__name__} must define fit")
 
     @property
     def parameters(self) -> dict:
         """What was fitted, in short, as plain JSON values."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define parameters")
 
     def get_build_config(self) -> None:
         """None: there is nothing to build."""

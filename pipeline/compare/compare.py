@@ -21,6 +21,7 @@ from pipeline.compare.shown import Shown
 from pipeline.compare.variants import CannotCompare, Variant, single_task, variants
 from pipeline.only_one import only_one
 from pipeline.recipe import Recipe, RecipeError, load
+from pipeline.scratch import scratch
 from pipeline.train import CHANGEABLE, CannotTrain, fixed_differences, made
 
 JSON, MARKDOWN = "compare.json", "compare.md"
@@ -71,7 +72,11 @@ def compare(
     what = digests.text_digest(*(models.folder_of(r).name for _, _, r in wanted))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     home.mkdir(exist_ok=True)
-    with only_one(home, "comparison"), terminal.chatter_to(home / what / "log.txt") as console:
+    with (
+        only_one(home, "comparison"),
+        scratch(home.parent),
+        terminal.chatter_to(home / what / "log.txt") as console,
+    ):
         console.print(
             f"{recipe.name}: {len(others)} variant{'s' if len(others) > 1 else ''} and "
             f"{len(single.recipes)} single-task models with {seeds} seeds on {run_dir.name}'s examples",

@@ -29,6 +29,7 @@ class Elsewhere:
       tasks: their names.
       not_compared: those of them that are not compared with the serving model → why, the end of a sentence.
       favoured: those of them that the comparison favours the new model in → why, the end of a sentence.
+      exposed: those of them of whose rows the new model was trained on other labels.
     """
 
     split: str
@@ -36,6 +37,7 @@ class Elsewhere:
     tasks: Sequence[str]
     not_compared: Mapping[str, str] = field(default_factory=dict)
     favoured: Mapping[str, str] = field(default_factory=dict)
+    exposed: Sequence[str] = ()
 
 
 def evaluate_model(
@@ -101,7 +103,8 @@ def evaluate_model(
         )
         found.append((of.span, evaluated))
     favoured = {task: why for of in elsewhere for task, why in of.favoured.items()}
-    table = MetricsTable.joined([(of.table, at) for at, of in found], list(recipe.tasks), favoured)
+    exposed = [task for of in elsewhere for task in of.exposed]
+    table = MetricsTable.joined([(of.table, at) for at, of in found], list(recipe.tasks), favoured, exposed)
     whole = Evaluated(table, pa.concat_tables([of.reliability for _, of in found]))
     whole.table.write(folder / METRICS)
     pq.write_table(whole.reliability, folder / RELIABILITY)

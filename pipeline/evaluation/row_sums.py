@@ -6,6 +6,7 @@ rows, so the same terms serve TensorFlow Model Analysis, slices and bootstrap re
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,7 +39,7 @@ def gather_entries(*parts: tuple[np.ndarray | int, np.ndarray]) -> Entries:
     )
 
 
-class RowTerms:
+class RowTerms(ABC):
     """What rows of one kind of task add up.
 
     Attributes:
@@ -49,6 +50,7 @@ class RowTerms:
     size: int
     metrics: Mapping[str, Formula]
 
+    @abstractmethod
     def entries(self, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> Entries:
         """What rows add: (rows, terms, values), each `(m,)`.
 
@@ -56,7 +58,6 @@ class RowTerms:
           labels, weights: (n,) float; weights are above 0.
           predictions: (n,) float, or (n, classes).
         """
-        raise NotImplementedError
 
     def sums(self, labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """(size,) sums over rows of weight above 0; what stands in the others is not looked at."""

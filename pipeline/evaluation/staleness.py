@@ -1,4 +1,4 @@
-"""What a model loses with age: those of earlier spans on the rows of this one."""
+"""What a model loses with age: those of earlier spans on the rows of a later one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.evaluation.replicates import percentile_intervals
 from pipeline.examples import decoder, serialized_batches, single_values
 from pipeline.recipe import Recipe
 
-ROWS, REPLICATES = 20_000, 100
+MOST_ROWS, REPLICATES = 20_000, 100
 _BATCH = 1024
 
 
@@ -29,18 +29,26 @@ class Aged(NamedTuple):
     path: str
 
 
+class Rows(NamedTuple):
+    """Those that models are measured on: a folder of examples, the split, and how many it has."""
+
+    examples: str
+    split: str
+    total: int
+
+
 def measure_ages(
-    recipe: Recipe, examples: str, total: int, models: Sequence[Aged], rows: int = ROWS
+    recipe: Recipe, of_span: Rows, tasks: Sequence[str], models: Sequence[Aged], rows: int = MOST_ROWS
 ) -> dict[str, Any]:
-    """The AUC of each binary task by the age of the model.
+    """The AUC of binary tasks by the age of the model.
 
     Of many rows a share is taken, evenly spread over the split. Intervals are by a bootstrap of users, or of
     rows where no role says who the user is; all models are measured on the same samples.
 
     Args:
-      recipe: names tasks and roles.
-      examples: folder of examples; those of Split-test are measured on.
-      total: rows of that split.
+      recipe: names roles.
+      of_span: the rows of one span.
+      tasks: that are measured on them.
       models: the youngest first.
       rows: at most about so many are scored.
 
@@ -48,7 +56,6 @@ def measure_ages(
       `rows` that were scored, and `tasks`: name → a dict a model of `age`, `span`, `version`, `auc`,
       `interval` and `note`, which says why there is no AUC.
     """
-    tasks = [name for name, task in recipe.tasks.items() if task.kind == "binary"]
     asked = [AskedModel(model.path) for model in models]
     user = recipe.roles.named().get("user")
     columns = {f"{t}/{part}": "float" for t in tasks for part in ("label", "mask")}
@@ -56,7 +63,7 @@ def measure_ages(
     decode = decoder(columns).DecodeBatch
     read: dict[str, list[np.ndarray]] = {name: [] for name in columns}
     scores: list[dict[str, list[np.ndarray]]] = [{t: [] for t in tasks} for _ in models]
-    for batch in _spread(examples, total, rows):
+    for batch in _spread(of_span, rows):
         found = decode(batch.numpy())
         for name, column in zip(found.schema.names, found.columns, strict=True):
             flat = single_values(column)
@@ -91,8 +98,8 @@ def measure_ages(
     return {"rows": count, "tasks": found_of}
 
 
-def _spread(examples: str, total: int, rows: int) -> Iterator[tf.Tensor]:
+def _spread(of_span: Rows, rows: int) -> Iterator[tf.Tensor]:
     """Batches of the split, of each batch the same share of its rows."""
-    every = max(1, -(-total // rows))
-    for batch in serialized_batches(examples, "test", _BATCH):
+    every = max(1, -(-of_span.total // rows))
+    for batch in serialized_batches(of_span.examples, of_span.split, _BATCH):
         yield batch[::every]

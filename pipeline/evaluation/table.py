@@ -52,7 +52,7 @@ class MetricRow:
 
 _FLOATS = ("value", "baseline", "low", "high", "diff_low", "diff_high")
 _NO_BASELINE, _SLICED_BY, _SPANS = b"no_baseline", b"sliced_by", b"spans"
-_FAVOURED = b"favoured"
+_FAVOURED, _EXPOSED = b"favoured", b"exposed"
 _SCHEMA = pa.schema(
     [(n, pa.string()) for n in ("task", "slice", "metric")]
     + [(n, pa.float64()) for n in _FLOATS]
@@ -83,10 +83,12 @@ class MetricsTable:
         sliced_by: Sequence[str] = (),
         spans: Mapping[str, str] | None = None,
         favoured: Mapping[str, str] | None = None,
+        exposed: Iterable[str] = (),
     ):
         """Takes the rows, of tasks that are not compared the reason where it is known, what was sliced by,
         `feature` or `feature & feature`, whether or not a row has a value of it, of tasks that were
-        measured on one span its name, and of those whose comparison favours the model why it does.
+        measured on one span its name, of those whose comparison favours the model why it does, and those of
+        whose rows the model was trained on other labels.
 
         Raises:
           ValueError: if two rows have the same task, slice, metric and reference.
@@ -95,6 +97,7 @@ class MetricsTable:
         self.sliced_by = tuple(sliced_by)
         self._spans = dict(spans or {})
         self._favoured = dict(favoured or {})
+        self.exposed = tuple(exposed)
         self._rows: dict[tuple[str, str, str, str | None], MetricRow] = {}
         for row in rows:
             key = (row.task, row.slice, row.metric, row.reference)
@@ -108,14 +111,16 @@ class MetricsTable:
         tables: Sequence[tuple[MetricsTable, str]],
         tasks: Sequence[str],
         favoured: Mapping[str, str] | None = None,
+        exposed: Iterable[str] = (),
     ) -> MetricsTable:
         """One table of several, each of other tasks and with the name of the span that it was measured on, or
-        "". Its rows are in the order of `tasks`; for `favoured` see the constructor."""
+        "". Its rows are in the order of `tasks`; for `favoured` and `exposed` see the
+        constructor."""
         place = {task: i for i, task in enumerate(tasks)}
         rows = sorted((row for table, _ in tables for row in table), key=lambda row: place[row.task])
         missing = {t: why for table, _ in tables for t in table.tasks if (why := table._no_baseline.get(t))}
         spans = {task: span for table, span in tables for task in table.tasks if span}
-        return cls(rows, missing, tables[0][0].sliced_by, spans, favoured)
+        return cls(rows, missing, tables[0][0].sliced_by, spans, favoured, exposed)
 
     def __iter__(self) -> Iterator[MetricRow]:
         return iter(self._rows.values())
@@ -168,6 +173,7 @@ class MetricsTable:
                 _SLICED_BY: json.dumps(self.sliced_by),
                 _SPANS: json.dumps(self._spans),
                 _FAVOURED: json.dumps(self._favoured),
+                _EXPOSED: json.dumps(self.exposed),
             }
         )
         return pa.Table.from_pylist([asdict(row) for row in self], schema=schema)
@@ -183,6 +189,7 @@ class MetricsTable:
             json.loads(metadata.get(_SLICED_BY, "[]")),
             json.loads(metadata.get(_SPANS, "{}")),
             json.loads(metadata.get(_FAVOURED, "{}")),
+            json.loads(metadata.get(_EXPOSED, "[]")),
         )
 
     def write(self, path: str | Path) -> None:

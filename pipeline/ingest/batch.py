@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -77,9 +77,13 @@ class Batch:
             for i, problem in self.problems.items()
         ]
         if self.problems:
-            self.keep(np.setdiff1d(np.arange(len(self.positions)), np.fromiter(self.problems, np.int64)))
+            self.drop(self.problems)
         self.problems, self.unreadable = {}, []
         return sorted(letters, key=lambda letter: letter.position)
+
+    def drop(self, rows: Iterable[int]) -> None:
+        """Takes rows (by index) out of the batch."""
+        self.keep(np.setdiff1d(np.arange(len(self.positions)), np.fromiter(rows, np.int64)))
 
     def keep(self, rows: np.ndarray) -> None:
         """Leaves these rows (by index, rising) alone in the batch, with their problems."""

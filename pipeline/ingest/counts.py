@@ -19,7 +19,9 @@ class Counts:
     """Rows of the log, and of catalogs.
 
     Attributes:
-      read: rows of the log.
+      read: rows of the log; of a span, its own.
+      for_history: rows of earlier spans, read for history. They are counted here alone, dead ones and repeats
+        too: the ingestions of their own spans told of them.
       written: split → rows.
       dropped: reason → rows.
       dead: kind of problem → rows.
@@ -38,6 +40,7 @@ class Counts:
     """
 
     read: int = 0
+    for_history: int = 0
     written: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     dropped: dict[str, int] = field(default_factory=dict)
     dead: dict[str, int] = field(default_factory=dict)
@@ -93,6 +96,7 @@ class Counts:
     def add(self, other: Counts) -> None:
         """Adds what one worker counted; digests stay."""
         self.read += other.read
+        self.for_history += other.for_history
         for mine, more in (
             (self.written, other.written),
             (self.dropped, other.dropped),

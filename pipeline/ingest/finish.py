@@ -15,7 +15,6 @@ from pipeline.ingest.late import as_batch, drop_dead
 from pipeline.ingest.places import FILE, POSITION
 from pipeline.ingest.plan import ROW_ID, Plan
 from pipeline.ingest.read_stage import SPLIT
-from pipeline.ingest.span_rows import DROPPED, EARLIER
 from pipeline.ingest.splits import SPLITS
 from pipeline.ingest.tfrecords import TFRecordWriter
 
@@ -43,8 +42,6 @@ class Finish:
         if table is not None:
             table = self._finished(table, late, counts)
             table = table.take(pa.array(np.lexsort((table[POSITION], table[FILE], table[ROW_ID]))))
-            if earlier := int(np.count_nonzero(table[SPLIT].to_numpy() == EARLIER)):
-                counts.dropped[DROPPED] = earlier
         for number, split in enumerate(SPLITS):
             rows = None if table is None else table.filter(pa.array(table[SPLIT].to_numpy() == number))
             with TFRecordWriter(shard_path(self._plan.output_dir, split, partition, shards)) as writer:

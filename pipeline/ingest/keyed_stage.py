@@ -21,7 +21,7 @@ from pipeline.ingest.online_store import write_part
 from pipeline.ingest.places import FILE, POSITION
 from pipeline.ingest.plan import LOG, ROW_ID, Piece, Plan
 from pipeline.ingest.read_stage import SPLIT, PieceResult, flag_unmatched, piece_path
-from pipeline.ingest.span_rows import EARLIER
+from pipeline.ingest.span_rows import is_earlier
 from pipeline.ingest.spill import SpillWriter, load_spills
 from pipeline.ingest.splits import Splitter
 
@@ -174,7 +174,7 @@ class KeyedStage:
             return None
         whole = np.ones(len(table), bool)
         if plan.span is not None:
-            whole &= table[SPLIT].to_numpy() != EARLIER
+            whole &= ~is_earlier(table[SPLIT], len(table))
         for key in plan.events[name].keys:
             whole &= table[key].is_valid().to_numpy()
         for task, values in found.items():
@@ -199,8 +199,9 @@ def drop_repeats(table: pa.Table, unique: list[str], counts: Counts) -> pa.Table
         whole &= table[name].is_valid().to_numpy()
     repeats = np.zeros(len(table), bool)
     repeats[whole] = table.select(unique).filter(pa.array(whole)).to_pandas().duplicated().to_numpy()
-    if repeats.any():
-        counts.dropped["repeat"] = int(repeats.sum())
+    earlier = is_earlier(table[SPLIT] if SPLIT in table.column_names else None, len(table))
+    if own := int(np.count_nonzero(repeats & ~earlier)):
+        counts.dropped["repeat"] = own
     return table.filter(pa.array(~repeats))
 
 

@@ -14,6 +14,8 @@ from pipeline.ingest.batch import Batch, DeadLetter, Problem
 from pipeline.ingest.counts import Counts
 from pipeline.ingest.plan import LOG, Plan
 from pipeline.ingest.read import read
+from pipeline.ingest.read_stage import SPLIT
+from pipeline.ingest.span_rows import is_earlier
 
 
 def as_batch(table: pa.Table, position: str) -> Batch:
@@ -23,7 +25,8 @@ def as_batch(table: pa.Table, position: str) -> Batch:
 
 
 def drop_dead(batch: Batch, file: str, path: Path, counts: Counts) -> None:
-    """Takes the flagged rows out of a batch of several files, counts them and notes their places.
+    """Takes the flagged rows out of a batch of several files, counts them and notes their places. Those of
+    earlier spans, read for history, are neither counted nor noted.
 
     Args:
       file: the column that holds the number of a row's file.
@@ -31,6 +34,8 @@ def drop_dead(batch: Batch, file: str, path: Path, counts: Counts) -> None:
     """
     if not batch.problems:
         return
+    earlier = is_earlier(batch.columns.get(SPLIT), len(batch.positions))
+    batch.drop([row for row in batch.problems if earlier[row]])
     files = batch.columns[file]
     places = [(files[i].as_py(), int(batch.positions[i]), problem) for i, problem in batch.problems.items()]
     counts.saw_dead(batch.drop_problems(""))

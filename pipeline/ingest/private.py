@@ -30,10 +30,15 @@ def _hasher(given: str) -> Hasher:
     return Hasher.from_environment({VARIABLE: given})
 
 
+def has_private(source: Source) -> bool:
+    """Whether any of a source's columns is private."""
+    return any(column.private for column in source.columns.values())
+
+
 def without_raw_rows(batches: Iterator[Batch], source: Source) -> Iterator[Batch]:
     """Batches of a source: where it has private columns, a row that turns out to be dead is shown by the
     values that were read, hashed where they are private, and a line that is no row is not shown at all."""
-    if not any(column.private for column in source.columns.values()):
+    if not has_private(source):
         return batches
     return map(_without_raw, batches)
 

@@ -12,7 +12,7 @@ from pipeline.ingest.arrow_types import fits
 from pipeline.ingest.batch import Batch
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import file_format
-from pipeline.ingest.private import without_raw_rows
+from pipeline.ingest.private import has_private, without_raw_rows
 from pipeline.ingest.read_csv import header, read_csv
 from pipeline.ingest.read_jsonl import KEY_LINES, Keys, find_keys, first_keys, key_counts, read_jsonl
 from pipeline.ingest.read_parquet import parquet_file, read_parquet
@@ -115,22 +115,35 @@ def _check_names(name: str, found: dict[str, list[str]], source: Source, what: s
     absent = [column for column in wanted if column not in there]
     if not absent:
         return
+    shown = _shown(there, source)
     other = next((d for d in ",;\t|" if len(there) == 1 and d in there[0]), None)
     if other:
         raise DataError(
             f"{what}: {name}: `delimiter:` is {source.delimiter!r}, which its first line does not have; is it "
-            f"{other!r}? It begins with {there[0][:60]!r}"
+            f"{other!r}?" + (f" It begins with {there[0][:60]!r}" if shown else f" {_NOT_SHOWN}")
         )
     lines = []
     for column in absent[:5]:
         others = [other for other, columns in found.items() if column in columns]
-        lines.append(f"`{column}` is not in it{_nearest(column, there, source)}{_elsewhere(others, found)}")
+        lines.append(f"`{column}` is not in it{_nearest(column, shown, source)}{_elsewhere(others, found)}")
     if len(absent) > 5:
         lines.append(f"and {len(absent) - 5} more")
     note = f"{len(wanted) - len(absent)} of the recipe's {len(wanted)} columns are there"
     if len(absent) > len(wanted) / 2:
         note += "; is this the data of another recipe?"
+    if there and not shown:
+        note += f" {_NOT_SHOWN}"
     raise DataError(f"{what}: {name}: " + "; ".join(lines) + f" ({note})")
+
+
+_NOT_SHOWN = "What its first line says is not shown: it may be a row, and the source has private columns"
+
+
+def _shown(there: list[str], source: Source) -> list[str]:
+    """The names in a file that a message may repeat: where there are private columns, a first line that names
+    no column at all may be a row of a file without a header."""
+    wanted = {c.column or n for n, c in source.columns.items()}
+    return there if wanted & set(there) or not has_private(source) else []
 
 
 def _nearest(column: str, there: Iterable[str], source: Source) -> str:

@@ -18,6 +18,7 @@ import pyarrow.csv
 from pipeline.ingest.batch import Batch, Problem
 from pipeline.ingest.csv_blocks import MAX_LINE, STAND_IN, Block, Broken, Dialect, LineTooLong, blocks
 from pipeline.ingest.errors import DataError
+from pipeline.ingest.private import NOT_KEPT, has_private
 from pipeline.ingest.texts import (
     blank_missing,
     finite,
@@ -141,7 +142,8 @@ def read_csv(
             f"{path}: a line after row {following - 1:,} is longer than {MAX_LINE >> 20} MiB: is this CSV?"
         ) from None
     except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: cannot be read as CSV: {error}") from None
+        said = NOT_KEPT if has_private(source) else error  # it repeats the line
+        raise DataError(f"{path}: cannot be read as CSV: {said}") from None
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
 

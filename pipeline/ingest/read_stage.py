@@ -92,17 +92,21 @@ class ReadStage:
                 }
                 spill.add(pa.RecordBatch.from_arrays(list(rows.values()), list(rows)))
                 if piece.source == LOG:
-                    Path(f"{base}.progress").write_text(str(result.counts.read))
+                    Path(f"{base}.progress").write_text(str(result.counts.read + result.counts.for_history))
         return result
 
     def _log(self, batch: Batch, piece: Piece, result: PieceResult) -> list[DeadLetter]:
-        """Joins, labels and splits a batch in place; returns its dead rows."""
+        """Joins, labels and splits a batch in place; returns its dead rows. Those of earlier spans are left out
+        without a word, as the ingestions of their own spans told of them."""
         plan, counts = self._plan, result.counts
+        earlier = np.zeros(len(batch.positions), bool)
         if plan.span is not None:
             batch.keep(np.flatnonzero(plan.span.taken(batch.columns[plan.roles.time], piece.file)))
             if piece.file not in plan.span.home:
                 batch.unreadable = []
-        counts.read += len(batch.positions) + len(batch.unreadable)
+            earlier = plan.span.earlier(batch.columns[plan.roles.time])
+        counts.for_history += int(np.count_nonzero(earlier))
+        counts.read += int(np.count_nonzero(~earlier)) + len(batch.unreadable)
         for name, rows in batch.cut.items():
             counts.cut[name] = counts.cut.get(name, 0) + rows
         for name, join in self._joins.items():
@@ -117,9 +121,9 @@ class ReadStage:
         batch.columns[ROW_ID] = pa.array(ids)
         if plan.split_at == "at_once":
             splits = self._splitter(batch, piece.file, ids)
-            if plan.span is not None:
-                splits[plan.span.earlier(batch.columns[plan.roles.time])] = EARLIER
+            splits[earlier] = EARLIER
             batch.columns[SPLIT] = pa.array(splits)
+        batch.drop([row for row in batch.problems if earlier[row]])
         dead = batch.drop_problems(piece.file)
         counts.saw_dead(dead)
         for rule, rows in plan.constraints["at_once"](batch.columns).items():

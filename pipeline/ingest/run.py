@@ -105,7 +105,7 @@ def ingest(
         shutil.rmtree(work_dir, ignore_errors=True)
     counts.check()
     counts.write(output_dir / COUNTS)
-    if not counts.read:
+    if not counts.read + counts.for_history:
         raise DataError(f"sources.log: {', '.join(plan.files[LOG][:5])}: no rows", counts)
     _check_shares(recipe, counts, dead_dir)
     if for_training:

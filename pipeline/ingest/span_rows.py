@@ -10,7 +10,6 @@ import pyarrow as pa
 
 HEAD, TAIL = "head", "tail"  # of a span by time
 EARLIER = -1  # in place of a split: a row of an earlier span, read for history alone
-DROPPED = "of earlier spans, read for history"
 
 
 @dataclass(frozen=True)
@@ -50,3 +49,8 @@ class SpanRows:
         """bool `[rows]`: which rows are of earlier spans."""
         known = times.is_valid().to_numpy(zero_copy_only=False)
         return known & (times.fill_null(0).to_numpy(zero_copy_only=False) < self.start)
+
+
+def is_earlier(splits: pa.Array | pa.ChunkedArray | None, rows: int) -> np.ndarray:
+    """bool `[rows]`: which rows are of earlier spans, by the column of splits, if it is there already."""
+    return np.zeros(rows, bool) if splits is None else np.asarray(splits) == EARLIER

@@ -125,7 +125,8 @@ def _schema_at(loc: Sequence[str | int]) -> tuple[list[str], Mapping[str, Any]]:
         options = [o for k in ("anyOf", "oneOf") for o in schema.get(k, [])]
         for option in options:  # a tag of a union whose discriminator is a function
             found = resolve(option)
-            if key in (found.get("title"), found.get("properties", {}).get("name", {}).get("const")):
+            name = found.get("properties", {}).get("name", {}).get("const")
+            if key in (found.get("title"), found.get("type"), name):
                 return False, option
         if key == "outside" and options:
             return False, options[-1]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipeline.recipe.parts import Name, Part
 
@@ -61,11 +61,18 @@ class Range(Part):
         return self
 
 
+# told apart by form, so that a mistake in one is not told as if the other were meant
+_Tried = Annotated[
+    Annotated[Range, Tag("Range")] | Annotated[list[Any], Field(min_length=2), Tag("array")],
+    Discriminator(lambda given: "Range" if isinstance(given, (dict, Range)) else "array"),
+]
+
+
 class Tune(Part):
     """Settings that a run tries before it trains: random trials, judged by the mean of gains that
     `training.stopping.objective` weighs, on validation. The first trial is the recipe as it is."""
 
-    space: dict[str, Range | Annotated[list[Any], Field(min_length=2)]] = Field(
+    space: dict[str, _Tried] = Field(
         min_length=1,
         description="dotted path → values to try, such as `model.tower_units: [[32], [64, 32]]`, or a range: "
         "`training.optimizer.dense.learning_rate: {min: 0.0003, max: 0.01, log: true}`",

@@ -244,9 +244,9 @@ class Spans(_Part):
 
 
 class Aged(_Part):
-    """A model of an earlier span, or the new one, on the rows of the run's span."""
+    """A model of an earlier span, or the new one, on the rows of a span."""
 
-    age: int = Field(description="Spans between its own and the run's; 0 is the new model.")
+    age: int = Field(description="Spans between its own and that of the rows.")
     span: str
     version: str = Field(description="That it was pushed as; empty for the new model.")
     auc: Number
@@ -254,11 +254,24 @@ class Aged(_Part):
     note: str | None = Field(description="Why there is no AUC.")
 
 
+class LateStaleness(_Part):
+    """The same of tasks whose labels come late, on the newest span that has them."""
+
+    span: str
+    rows: int = Field(description="Of that span that all were measured on.")
+    tasks: dict[str, list[Aged]] = Field(
+        description="Binary task: the models of that span and of those before it, the youngest first."
+    )
+
+
 class Staleness(_Part):
     """What a model loses with age."""
 
     rows: int = Field(description="Of test that all were measured on.")
-    tasks: dict[str, list[Aged]] = Field(description="Binary task: its models, the youngest first.")
+    tasks: dict[str, list[Aged]] = Field(
+        description="Binary task that is judged on test: the new model and older ones, the youngest first."
+    )
+    late: list[LateStaleness] = []
 
 
 class WarmStart(_Part):

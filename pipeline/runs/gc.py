@@ -22,6 +22,7 @@ from pipeline.only_one import only_one
 from pipeline.runs import sizes
 from pipeline.runs.artifacts import Artifact, Artifacts
 from pipeline.runs.needed import Needed, needed, run_names
+from pipeline.scratch import abandoned
 from serving import releases, versions
 
 _CUT_OFF = "folders left by what was cut off"
@@ -97,6 +98,7 @@ def unneeded(home: Path, last: int) -> Unneeded:
                 *home.glob(f"{releases.GONE}*"),
                 *(home / FOLDER).glob(f"{releases.GONE}*"),
                 *releases.leftovers(served),
+                *abandoned(home),
             ]
         ),
     )

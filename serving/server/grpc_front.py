@@ -117,7 +117,8 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
                 if log := self._predictor.log:
                     told = dict(context.invocation_metadata()).get("x-request-id", "")
                     asked = signature or DEFAULT_SIGNATURE
-                    log.offer(asked, told, servable.version, inputs, outputs, request.ByteSize())
+                    about = (asked, told, servable.version, inputs, outputs, request.ByteSize())
+                    log.offer(*about, servable.private)
                 spec = model_pb2.ModelSpec(name=name, signature_name=signature or DEFAULT_SIGNATURE)
                 spec.version.value = servable.version
                 return predict_pb2.PredictResponse(

@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 COUNT = ":tensorflow:serving:request_count"
 LATENCY = ":tensorflow:serving:request_latency"
 VERSION = ":mtl:serving:version"
+# of a label's value in the exposition format
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _BOUNDS = tuple(10 * 1.8**k for k in range(33))  # microseconds, the buckets of TensorFlow Serving
 
 
@@ -32,10 +34,11 @@ class Metrics:
         with self._lock:
             lines = [f"# TYPE {COUNT} counter"]
             for (name, status), count in sorted(self._counts.items()):
+                name = name.translate(_ESCAPES)
                 lines.append(f'{COUNT}{{model_name="{name}",status="{status}"}} {count}')
             lines.append(f"# TYPE {LATENCY} histogram")
             for (name, entry), buckets in sorted(self._buckets.items()):
-                labels = f'model_name="{name}",API="predict",entrypoint="{entry}"'
+                labels = f'model_name="{name.translate(_ESCAPES)}",API="predict",entrypoint="{entry}"'
                 total = 0
                 for bound, count in zip([*(f"{b:.6g}" for b in _BOUNDS), "+Inf"], buckets):
                     total += count
@@ -43,6 +46,7 @@ class Metrics:
                 lines.append(f"{LATENCY}_sum{{{labels}}} {self._sums[name, entry]:.6g}")
                 lines.append(f"{LATENCY}_count{{{labels}}} {total}")
         lines.append(f"# TYPE {VERSION} gauge")
+        model = model.translate(_ESCAPES)
         for version, default in sorted(versions.items()):
             lines.append(f'{VERSION}{{model_name="{model}",version="{version}"}} {int(default)}')
         return "\n".join(lines) + "\n"

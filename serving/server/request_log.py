@@ -8,13 +8,15 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from serving.private import hashes_alone
 
 MISSING_INT = np.iinfo(np.int64).min
 SIGNATURES = ("serving_default", "rank")  # whose inputs are the recipe's columns
@@ -75,8 +77,10 @@ class RequestLog:
         inputs: Mapping[str, np.ndarray],
         outputs: Mapping[str, np.ndarray],
         size: int,
+        private: Set[str] = frozenset(),
     ) -> None:
-        """Takes the request where the draw falls on it and there is room."""
+        """Takes the request where the draw falls on it and there is room; of the inputs that are `private` it
+        writes hashes alone, and null where a client sent something else."""
         if signature not in SIGNATURES or self._random.random() >= self._share:
             return
         # a message of a few bytes may unfold to an array of any size
@@ -87,6 +91,7 @@ class RequestLog:
                 return
             self._held += size
         request = request or uuid.uuid4().hex
+        inputs = {name: hashes_alone(x) if name in private else x for name, x in inputs.items()}
         self._queue.put(Logged(request, time.time_ns() // 1_000_000, version, inputs, outputs, size))
 
     def close(self) -> None:

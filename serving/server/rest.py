@@ -99,6 +99,9 @@ class _Front:
             except TimeoutError:
                 raise RequestError("DEADLINE_EXCEEDED", "the body did not arrive in time") from None
             except web.RequestPayloadError as error:  # it is not in the encoding that its header names
+                # aiohttp would read on for what is left of it, fail again, and write its traceback to the log
+                request.content.feed_eof()
+                request.protocol.close()
                 raise invalid(f"the body cannot be read: {error}") from None
 
             servable.hold()  # the call may outlive this block, where its time is over
@@ -112,7 +115,8 @@ class _Front:
                     if predictor.log:
                         told = request.headers.get("X-Request-ID", "")
                         asked_for = signature or DEFAULT_SIGNATURE
-                        predictor.log.offer(asked_for, told, servable.version, inputs, outputs, len(body))
+                        about = (asked_for, told, servable.version, inputs, outputs, len(body))
+                        predictor.log.offer(*about, servable.private)
                     return json_tensors.answer(outputs, rows="instances" in asked)
                 finally:
                     servable.let_go()

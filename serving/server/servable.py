@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2, saved_model_pb2
 
+from serving.private import private_inputs
 from serving.server.errors import RequestError, invalid
 from serving.server.tensors import from_proto, type_name
 
@@ -55,6 +56,7 @@ class Servable:
     def __init__(self, folder: Path, version: int):
         """Loads `folder`; where it is not whole, TensorFlow, protobuf and files raise what they do."""
         self.version = version
+        self.private = frozenset(private_inputs(folder))
         saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
         graphs = [g for g in saved.meta_graphs if set(g.meta_info_def.tags) == {"serve"}]
         if not graphs:

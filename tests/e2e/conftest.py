@@ -2,6 +2,8 @@
 
 import gc
 import json
+import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +43,11 @@ def go():
     def _go(
         recipe: Path, data: Path, output: Path, *settings: str, cache: bool = True, span: str = ""
     ) -> Outcome:
+        temporary = set(os.listdir(tempfile.gettempdir()))
         code = run(recipe, data, output, (*SMALL, *settings), cache, span)
+        assert set(os.listdir(tempfile.gettempdir())) == temporary
         [home] = [p for p in output.iterdir() if p.is_dir()]
+        assert not list(home.glob(".scratch-*"))
         folder = max((home / "runs").iterdir(), key=lambda p: (p.stat().st_ctime_ns, p.name))
         return Outcome(code, json.loads((folder / "report" / "metrics.json").read_text()), folder)
 

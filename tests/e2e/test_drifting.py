@@ -1,4 +1,5 @@
-"""A day whose vectors are another encoder's, and one feature of whose requests is not what was trained on."""
+"""A day whose vectors are another encoder's, whose declared encoder is another, and one feature of whose requests
+is not what was trained on."""
 
 import shutil
 
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.demo import Drift, generate
+from pipeline.demo.encoders import write_encoders
 from pipeline.spans.store import SpanStore
 from serving.server.request_log import RequestLog
 
@@ -29,6 +31,8 @@ sources:
       click: {type: int, known: after}
   catalogs:
     looks: {files: vectors.parquet, key: item_id, columns: {item_id: string, look: vector}}
+    items: {files: items.csv, key: item_id, columns: {item_id: string}}
+encoders: {words: {uri: encoders/words, dimension: 32}}
 roles: {user: user_id, item: item_id, time: timestamp}
 history: {clicked: {kind: last, by: user_id, of: item_id, n: 3, where: click == 1, window: 2d}}
 features:
@@ -37,6 +41,7 @@ features:
   surface: {kind: categorical}
   clicked: {kind: categorical}
   look: {kind: vector, dimension: 16}
+  title: {kind: text, catalog: items, columns: [title], encoder: words}
   held: {kind: precomputed, files: vectors.parquet, key: item_id, on: item_id, column: look}
 tasks: {click: {kind: binary, label: click}}
 splits: {by: time, validation_from: 2024-03-12, test_from: 2024-03-13}
@@ -76,6 +81,7 @@ def days(tmp_path_factory, go):
     folder = tmp_path_factory.mktemp("drifting")
     data = folder / "data"
     generate(data, 30_000, 3)
+    write_encoders(data / "encoders")
     generate(folder / "other", 30_000, 3, drift=Drift("encoder", 2))
     (folder / "recipe.yaml").write_text(RECIPE)
 
@@ -86,6 +92,8 @@ def days(tmp_path_factory, go):
     serve(data, TWO, lambda name, values: values)
     seen["two"] = span(TWO)
     shutil.copy(folder / "other" / "vectors.parquet", data)
+    declared = data / "encoders/words/encoder.yaml"
+    declared.write_text(declared.read_text().replace("demo 1", "demo 2") + "normalize: true\n")
     serve(data, THREE, lambda name, values: [v.upper() if name == "device" else v for v in values])
     seen["three"] = span(THREE)
     return seen
@@ -122,6 +130,10 @@ def test_another_encoder_and_skewed_requests_are_refused(days):
         f"drift: look: {THREE} against {TWO}: the shift of the vectors (Fréchet distance over the total var"
     )
     assert any(sentence.startswith(start) for _, sentence in drift)
+    [(status, encoder)] = said(days["three"], "encoder")
+    assert status == "failed" and encoder.startswith("encoder: title: encoder words (demo 2, digest ")
+    assert "32 numbers) makes its vectors, and encoder words (demo 1, digest " in encoder
+    assert "made those of version 1, which serves; if it was meant, let one run pass by " in encoder
     skew = said(days["three"], "skew")
     assert {status for status, _ in skew} == {"failed"}
     assert {sentence.split(": ")[1] for _, sentence in skew} == {"device"}

@@ -73,6 +73,7 @@ def test_it_is_judged_on_the_day_before_once_there_is_another_to_train_on(days):
     assert (three["tasks"]["click"]["span"], three["tasks"]["purchase"]["span"]) == (DAYS[2], DAYS[1])
     bound, comparison = said(days[DAYS[2]])
     assert bound[0] == "passed" and bound[1].endswith(f" examples of {DAYS[1]})")
+    assert "other labels of these rows were trained on, which flatters it" in bound[1]
     # the model of the day before was trained on all labels before its own day, and on no click of it
     assert comparison[0] in ("skipped", "failed") and f"of {DAYS[1]})" in comparison[1]
     assert comparison[0] == "failed" or "that is no pass, as this model was trained on other" in comparison[1]
@@ -98,3 +99,21 @@ def test_the_next_day_compares_two_models_that_have_not_seen_the_labels(days):
     assert four["serving_model"] == "version 2" and four["tasks"]["purchase"]["span"] == DAYS[2]
     assert four["tasks"]["purchase"]["baseline"]["logloss"] > 0
     assert said(days[DAYS[3]])[0][0] == "passed"
+
+
+def test_what_age_costs_it_is_told_on_the_day_that_it_is_judged_on(days):
+    four = days[DAYS[3]].metrics
+    own, late = four["staleness"]["tasks"], four["staleness"]["late"]
+    assert [(e["age"], e["version"]) for e in own["click"]] == [(0, ""), (1, "2"), (2, "1")]
+    assert list(own) == ["click"]
+    [at] = late
+    assert (at["span"], list(at["tasks"])) == (DAYS[2], ["purchase"])
+    assert at["rows"] == next(s["rows"] for s in four["span"]["spans"] if s["name"] == DAYS[2])
+    # the model of the day that it is judged on, which serves, and the one before it
+    told = [(e["age"], e["span"], e["version"]) for e in at["tasks"]["purchase"]]
+    assert told == [(0, DAYS[2], "2"), (1, DAYS[1], "1")]
+    serves = four["tasks"]["purchase"]["baseline"]["auc"]
+    assert at["tasks"]["purchase"][0]["auc"] == pytest.approx(serves)
+    page = (days[DAYS[3]].folder / "report/index.html").read_text()
+    assert f"rows of {DAYS[2]}, the newest with labels of purchase" in page
+    assert days[DAYS[2]].metrics["staleness"]["late"] == []  # no two models of that day and before

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 
 def wait(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while True:
         assert process.poll() is None and time.monotonic() < deadline
         try:

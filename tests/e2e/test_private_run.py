@@ -11,7 +11,7 @@ import yaml
 from click.testing import CliRunner
 
 from pipeline.cli import mtl
-from serving.private import VARIABLE, Hasher
+from serving.private import VARIABLE, Hasher, private_inputs
 
 KEY = "0123456789abcdef0123456789abcdef"
 USERS, ROWS = 60, 3000
@@ -133,3 +133,13 @@ def test_predict_refuses_another_key(world, tmp_path, monkeypatch):
         assert found.exit_code == 2 and said in found.output
     found = CliRunner().invoke(mtl, [*given, "--private", "--server", "http://127.0.0.1:1"])
     assert found.exit_code == 2 and "needs the model's files" in found.output
+    monkeypatch.setenv(VARIABLE, KEY)
+    (tmp_path / "rows.jsonl").write_text('{"item": "anna.000001@example.org"}\n')
+    for options in ([], ["--private"]):
+        found = CliRunner().invoke(mtl, [*given, *options])
+        assert found.exit_code == 2 and "item" in found.output and "anna" not in found.output
+    assert private_inputs(folder / "output/shop/serving/1") == {
+        "user": "string",
+        "item": "int",
+        "recent": "list[int]",
+    }

@@ -9,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from pipeline.__main__ import main
 from pipeline.cli import mtl
 
 # --input of files and folders alike, and places that may be a bucket's
@@ -122,3 +123,18 @@ def test_two_runs_in_one_folder(root, tmp_path):
     (tmp_path / "census").mkdir()
     with only_one(tmp_path / "census", "run"), pytest.raises(Busy, match="another run"):
         run_recipe(root / "data/census/recipe.yaml", tmp_path, tmp_path)
+
+
+def test_ctrl_c_while_the_commands_are_imported_ends_without_a_traceback(monkeypatch, capsys):
+    class Interrupted:
+        """Ctrl-C as `pipeline.cli` is looked for."""
+
+        def find_spec(self, name, path, target=None):
+            if name == "pipeline.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "pipeline.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130 and capsys.readouterr() == ("", "")

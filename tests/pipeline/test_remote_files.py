@@ -129,9 +129,9 @@ def test_nothing_raw_stays_where_a_column_is_private(bucket, folders):
         assert source_digest(recipe, there)["log"]
         assert there.stat().st_mode & 0o077 == 0
     assert not list(home.iterdir())
-    with files_for_once(load(f"{bucket}/logs/*.csv", f"{bucket}/items.csv"), input_dir, home):
-        assert list(home.iterdir())
-    assert not list(home.iterdir())
+    with files_for_once(load(f"{bucket}/logs/*.csv", f"{bucket}/items.csv"), input_dir) as there:
+        assert list(there.iterdir())
+    assert not there.exists() and not list(home.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which older models a run measures, and that they are measured on the same rows, evenly taken."""
+"""Which older models a run measures on which rows, and that they are measured on the same, evenly taken."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.recipe.spans import Spans
 from pipeline.spans.calendar import Calendar
-from pipeline.staleness import older_models
+from pipeline.staleness import measured_spans, pushed_models
 from serving import versions
 
 
@@ -29,10 +29,37 @@ def test_the_newest_version_of_each_earlier_span(tmp_path):
     version(tmp_path, 6, "2024-03-02")
     version(tmp_path, 7, "2024-03-03T05")
     version(tmp_path, 8, "2024-02-29")
-    found = older_models(tmp_path, Calendar.of(Spans()), "2024-03-06")
+    calendar = Calendar.of(Spans())
+    found = pushed_models(tmp_path, calendar, "2024-03-06")
     told = [(m["age"], m["version"], m["model"]) for m in found]
-    assert told == [(2, "3", "m3"), (4, "6", "m6"), (5, "1", "m1")]
-    assert older_models(tmp_path / "none", Calendar.of(Spans()), "2024-03-06") == []
+    assert told == [(0, "5", "m5"), (2, "3", "m3"), (4, "6", "m6"), (5, "1", "m1")]
+    assert [m["age"] for m in pushed_models(tmp_path, calendar, "2024-03-07")] == [1, 3, 5]
+    assert pushed_models(tmp_path / "none", calendar, "2024-03-06") == []
+
+
+def ages(folder, span, **judged):
+    found = measured_spans(folder, Calendar.of(Spans()), span, judged)
+    return [(of["span"], of["tasks"], [(m["age"], m["version"]) for m in of["models"]]) for of in found]
+
+
+def test_a_late_task_is_measured_on_the_span_it_is_judged_on_by_models_that_saw_nothing_of_it(tmp_path):
+    for number, span in enumerate(("01", "02", "03", "04", "05", "06"), start=1):
+        version(tmp_path, number, f"2024-03-{span}")
+    # the sixth serves too when the same run is given again: it is no older model
+    assert ages(tmp_path, "2024-03-06", click="2024-03-06", buy="2024-03-03", rent="", like="2024-03-06") == [
+        ("2024-03-06", ["click", "like"], [(1, "5"), (2, "4"), (3, "3")]),
+        ("2024-03-03", ["buy"], [(0, "3"), (1, "2"), (2, "1")]),
+    ]
+
+
+def test_one_age_alone_is_not_measured(tmp_path):
+    version(tmp_path, 1, "2024-03-03")
+    both = {"click": "2024-03-04", "buy": "2024-03-03"}
+    assert ages(tmp_path, "2024-03-04", **both) == [("2024-03-04", ["click"], [(1, "1")])]
+    assert ages(tmp_path, "2024-03-03", click="2024-03-03") == []
+    version(tmp_path, 2, "2024-03-01")
+    assert ages(tmp_path, "2024-03-04", **both)[1] == ("2024-03-03", ["buy"], [(0, "1"), (2, "2")])
+    assert ages(tmp_path, "2024-03-04", buy="2024-03-03") == ages(tmp_path, "2024-03-04", **both)[1:]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +67,7 @@ def measured(tmp_path_factory):
     """A model that knows the label, one that knows its opposite, one without the task, and a broken one."""
     import tensorflow as tf
 
-    from pipeline.evaluation.staleness import Aged, measure_ages
+    from pipeline.evaluation.staleness import Aged, Rows, measure_ages
     from pipeline.recipe import loads
 
     recipe = loads(
@@ -58,10 +85,10 @@ gates: none
 """
     )
     folder = tmp_path_factory.mktemp("aged")
-    (folder / "Split-test").mkdir()
+    (folder / "Split-closed-5").mkdir()
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 3000)
-    with tf.io.TFRecordWriter(str(folder / "Split-test/data.tfrecord")) as writer:
+    with tf.io.TFRecordWriter(str(folder / "Split-closed-5/data.tfrecord")) as writer:
         for i, label in enumerate(labels):
             x = tf.train.Feature(float_list=tf.train.FloatList(value=[label + rng.normal()]))
             one = tf.train.Feature(float_list=tf.train.FloatList(value=[1.0]))
@@ -92,7 +119,8 @@ gates: none
         Aged(2, "d1", "1", saved("other", "z", 1.0)),
         Aged(3, "d0", "0", str(folder / "none")),
     ]
-    return {rows: measure_ages(recipe, str(folder), 3000, models, rows) for rows in (5000, 800)}
+    of_span = Rows(str(folder), "closed-5", 3000)
+    return {rows: measure_ages(recipe, of_span, ["y"], models, rows) for rows in (5000, 800)}
 
 
 def test_all_models_are_measured_on_the_same_rows(measured):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.workers import free_ports
 from pipeline.recipe import loads
 from pipeline.recipe.dump import resolved
 from pipeline.shards.columns import ColumnWriter
@@ -79,6 +79,20 @@ def run_dir(tmp_path_factory):
     return run
 
 
+def on_second_epoch(number: int, process: str = "os.getpid()") -> str:
+    """Code to begin with: once the second epoch is told, and before anything else, the process gets the signal."""
+    return (
+        "import os\n"
+        "from rich.console import Console\n"
+        "tell = Console.print\n"
+        "def tells(console, *what, **how):\n"
+        "    tell(console, *what, **how)\n"
+        "    if what and str(what[0]).startswith('epoch   2:'):\n"
+        f"        os.kill({process}, {int(number)})\n"
+        "Console.print = tells"
+    )
+
+
 def start(run_dir, output, *settings, first="", **environment):
     code = (
         f"{first}\nimport sys\n"
@@ -102,7 +116,7 @@ def start(run_dir, output, *settings, first="", **environment):
 
 def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_path):
     whole = start(run_dir, tmp_path / "whole")
-    told, _ = whole.communicate(timeout=300)
+    told, _ = whole.communicate(timeout=600)
     assert whole.returncode == 0, told
     assert "TFX: []" in told
     assert "epoch   1: loss" in told and "this model beats the run's: objective" in told
@@ -111,23 +125,17 @@ def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_
         "model.keras", "history.json", "metrics.json", "state.npz", "tensorboard", "log.txt",
     }  # fmt: skip
 
-    stopped = start(run_dir, tmp_path / "stopped")
-    lines = []
-    for line in stopped.stdout:
-        lines.append(line)
-        if line.startswith("epoch   2:"):
-            stopped.send_signal(signal.SIGINT)
-            break
-    lines += list(stopped.stdout)
-    assert stopped.wait(timeout=120) == 130, "".join(lines)
-    assert "the best epoch so far is" in "".join(lines)
+    stopped = start(run_dir, tmp_path / "stopped", first=on_second_epoch(signal.SIGINT))
+    told, _ = stopped.communicate(timeout=600)
+    assert stopped.returncode == 130 and "epoch  40:" not in told, told
+    assert "the best epoch so far is" in told
     import keras
 
     import mtl_models.model  # noqa: F401, registers what is loaded
 
     assert keras.models.load_model(tmp_path / "stopped" / "model.keras").count_params() > 0
     again = start(run_dir, tmp_path / "stopped")
-    told, _ = again.communicate(timeout=300)
+    told, _ = again.communicate(timeout=600)
     assert again.returncode == 0, told
     assert "epoch   1:" not in told and "epoch  40:" in told
     weights = [
@@ -179,20 +187,17 @@ def test_several_workers_need_a_cluster(run_dir, tmp_path, monkeypatch):
     assert not (tmp_path / "never").exists()
 
 
-def two_workers(run_dir, output, *settings):
-    """`mtl train` on both of two workers."""
-    sockets = [socket.socket() for _ in range(2)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    cluster = {"worker": [f"localhost:{each.getsockname()[1]}" for each in sockets]}
-    for each in sockets:
-        each.close()
+def two_workers(run_dir, output, *settings, killed=False):
+    """`mtl train` on both of two workers, of which the chief may kill the other after the second epoch."""
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
     settings = ["training.distribution=multi_worker", *settings]
-    started = []
-    for index in range(2):
-        config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        started.append(start(run_dir, output, *settings, TF_CONFIG=json.dumps(config)))
-    return started
+
+    def worker(index, first=""):
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        return start(run_dir, output, *settings, first=first, TF_CONFIG=config)
+
+    other = worker(1)
+    return worker(0, on_second_epoch(signal.SIGKILL, str(other.pid)) if killed else ""), other
 
 
 @pytest.mark.slow
@@ -203,21 +208,17 @@ def test_two_workers_train_one_model_and_go_on_after_one_was_killed(run_dir, tmp
 
     settings = ["model.architecture.dropout=0", "training.epochs=5"]
     alone = start(run_dir, tmp_path / "alone", *settings)
-    assert alone.wait(timeout=300) == 0, alone.stdout.read()
+    assert alone.wait(timeout=600) == 0, alone.stdout.read()
 
     together = tmp_path / "together"
-    chief, other = two_workers(run_dir, together, *settings)
-    for line in chief.stdout:
-        if line.startswith("epoch   2:"):
-            other.kill()
-            break
-    told = chief.stdout.read()
-    assert chief.wait(timeout=120) == 1
+    chief, other = two_workers(run_dir, together, *settings, killed=True)
+    told, _ = chief.communicate(timeout=600)
+    assert chief.returncode == 1 and other.wait(timeout=60) == -signal.SIGKILL, told
     assert "stopped: another worker ended, or cannot be reached any more. Start all of them again" in told
     assert not (together / "history.json").exists()
 
     chief, other = two_workers(run_dir, together, *settings)
-    told, told_there = chief.communicate(timeout=300)[0], other.communicate(timeout=300)[0]
+    told, told_there = chief.communicate(timeout=600)[0], other.communicate(timeout=600)[0]
     assert (chief.returncode, other.returncode) == (0, 0), told + told_there
     assert "as worker 0 of 2 (from 0)" in told and "epoch   1:" not in told and "epoch   5:" in told
     assert "as worker 1 of 2 (from 0)" in told_there and "trained; worker 0 has the model" in told_there
@@ -234,7 +235,7 @@ def test_two_workers_train_one_model_and_go_on_after_one_was_killed(run_dir, tmp
     mirrored = start(
         run_dir, tmp_path / "mirrored", "training.distribution=mirrored", *settings, first=two_devices
     )
-    told, _ = mirrored.communicate(timeout=300)
+    told, _ = mirrored.communicate(timeout=600)
     assert mirrored.returncode == 0, told
 
     def ended(folder):

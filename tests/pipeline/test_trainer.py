@@ -1,6 +1,7 @@
 """Training and export with negatives left out: calibrated on the full log, by weight and by logit."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.ingest.downsampling import Downsampler
 from pipeline.recipe import loads
 
 KEEP = 0.1
-ROWS = 240_000
+ROWS = 800_000
 SHOP = """
 version: 1
 name: shop
@@ -36,23 +37,23 @@ model: {architecture: {name: hard_sharing, units: [16]}, tower_units: []}
 weighting: {name: equal}
 training:
   batch_size: 256
-  epochs: 6
+  epochs: 1
   optimizer: {dense: {name: adam, learning_rate: 0.01}}
   schedule: {name: cosine}
-  stopping: {patience: 6}
 gates: none
 """
 
 
 def world(rows, seed):
     """x, and of three tasks that depend on it: what is expected, and what was seen. Clicks are rare; likes
-    and seconds are far from alike for clicks and others."""
+    and seconds are far from alike for clicks and others. Of the negatives that are kept enough are liked: of few
+    that stand for ten each, chance alone moves the share."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=rows)
-    click = 1 / (1 + np.exp(4.5 - x))
+    click = 1 / (1 + np.exp(3.5 - x))
     clicked = rng.random(rows) < click
-    like = 0.02 + 0.7 * click
-    liked = rng.random(rows) < np.where(clicked, 0.72, 0.02)
+    like = 0.2 + 0.7 * click
+    liked = rng.random(rows) < np.where(clicked, 0.9, 0.2)
     seconds = 2 + x + 30 * clicked + rng.normal(size=rows)
     truth = {"click": click, "like": like, "watch": 2 + x + 30 * click}
     return x, truth, {"click": clicked * 1.0, "like": liked * 1.0, "watch": seconds}
@@ -150,8 +151,10 @@ def test_outputs_start_from_weighted_constants():
 def test_calibrated_on_the_full_log(trained, correction):
     model, history = trained[correction]
     for task, found in ratios(model).items():
-        np.testing.assert_allclose(found, 1, atol=0.1, err_msg=task)
-        assert abs(found[0] - 1) < 0.05, task
+        # over seeds of rows and training the standard deviation is 0.022 or less, and 0.066 on a half; without the
+        # correction the ratios are 6 for clicks, 1.7 for likes and 3 for seconds
+        assert abs(found[0] - 1) < 0.15, (task, found)
+        np.testing.assert_allclose(found, 1, atol=0.35, err_msg=task)
     # also what is measured on validation, which holds every row
     best = history["epochs"][history["best_epoch"] - 1]
     x, truth, labels = world(20_000, seed=3)
@@ -172,12 +175,13 @@ def as_sampled(model):
 
 
 def test_far_off_without_the_correction(trained):
-    assert ratios(as_sampled(trained["logit"][0]))["click"][0] > 6
+    assert ratios(as_sampled(trained["logit"][0]))["click"][0] > 4
 
 
 def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
     import keras
     import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
 
     from serving.export import CARD, export
     from serving.server.servable import Servable
@@ -207,6 +211,13 @@ def test_every_exported_form_is_corrected(prepared, trained, tmp_path):
     served = Servable(tmp_path / "served", 1).call("", {"x": x}, [], rows=len(x), seconds=60)
     for name, values in want.items():
         np.testing.assert_allclose(served[name], values, rtol=1e-5, atol=1e-12, err_msg=name)
+    # what the signatures have in common is saved once
+    saved = saved_model_pb2.SavedModel.FromString((tmp_path / "served/saved_model.pb").read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    used = Counter(node.op for function in functions for node in function.node_def)
+    alone = tf.function(model).get_concrete_function(dict(packed)).graph.get_operations()
+    products = sum(op.type == "MatMul" for op in alone)
+    assert products and (used["ParseExampleV2"], used["MatMul"]) == (1, products)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(again(packed)["click"], want["click"], rtol=1e-5, atol=1e-12)

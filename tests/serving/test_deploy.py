@@ -197,6 +197,6 @@ def test_the_health_check_asks_the_status(service, state, healthy):
         kind, *command = service["healthcheck"]["test"]
         assert kind == "CMD"
         command[-1] = command[-1].replace("8501", str(server.server_port)).replace("${MODEL:-demo}", "demo")
-        found = subprocess.run(command, capture_output=True, timeout=20, check=False, env=dict(os.environ))
+        found = subprocess.run(command, capture_output=True, timeout=60, check=False, env=dict(os.environ))
         server.shutdown()
     assert (found.returncode == 0) == healthy

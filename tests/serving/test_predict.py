@@ -73,6 +73,12 @@ def test_parquet_in_and_out(model, tmp_path):
     [
         ("rows.csv", "foo,bar\n1,2\n", "none of the model's inputs"),
         ("rows.csv", "id,tags\na,x|y\n", "tags is a list"),
+        (
+            "rows.jsonl",
+            '{"price": 1}\n{"price": 1e400}\n',
+            r"inf is beyond the numbers of float32.* \(row 2\)",
+        ),
+        ("rows.csv", "price\n1e39\n", r"1e\+39 is beyond the numbers of float32"),
         ("rows.csv", "id,price\na,3\nb,cheap\n", r"price does not fit .* 'cheap' is not a number \(row 2\)"),
         ("rows.jsonl", '{"id": "a", "n": 1}\n{"n": 1.5}\n', r"1.5 is not a whole number \(row 2\)"),
         ("rows.jsonl", '{"n": 99999999999999999999}\n', "n has values of .* a whole number beyond 64 bits"),

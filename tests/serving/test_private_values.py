@@ -3,12 +3,13 @@
 import hashlib
 import hmac
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.private import VARIABLE, Hasher, NoKey
+from serving.private import VARIABLE, Hasher, NoKey, hashes_alone
 
 KEY = "0123456789abcdef0123456789abcdef"
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -89,3 +90,12 @@ def test_the_key_is_in_the_environment_or_in_a_file_that_it_names(tmp_path):
     ):
         with pytest.raises(NoKey, match=said):
             Hasher.from_environment(environment)
+
+
+def test_of_private_values_hashes_alone_are_kept():
+    hasher = Hasher(KEY)
+    texts = np.array([[hasher.text("anna").encode(), b"anna"], [b"", b"A" * 32]], object)
+    assert hashes_alone(texts).tolist() == [[texts[0, 0], b""], [b"", b""]]
+    missing = np.iinfo(np.int64).min
+    numbers = np.array([hasher.number(7), 7, 765_400_000_001, 4_111_111_111_111_111_111, -1, missing])
+    assert hashes_alone(numbers).tolist() == [numbers[0], *[missing] * 5]

@@ -303,6 +303,17 @@ def test_a_comparison_that_favours_the_model_can_fail_it_and_not_pass_it():
     )
 
 
+def test_a_bound_on_rows_whose_other_labels_were_trained_on_says_so_where_it_passes():
+    row = MetricRow("like", "overall", "auc", 0.73, examples=100)
+    table = MetricsTable([row], spans={"like": "2024-03-01"}, exposed=["like"])
+    kept, missed = (judge(Gate("like", "auc", lower=bound), table)[0] for bound in (0.6, 0.8))
+    assert kept.status == "passed" and kept.sentence.endswith(
+        "; other labels of these rows were trained on, which flatters it "
+        "(slice overall, 100 examples of 2024-03-01)"
+    )
+    assert missed.status == "failed" and "flatters" not in missed.sentence
+
+
 def test_each_bound_has_its_verdict():
     verdicts = judge(Gate("like", "calibration", lower=0.9, upper=0.95, max_drop=1.0), TABLE)
     assert [v.status for v in verdicts] == ["passed", "failed", "passed"]

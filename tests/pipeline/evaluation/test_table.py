@@ -52,7 +52,7 @@ def test_tables_of_several_spans_are_one(tmp_path):
     one = MetricsTable([click], {"buy": none}, ["user"])
     other = MetricsTable([buy], {"buy": why})
     joined = MetricsTable.joined(
-        [(one, "2024-03-05"), (other, "2024-03-01")], ["buy", "click"], {"buy": "why"}
+        [(one, "2024-03-05"), (other, "2024-03-01")], ["buy", "click"], {"buy": "why"}, ["buy"]
     )
     joined.write(tmp_path / "metrics.parquet")
     table = MetricsTable.read(tmp_path / "metrics.parquet")
@@ -60,3 +60,4 @@ def test_tables_of_several_spans_are_one(tmp_path):
     assert (table.span("click"), table.span("buy"), table.span("like")) == ("2024-03-05", "2024-03-01", "")
     assert (table.no_baseline("click"), table.no_baseline("buy")) == (None, why)
     assert (table.favoured("click"), table.favoured("buy")) == ("", "why")
+    assert table.exposed == ("buy",)

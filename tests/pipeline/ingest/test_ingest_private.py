@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.ingest.read import read
+from pipeline.ingest.errors import DataError
+from pipeline.ingest.read import check_columns, read
 from pipeline.ingest.read_stage import write_letters
 from pipeline.recipe.parts import Log
 from serving.private import VARIABLE, Hasher, NoKey
@@ -192,3 +193,13 @@ def test_without_a_key_nothing_is_read(tmp_path, shop, run_stages, monkeypatch):
     write(tmp_path / "raw", "parquet")
     with pytest.raises(NoKey, match="MTL_PRIVATE_KEY is not set"):
         run_stages(recipe_of(shop, True), tmp_path / "raw", tmp_path / "out")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_file_that_lost_its_header_is_refused_without_a_word_of_its_first_line(tmp_path, shop, delimiter):
+    write(tmp_path / "raw", "csv")
+    log = tmp_path / "raw" / "log.csv"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[1:]).replace(",", delimiter))
+    with pytest.raises(DataError, match="the source has private columns") as caught:
+        check_columns(tmp_path / "raw", ["log.csv"], recipe_of(shop, True).sources.log, "sources.log")
+    assert MARK not in str(caught.value) and "7654" not in str(caught.value)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.ingest.span_rows import DROPPED, SpanRows
+from pipeline.ingest.span_rows import SpanRows
 
 DAY = 86_400_000
 HISTORY = {
@@ -61,10 +61,34 @@ def test_spans_together_are_the_whole(tmp_path, shop, run_stages, examples, fram
         assert {row["at"][0] < start + DAY // 2 for row in parts["validation"]} == {False}
         assert of.read == of.rows_written + of.rows_dropped + of.rows_dead
         found += parts["train"] + parts["validation"]
-        read, dead = read + of.read - of.dropped.get(DROPPED, 0), dead + of.rows_dead
+        read, dead = read + of.read, dead + of.rows_dead
     assert (read, dead) == (counts.read, 2)
 
     def key(row):
         return row["row/id"][0]
 
     assert sorted(found, key=key) == sorted(whole, key=key) and len(whole) == 600
+
+
+def test_rows_read_for_history_are_told_by_their_own_span(tmp_path, shop, run_stages):
+    """Of two days with repeats, dead rows, and prices that no catalog has, the second tells its own."""
+    noon, rows = DAY // 2, []
+    for day, repeats, bad in ((0, 3, 4), (1, 1, 2)):
+        rows += [(day * 100 + n, "a", day * DAY + n, 1.0, 1) for n in range(50)]
+        rows += rows[-repeats:]
+        rows += [(day * 100 + 60 + n, "a", day * DAY + noon + n, "dear", 1) for n in range(bad)]
+        rows += [(day * 100 + 90 + n, "gone", day * DAY + noon + n, 1.0, 1) for n in range(bad)]
+    log = pd.DataFrame(rows, columns=["user", "item", "at", "price", "clicked"])
+    log.to_csv(tmp_path / "log.csv", index=False)
+    (tmp_path / "items.csv").write_text("item\na\n")
+    items = {"files": "items.csv", "key": "item", "columns": {"item": "string"}, "unmatched": "dead"}
+    for lookup in ("in_memory", "by_key"):
+        sources = {
+            "log": {"files": "log.csv", "unique": ["user", "item", "at"]},
+            "catalogs": {"items": items | {"join": lookup}},
+        }
+        recipe = shop(sources=sources, history=HISTORY, splits=split(DAY + noon, 2 * DAY))
+        span = SpanRows(DAY, 2 * DAY, None, frozenset({"log.csv"}))
+        counts = run_stages(recipe, tmp_path, tmp_path / lookup, span=span)
+        assert (counts.read, counts.for_history) == (50 + 1 + 2 + 2, 50 + 3 + 4 + 4), lookup
+        assert counts.dropped == {"repeat": 1} and counts.rows_dead == 4 and counts.rows_written == 50

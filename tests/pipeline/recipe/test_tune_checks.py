@@ -58,8 +58,14 @@ def test_settings_of_all_that_is_trained():
             "takes binary tasks",
         ),
         ("{}", "tune.space"),
+        ("{training.epochs: 3}", "tune.space.training.epochs: must be a list"),
+        (
+            "{training.epochs: {min: 1, mox: 3, max: 2}}",
+            "tune.space.training.epochs.mox: is not a setting here",
+        ),
     ],
 )
 def test_what_it_may_not(space, told):
-    with pytest.raises(RecipeError, match=told):
+    with pytest.raises(RecipeError, match=told) as caught:
         tune(space)
+    assert len(caught.value.problems) == 1

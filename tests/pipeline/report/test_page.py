@@ -136,6 +136,27 @@ def test_vectors_stand_beside_training_and_the_serving_model(page, hostile):
     assert "Vectors" not in page("unchanged")[1].text or "Evaluated rows" in page("unchanged")[1].text
 
 
+def test_what_age_costs_stands_apart_for_labels_that_come_late(facts):
+    def aged(age, version, auc):
+        of = {"age": age, "span": f"2024-03-0{9 - age}", "version": version, "auc": auc}
+        return of | {"interval": None, "note": None if auc else "has no such task"}
+
+    ages = {
+        "rows": 1200,
+        "tasks": {"click": [aged(0, "", 0.75), aged(2, "7", 0.7)]},
+        "late": [
+            {"span": "2024-03-09", "rows": 900, "tasks": {"buy": [aged(0, "6", 0.8), aged(1, "5", None)]}}
+        ],
+    }
+    found = replace(facts("pushed"), staleness=ages)
+    html = render_page(build_metrics(found), found.recipe_text, found.pictures)
+    text = " ".join(Page(html).text.split())
+    assert "on 1,200 test rows. Task new model 2024-03-09 2 old 2024-03-07, version 7 click 0.750" in text
+    assert "The same on 900 rows of 2024-03-09, the newest with labels of buy" in text
+    assert "of that span 2024-03-09, version 6 1 old 2024-03-08, version 5 buy 0.800" in text
+    assert "has no such task" in text
+
+
 def test_tasks_stand_beside_serving_model_and_reference(page):
     text = " ".join(page("pushed")[1].text.split())
     assert "AUC propensity 0.800 0.750 0.740 to 0.760 0.720 +0.030 ▲ +0.020 to +0.040" in text

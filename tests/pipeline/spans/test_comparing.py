@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.plan import Plan
-from pipeline.span_run import favoured, not_compared
+from pipeline.span_run import exposed, favoured, not_compared
 from pipeline.spans.judged import Judged
 from pipeline.spans.resolve import SpanRun
 
@@ -60,3 +60,10 @@ def test_one_that_has_not_learned_other_labels_of_the_rows_is_at_a_disadvantage(
     }
     # neither has, where no task of the run is judged later
     assert favoured(plan(note), at("1970-01-04", click="1970-01-04")) == {}
+
+
+def test_of_an_earlier_span_other_labels_were_trained_on():
+    assert exposed(OWN, at("1970-01-03")) == ["buy"]
+    assert exposed(OWN, at(OWN)) == exposed(OWN, at("")) == []
+    # where every task is judged on one earlier span, nothing of its rows was trained on
+    assert exposed(OWN, at("1970-01-04", click="1970-01-04")) == []

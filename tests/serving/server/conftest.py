@@ -97,7 +97,7 @@ class Live:
     def http(self, path: str, body: Any = None) -> tuple[int, Any]:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(self.url + path, data, timeout=20) as response:
+            with urllib.request.urlopen(self.url + path, data, timeout=60) as response:
                 text, status = response.read().decode(), response.status
         except urllib.error.HTTPError as error:
             text, status = error.read().decode(), error.code
@@ -138,7 +138,7 @@ def live(saved):
     (saved / "CURRENT").write_text("2")
     live = Live(saved, {"canary": 3}, Limits(body=1 << 20, rows=1000), every_version=True)
     # it serves once one is loaded, and on a busy machine the last may have been written only just now
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while len(live.server.manager.served.loaded) < 3 and time.monotonic() < end:
         time.sleep(0.05)
     yield live
@@ -155,7 +155,7 @@ class Gate:
 
         def waiting(*args):
             self.inside.release()
-            assert self.open.wait(20)
+            assert self.open.wait(120)
             return call(*args)
 
         monkeypatch.setattr(servable, "call", waiting)

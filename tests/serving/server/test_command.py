@@ -30,11 +30,11 @@ def test_it_prints_where_to_call_answers_and_ends_when_told(saved, tmp_path):
         url = re.fullmatch(r"REST:  (http://127\.0\.0\.1:\d+)/v1/models/feed:predict\n", lines[1])[1]
         assert re.fullmatch(r"gRPC:  127\.0\.0\.1:\d+\n", lines[2])
         body = json.dumps({"signature_name": "echo", "instances": ["a"]}).encode()
-        with urllib.request.urlopen(f"{url}/v1/models/feed:predict", body, timeout=20) as response:
+        with urllib.request.urlopen(f"{url}/v1/models/feed:predict", body, timeout=60) as response:
             assert json.load(response) == {"predictions": [{"b64": "Yf8="}]}
     finally:
         process.send_signal(signal.SIGTERM)
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, "ending: requests under way are answered first\n")
     assert errors == ""
 

@@ -31,7 +31,7 @@ PREDICT = "/v1/models/feed:predict"
 STATUS = "model_version_status"
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 COLUMNS = {"price": [1.0, 2.0], "id": ["a", "b"], "age": [1, 1], "tags": [["x"], [""]]}
-SECONDS = 2.0
+SECONDS = 6.0  # within which a busy machine still answers what is in order
 
 
 class Process:
@@ -50,7 +50,7 @@ class Process:
     def http(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict]:
         request = urllib.request.Request(f"http://127.0.0.1:{self.rest}{path}", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
@@ -62,10 +62,10 @@ class Process:
 
     def over_grpc(self) -> list[float]:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
-        return list(stub.Predict(message(), timeout=20).outputs["click"].float_val)
+        return list(stub.Predict(message(), timeout=60).outputs["click"].float_val)
 
     def raw(self, content: bytes) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.rest), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", self.rest), timeout=60)
         connection.sendall(content)
         return connection
 
@@ -77,7 +77,7 @@ class Process:
     def end(self, number: int) -> int:
         self.channel.close()
         self.process.send_signal(number)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=60)
         return self.process.returncode
 
 
@@ -142,7 +142,7 @@ def be_hostile(server):
     call = server.channel.unary_unary(METHOD)
     for body, wanted in OVER_GRPC:
         with pytest.raises(grpc.RpcError) as caught:
-            call(body, timeout=20)
+            call(body, timeout=60)
         assert caught.value.code().name == wanted, (body[:80], caught.value.details())
     server.raw(b"\x16\x03\x01\x02\x00\x01 no HTTP at all\r\n\r\n").close()
     server.raw(b"POST " + PREDICT.encode() + b" HTTP/1.1\r\nContent-Length: 99\r\n\r\n{").close()
@@ -165,7 +165,7 @@ def test_slow_clients_hold_up_nobody_and_are_cut_off(server):
     over = threading.Event()
 
     def nothing():
-        over.wait(30)
+        over.wait(120)
         return iter(())
 
     stalled = [server.channel.stream_unary(METHOD).future(iter(nothing, 1)) for _ in range(40)]
@@ -202,7 +202,7 @@ for turn in range(1000):
 """
 
 
-def until(true, seconds=30):
+def until(true, seconds=120):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen"

@@ -26,7 +26,7 @@ def test_too_many_at_once_and_an_end_that_waits(serve, hold_calls):
     live = serve(limits=Limits(concurrency=2, threads=1))
     gate, results = hold_calls(live), []
     threads = [in_thread(live, results), in_thread(live, results)]
-    assert gate.inside.acquire(timeout=10)
+    assert gate.inside.acquire(timeout=60)
     while live.server._predictor._admitted < 2:
         time.sleep(0.01)
     status, content = live.http(PREDICT, BODY)
@@ -43,12 +43,12 @@ def test_too_many_at_once_and_an_end_that_waits(serve, hold_calls):
     gate.open.set()
     for thread in threads:
         thread.join()
-    ending.result(20)
+    ending.result(60)
     assert [status for status, _ in results] == [200, 200]
 
 
 def test_time(serve, hold_calls):
-    live = serve(limits=Limits(seconds=1, concurrency=1))
+    live = serve(limits=Limits(seconds=2, concurrency=1))
     gate = hold_calls(live)
     status, content = live.http(PREDICT, BODY)
     assert status == 504 and "time is over" in content["error"]
@@ -58,7 +58,7 @@ def test_time(serve, hold_calls):
         time.sleep(0.01)
     assert live.http(PREDICT, BODY)[0] == 200
     # a body that does not arrive
-    connection = http.client.HTTPConnection("127.0.0.1", live.server.rest_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", live.server.rest_port, timeout=60)
     connection.putrequest("POST", PREDICT)
     connection.putheader("Content-Length", "100")
     connection.endheaders(b'{"inst')
@@ -68,7 +68,7 @@ def test_time(serve, hold_calls):
 
 
 def test_a_body_without_a_length_is_bounded_too(live):
-    connection = http.client.HTTPConnection("127.0.0.1", live.server.rest_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", live.server.rest_port, timeout=60)
     chunks = (b" " * (1 << 16) for _ in range(40))
     try:
         connection.request("POST", PREDICT, chunks, encode_chunked=True)
@@ -85,4 +85,4 @@ def test_a_call_that_takes_longer_than_it_may_is_cut_off_by_the_session(live):
     with pytest.raises(RequestError) as caught:
         servable.call("", many, [], 5_000_000, 0.001)
     assert caught.value.code == "DEADLINE_EXCEEDED"
-    assert servable.call("", {n: x[:2] for n, x in many.items()} | {"age": np.ones(2, np.int64)}, [], 5, 5)
+    assert servable.call("", {n: x[:2] for n, x in many.items()} | {"age": np.ones(2, np.int64)}, [], 5, 60)

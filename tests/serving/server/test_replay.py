@@ -74,7 +74,7 @@ def test_a_version_that_cannot_be_warmed_up_is_not_served_and_the_one_before_sta
     write_requests(live.folder / ".part", {"price": [[1.0]], "id": [b"a"]})
     os.rename(live.folder / ".part", live.folder / "2")
     (live.folder / "CURRENT").write_text("2")
-    end, two = time.monotonic() + 20, {"state": ""}
+    end, two = time.monotonic() + 120, {"state": ""}
     while two["state"] != "END" and time.monotonic() < end:
         time.sleep(0.05)
         status, content = live.http("/v1/models/demo/versions/2")

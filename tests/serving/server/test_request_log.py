@@ -80,7 +80,7 @@ def test_what_was_answered_is_read_by_ingestion(serve, tmp_path):
             client.predict({"raw": ["a"]}, signature="echo")  # not of the recipe's columns
     body = b'{"inputs": {"price": [2.0], "id": ["mine"], "age": [1], "tags": [["x"]]}}'
     mine = urllib.request.Request(f"{live.url}/v1/models/demo:predict", body, {"X-Request-ID": "r-7"})
-    urllib.request.urlopen(mine, timeout=20).close()
+    urllib.request.urlopen(mine, timeout=60).close()
     live.server._predictor.log.close()
     [path] = (tmp_path / "log").glob("requests-*.parquet")
     rows = pq.read_table(path).to_pylist()
@@ -154,3 +154,13 @@ def test_the_folder_is_bounded_and_every_file_is_whole(tmp_path, one, monkeypatc
     files = list(tmp_path.iterdir())
     assert 1 <= len(files) < 20 and sum(path.stat().st_size for path in files) <= 4000
     assert all(pq.read_table(path).num_rows == 2 for path in files)
+
+
+def test_someones_id_is_not_written_where_it_is_private(tmp_path):
+    log = RequestLog(tmp_path, 1.0)
+    inputs = {"user": np.array([b"anna", b"a" * 32], object), "brand": np.array([b"anna", b"b"], object)}
+    log.offer("serving_default", "", 1, inputs, {"click": np.ones(2)}, 1, {"user"})
+    log.close()
+    [path] = tmp_path.glob("requests-*.parquet")
+    rows = pq.read_table(path).to_pylist()
+    assert [(row["user"], row["brand"]) for row in rows] == [(None, "anna"), ("a" * 32, "b")]

@@ -20,7 +20,7 @@ PREDICT = "/v1/models/demo:predict"
 BODY = {"inputs": {"price": [1.0, 2.0], "id": ["a", "b"], "age": [1, 1], "tags": [["x"], [""]]}}
 
 
-def until(true, seconds=20):
+def until(true, seconds=120):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen"
