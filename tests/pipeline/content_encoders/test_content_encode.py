@@ -253,7 +253,7 @@ def _encode_slowly(recipe: dict, world: Path) -> None:
 
     infer.FLUSH_SECONDS = 0.0  # every batch is kept at once
     prepared = infer.encode_batch
-    infer.encode_batch = lambda *args: (time.sleep(0.2), prepared(*args))[1]
+    infer.encode_batch = lambda *args: (time.sleep(1), prepared(*args))[1]
     encode(Recipe.model_validate(recipe), world, world / "out")
 
 
@@ -267,7 +267,7 @@ def test_two_runs_at_once_after_one_that_was_killed(world, shop, png, write_item
     )
     killed.start()
     shards = world / "out" / "content" / "vectors"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list(shards.glob("*/*.parquet"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     killed.kill()
