@@ -13,7 +13,8 @@ compared take turns, so that a busy machine slows both.
 
 Growth with the table is judged with ids drawn alike often, the worst case for a cache, and shown with the
 k-th of a column drawn as often as 1/k, as in traffic; beside it that of the peers and of the memory alone
-(table_floor.c, which `cc` compiles).
+(table_floor.c, which `cc` compiles). Where TensorFlow finds a GPU it trains there, and all is measured once
+more with mixed precision, without bars and peers.
 """
 
 import argparse
@@ -264,16 +265,22 @@ def main() -> int:
         print(f"{'ok  ' if fine else 'MISS'} {what}: {value:.2f} ({text})", flush=True)
         missed.extend([] if fine else [what])
 
-    keras.utils.set_random_seed(0)
-    if given.only in (None, "epoch"):
-        epochs(given.peer_python, bar)
-    if given.only in (None, "table"):
-        tables(given.peer_python, bar)
-    if given.only in (None, "steps"):
-        steps(bar)
-    gpus = tf.config.list_physical_devices("GPU")
-    found = "not measured by this script" if gpus else "not run, there is none"
-    print(f"on a GPU with mixed precision: {found}")
+    def measure(python: Path | None, bar) -> None:
+        keras.utils.set_random_seed(0)
+        if given.only in (None, "epoch"):
+            epochs(python, bar)
+        if given.only in (None, "table"):
+            tables(python, bar)
+        if given.only in (None, "steps"):
+            steps(bar)
+
+    measure(given.peer_python, bar)
+    if tf.config.list_physical_devices("GPU"):
+        print("the same with mixed_bfloat16", flush=True)
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        measure(None, lambda what, value, bound, at_least: bar(what, value, None, at_least))
+    else:
+        print("on a GPU with mixed precision: not run, there is none")
     return 1 if missed else 0
 
 
