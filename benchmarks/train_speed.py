@@ -10,10 +10,16 @@ file of arrays. All use the machine's two cores. The exit code is 1 where a bar 
 train_speed.json is missed. Timings are the best of several rounds. A step's time is that of the steps of one
 execution, from its end back to the end of the execution before, within an epoch of `fit`; models that are
 compared take turns, so that a busy machine slows both.
+
+Growth with the table is judged with ids drawn alike often, the worst case for a cache, and shown with the
+k-th of a column drawn as often as 1/k, as in traffic; beside it that of the peers and of the memory alone
+(table_floor.c, which `cc` compiles).
 """
 
 import argparse
+import ctypes
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,10 +47,17 @@ def parts(package: str) -> list[str]:
     return [n for n, home in homes.items() if home.startswith(f"mtl_models.{package}.") and "._" not in home]
 
 
-def arrays(rows: int, tasks: int, ids: int) -> tuple[dict, np.ndarray]:
-    """Packed inputs and labels `[rows, tasks]`: random, since only their shapes matter here."""
+def arrays(rows: int, tasks: int, ids: int, skewed: bool = False) -> tuple[dict, np.ndarray]:
+    """Packed inputs and labels `[rows, tasks]`: random, since only their shapes matter here, and how often an
+    id comes: all alike, or skewed the k-th of a column as often as 1/k."""
     generator = np.random.default_rng(0)
-    local = generator.integers(0, ids, (rows, BARS["categorical"]), dtype="int32")
+    if skewed:
+        often = np.cumsum(1 / np.arange(1, ids + 1))
+        ranks = np.searchsorted(often, often[-1] * generator.random((rows, BARS["categorical"])))
+        places = np.stack([generator.permutation(ids) for _ in range(BARS["categorical"])])
+        local = places[np.arange(BARS["categorical"]), ranks].astype("int32")
+    else:
+        local = generator.integers(0, ids, (rows, BARS["categorical"]), dtype="int32")
     numbers = generator.normal(size=(rows, BARS["numbers"])).astype("float32")
     labels = (generator.random((rows, tasks)) < 0.3).astype("float32")
     return {"ids": local, "numbers": numbers}, labels
@@ -93,17 +106,15 @@ def epoch(name: str, path: Path, inputs: dict, labels: np.ndarray) -> float:
     return min(taken)
 
 
-def peer(python: Path, who: str, name: str, path: Path) -> float:
-    settings = {n: BARS[n] for n in ("architectures", "ids", "embedding_dim", "tower_units", "batch_size")}
-    settings |= {"architecture": name, "who": who, "threads": 2}
+def peer(python: Path, who: str, name: str, path: Path, ids: int = BARS["ids"], epochs: int = 1) -> dict:
+    """What train_speed_torch.py prints."""
+    settings = {n: BARS[n] for n in ("architectures", "embedding_dim", "tower_units", "batch_size")}
+    settings |= {"architecture": name, "who": who, "threads": 2, "ids": ids, "epochs": epochs}
     command = [str(python), str(Path(__file__).with_name("train_speed_torch.py")), str(path)]
-    taken = []
-    for _ in range(BARS["rounds"]):
-        ran = subprocess.run(
-            [*command, json.dumps(settings)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
-        )
-        taken.append(json.loads(ran.stdout.splitlines()[-1])["seconds"])
-    return min(taken)
+    ran = subprocess.run(
+        [*command, json.dumps(settings)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 class Clock(keras.callbacks.Callback):
@@ -139,7 +150,11 @@ def epochs(python: Path | None, bar) -> None:
         np.savez(files["arrays"], **local, labels=labels)
         seconds = {"ours": {n: epoch(n, files["ours"], pack(local, BARS["ids"]), labels) for n in CLASSES}}
         for who in ("loop", "rechub") if python else ():
-            seconds[who] = {n: peer(python, who, n, files["arrays"]) for n in CLASSES}
+            of_peer = {
+                n: [peer(python, who, n, files["arrays"])["seconds"] for _ in range(BARS["rounds"])]
+                for n in CLASSES
+            }
+            seconds[who] = {n: min(taken) for n, taken in of_peer.items()}
     for who, of in seconds.items():
         table.add_row(who, *[f"{BARS['rows'] / of[n]:,.0f} rows/s" for n in CLASSES])
     Console(width=120).print(table)
@@ -150,17 +165,60 @@ def epochs(python: Path | None, bar) -> None:
         bar(f"{name}: times torch-rechub's rows a second", times, BARS["times_rechub"].get(name), True)
 
 
-def tables(bar) -> None:
-    made, data = [], []
-    for rows in BARS["table_rows"]:
-        ids = rows // BARS["categorical"]
-        local, labels = arrays(BARS["steps"] * BARS["batch_size"], 2, ids)
-        made.append(model(m.MMoE(**BARS["architectures"]["mmoe"]), 2, ids))
-        data.append(batches(pack(local, ids), labels))
-    taken = np.min([[step_seconds([a], b)[0] for a, b in zip(made, data)] for _ in range(2)], axis=0)
-    for rows, seconds in zip(BARS["table_rows"], taken):
-        print(f"{rows:,} rows of embeddings: {1000 * seconds:.2f} ms a step", flush=True)
-    bar("times the step of the small table", taken[-1] / taken[0], BARS["table_growth"], False)
+def tables(python: Path | None, bar) -> None:
+    def growth(what: str, seconds: list[float]) -> float:
+        taken = ", ".join(f"{rows:,} {1000 * s:.2f}" for rows, s in zip(BARS["table_rows"], seconds))
+        times = seconds[-1] / seconds[0]
+        print(f"{what}, ms a step by rows of embeddings: {taken}: {times:.2f} times", flush=True)
+        return times
+
+    sizes = [rows // BARS["categorical"] for rows in BARS["table_rows"]]
+    made = [model(m.MMoE(**BARS["architectures"]["mmoe"]), 2, ids) for ids in sizes]
+    for often, skewed in (("skewed", True), ("alike", False)):
+        drawn = [arrays(BARS["steps"] * BARS["batch_size"], 2, ids, skewed) for ids in sizes]
+        packed = [pack(local, ids) for (local, _), ids in zip(drawn, sizes)]
+        data = [batches(inputs, labels) for inputs, (_, labels) in zip(packed, drawn)]
+        taken = np.min([[step_seconds([a], b)[0] for a, b in zip(made, data)] for _ in range(2)], axis=0)
+        by_batch = [inputs["ids"].reshape(BARS["steps"], -1) for inputs in packed]
+        named = ", ".join(f"{len(np.unique(ids[0])):,}" for ids in by_batch)
+        ratio = growth(f"ids {often} (distinct in a batch: {named}), ours", taken)
+        if shutil.which("cc"):
+            growth(f"ids {often}, memory alone", floor(by_batch))
+    bar("times the step of the small table", ratio, BARS["table_growth"], False)
+    for who in ("loop", "sparse", "rechub") if python else ():
+        with tempfile.TemporaryDirectory() as folder:
+            path, taken = Path(folder, "rows.npz"), []
+            for ids in sizes:
+                local, labels = arrays(BARS["peer_steps"] * BARS["batch_size"], 2, ids)
+                np.savez(path, **local, labels=labels)
+                taken.append(peer(python, who, "mmoe", path, ids, epochs=BARS["rounds"])["step"])
+        growth(f"ids alike, {who}", taken)
+
+
+def floor(by_size: list[np.ndarray]) -> list[float]:
+    """Seconds of the fastest step of table_floor.c over batches of ids [steps, n], by size of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        library, source = str(Path(folder, "floor.so")), str(Path(__file__).with_name("table_floor.c"))
+        options = ["-O3", "-march=native", "-shared", "-fPIC", "-o", library, source, "-lm"]
+        subprocess.run(["cc", *options], check=True)
+        step = ctypes.CDLL(library).step
+    n, dim = by_size[0].shape[1], BARS["embedding_dim"]
+    # ones, as memory of zeros that was never written is one page
+    batch = [np.ones((n, dim), "float32") for _ in range(3)] + [np.ones(n, "int32")]
+    between, best = np.zeros(2**20, "float32"), np.full(len(by_size), np.inf)
+    tables = [
+        (np.ones((rows, dim), "float32"), np.ones((rows, 2, dim), "float32"), np.ones(rows, "int32"))
+        for rows in BARS["table_rows"]
+    ]
+    for _ in range(BARS["rounds"]):
+        for i, (by_step, table) in enumerate(zip(by_size, tables)):
+            for ids in by_step:
+                between += 1  # a step's other work leaves nothing of the table in the nearest caches
+                addresses = [ctypes.c_void_p(a.ctypes.data) for a in (*table, ids, *batch)]
+                begin = time.perf_counter()
+                step(*addresses[:4], n, *addresses[4:])
+                best[i] = min(best[i], time.perf_counter() - begin)
+    return best.tolist()
 
 
 def steps(bar) -> None:
@@ -210,7 +268,7 @@ def main() -> int:
     if given.only in (None, "epoch"):
         epochs(given.peer_python, bar)
     if given.only in (None, "table"):
-        tables(bar)
+        tables(given.peer_python, bar)
     if given.only in (None, "steps"):
         steps(bar)
     gpus = tf.config.list_physical_devices("GPU")

@@ -294,6 +294,8 @@ def _read(plan: Plan, part: Recipe, content: str, span: dict[str, Any], name: st
 
 def _elsewhere(plan: Plan, at: dict[str, Judged]) -> list[dict[str, Any]]:
     """The `Elsewhere`s of the tasks that are judged on an earlier span than the run's own."""
+    if plan.span is None:
+        return []
     why, favours, seen = not_compared(plan, at), favoured(plan, at), exposed(plan.span.name, at)
     found: dict[str, list[str]] = {}
     for task, of in at.items():

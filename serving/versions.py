@@ -48,7 +48,12 @@ def current(folder: str | Path) -> Path | None:
 
     if not _is_number(named) or not whole(version):
         others = [v for v in versions(folder) if whole(Path(folder, str(v)))]
-        instead = f"write one of {others} into it, or delete it" if others else "no other is; delete it"
+        instead = (
+            f"`mtl models promote {Path(folder).parent} {others[-1]}` has a whole one serve (there are {others}); or "
+            "delete it"
+            if others
+            else "no other is; delete it"
+        )
         raise ValueError(
             f"{pointer} names version '{named}', which is not a whole model in {folder}; "
             f"{instead} to start afresh"

@@ -35,8 +35,9 @@ class TrainStep:
     """What `MultiTaskModel.train_step` does with a batch.
 
     Over the "representation" a Gram matrix costs one backward pass through what separates the tasks, or one a
-    task where an architecture does not read a copy a task, and gradients of the total one pass through everything. Over the "parameters" each task has a pass through
-    everything, and the gradient of the total is the weighted sum of theirs.
+    task where an architecture does not read a copy a task, and gradients of the total one pass through
+    everything. Over the "parameters" each task has a pass through everything, and the gradient of the total
+    is the weighted sum of theirs.
 
     Args:
         model: a compiled `MultiTaskModel`.

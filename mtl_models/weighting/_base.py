@@ -19,7 +19,9 @@ class Weighting(keras.layers.Layer):
     `Equal`; papers whose weights sum to 1 are multiplied by the number of tasks.
 
     **Absent tasks.** A task without weight in the batch weighs 0; the others are weighed as if it did not
-    exist, and what is remembered of it stays as it was. The same holds for a task whose loss, or whose
+    exist, and what is remembered of it stays as it was. To the loss and to every gradient it adds exactly
+    nothing. Its own tower then has a gradient of 0, which is not the same as standing still: the optimizer
+    of the model moves it by what it remembers (Adam's moments) or decays (weight decay). The same holds for a task whose loss, or whose
     squared gradient norm, is not finite: no weight and no state is ever NaN because a loss is.
 
     **State.** Memory is in weights of the layer, saved with the model: non-trainable ones updated in `call`

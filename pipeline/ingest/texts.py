@@ -221,6 +221,8 @@ def _iso_times(texts: pa.Array) -> Parsed:
 
 
 def _one_iso(text: str) -> int:
+    if text.isdigit() and len(text) > 8:  # Python takes 1700010140000 for midnight of 1700-01-01
+        raise ValueError(text)
     moment = datetime.fromisoformat(text)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -15,6 +16,7 @@ from pipeline.recipe.parts import Column
 
 # Milliseconds of 1990-01-01 and 2100-01-01: a log's time beyond them has most likely another unit.
 EARLIEST, LATEST = 631_152_000_000, 4_102_444_800_000
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9][0-9. ]*,[0-9]+")
 
 
 def take_in(
@@ -62,6 +64,8 @@ def shown(value: object) -> str:
 def _unreadable(name: str, column: Column, value: object) -> Problem:
     article = "an" if column.type == "int" else "a"
     hint = _unit_hint(column, value) if column.type == "time" else ""
+    if column.type == "float" and _DECIMAL_COMMA.fullmatch(str(value).strip()):
+        hint = "numbers have a decimal point here, and nothing between thousands"
     return Problem(
         f"{name}: not {article} {column.type}",
         f"{name}: '{shown(value)}' is not {article} {column.type}{hint and '; ' + hint}",

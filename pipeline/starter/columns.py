@@ -14,6 +14,7 @@ from pipeline.ingest.arrow_types import convert, is_text
 from pipeline.ingest.texts import blank_missing, parse_texts
 from pipeline.recipe.parts import Column
 from pipeline.starter.names import suggests
+from pipeline.starter.odd_texts import meant_otherwise
 
 NOT_A_VALUE = ["NA", "N/A", "n/a", "NULL", "null", "nan", "NaN", "\\N", "#N/A", "?"]
 SENTINELS = (-1, -9, -99, -124, -128, -999, -9999, -99999)
@@ -233,6 +234,9 @@ def _text_spec(column: str, present: pa.Array, notes: list[str]) -> tuple[Column
         lengths = pc.unique(pc.list_value_length(vectors))
         if bad is None and len(lengths) == 1:
             return Column(type="vector"), lengths[0].as_py()
+    if (meant := meant_otherwise(head)) is not None:
+        notes.append(meant)
+        return Column(type="string"), None
     if (separator := _separator(head)) is not None:
         notes.append(f"'{separator}' splits the text into a list")
         parts = Column(type="list[int]", separator=separator)

@@ -71,9 +71,9 @@ def _says_outcome(f: Field, binary: list[Outcome]) -> str | None:
     for o in binary:
         base = o.happened.mean()
         if 0.02 < f.missing.mean() and known.sum() >= 30 and base < 0.9:
-            if (known & o.happened).sum() >= NESTED * known.sum():
+            if (known & o.possible).sum() >= NESTED * known.sum():
                 return f"has a value only where {o.condition}"
-        if f.numeric and nested(np.nan_to_num(f.numbers) != 0, o.happened):
+        if f.numeric and nested(np.nan_to_num(f.numbers) != 0, o.possible):
             return f"is not 0 only where {o.condition}"
     best = max(((column_auc(f, o.happened), o) for o in binary), key=lambda pair: pair[0], default=None)
     if best is not None and best[0] >= TOO_GOOD:

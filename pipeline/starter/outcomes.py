@@ -47,6 +47,12 @@ class Outcome:
         return np.nan_to_num(self.field.numbers) != 0
 
     @property
+    def possible(self) -> np.ndarray:
+        """Bool `[rows]`: `happened`, and where a few labels are missing these rows too."""
+        missing = self.field.missing
+        return self.happened | missing if missing.mean() <= 0.1 else self.happened
+
+    @property
     def condition(self) -> str:
         text = self.field.outcome_text
         return f"{self.field.name} == 1" if text is None else f"{self.field.name} == '{text}'"
@@ -126,7 +132,7 @@ def _add_nested(found: list[Outcome], binary: list[Field]) -> None:
     for f in binary:
         if f.binary and not any(o.field is f for o in found):
             candidate = Outcome(f, "binary", f.name, "")
-            parent = next((o for o in found if nested(candidate.happened, o.happened)), None)
+            parent = next((o for o in found if nested(candidate.happened, o.possible)), None)
             if parent is not None:
                 candidate.why = f"is 1 only where {parent.condition}"
                 found.append(candidate)
@@ -150,14 +156,14 @@ def _quantity(f: Field, found: list[Outcome]) -> Outcome | None:
     happened = outcome.happened & ~f.missing
     for other in found:
         if other.kind == "binary" and other.happened.mean() < 0.7 and happened.sum() >= 30:
-            if (happened & other.happened).sum() >= NESTED * happened.sum():
+            if (happened & other.possible).sum() >= NESTED * happened.sum():
                 outcome.why = f"{_elsewhere(f, other)} wherever not {other.condition}"
                 return outcome
     return None
 
 
 def _elsewhere(f: Field, parent: Outcome) -> str:
-    return "missing" if f.missing[~parent.happened].mean() > 0.5 else "0"
+    return "missing" if f.missing[~parent.possible].mean() > 0.5 else "0"
 
 
 def _parent(outcome: Outcome, others: list[Outcome]) -> None:
@@ -168,10 +174,10 @@ def _parent(outcome: Outcome, others: list[Outcome]) -> None:
     for other in others:
         if other.parent is outcome or other.happened.mean() > 0.9:
             continue
-        absent_elsewhere = known.mean() < 0.98 and (known & other.happened).sum() >= NESTED * known.sum()
+        absent_elsewhere = known.mean() < 0.98 and (known & other.possible).sum() >= NESTED * known.sum()
         whole = outcome.kind == "regression" and happened.sum() >= 30
-        inside = (happened & other.happened).sum() >= NESTED * max(1, happened.sum())
-        if absent_elsewhere or nested(happened, other.happened) or (whole and inside):
+        inside = (happened & other.possible).sum() >= NESTED * max(1, happened.sum())
+        if absent_elsewhere or nested(happened, other.possible) or (whole and inside):
             fitting.append(other)
     if fitting:
         outcome.parent = min(fitting, key=lambda o: o.happened.sum())

@@ -67,10 +67,17 @@ def _no_outcome(found: Draft) -> str:
             f"{log}: taken as the log, and its outcomes are too rare for a first recipe: {rare}. Give more "
             f"rows (there are {found.log.sample.total:,}), or write `tasks:` by hand"
         )
+    two = [f.column for f in found.log.fields.values() if f.binary or f.outcome_text is not None]
+    told = (
+        f" Two values are in {', '.join(two[:5])}: if it is one of these, put it last or give"
+        if two
+        else " Give"
+    )
     return (
         f"{log}: taken as the log, and no column of it reads as an outcome: "
-        "0 and 1, or yes and no, named like what it says (click, converted, label, ...) or the last column. "
-        "Name such a column so, or write `tasks:` by hand"
+        "0 and 1, or yes and no, named in English like what it says (click, converted, label, ...) or the last "
+        "column."
+        f"{told} it such a name, or write `tasks:` by hand"
     )
 
 

@@ -137,6 +137,34 @@ def test_a_fully_masked_task_contributes_exactly_nothing(weighting):
             assert variable.numpy()[1] == was[1] and variable.numpy()[0] != was[0]
 
 
+@pytest.mark.parametrize(
+    "optimizer, moved", [("SGD", 0.0), ("Adagrad", 0.0), ("Adam", 0.9 / 1.9 * (1.999 / 0.999) ** 0.5)]
+)
+def test_what_a_masked_tasks_own_tower_still_does_is_its_optimizers_memory(optimizer, moved):
+    """Its gradient is 0: of Adam's second step then what it remembers of the first is left."""
+    made = model(HardSharing(units=(8,)))
+    made.compile(getattr(keras.optimizers, optimizer)(0.01), run_eagerly=True)
+    x, y, w = data(rows=32)
+    kernel, at = made.towers.heads[1].kernel, []
+    for weights in (w, {**w, "watch": np.zeros(32, "float32")}):
+        at.append(kernel.numpy())
+        made.train_step((x, y, weights))
+    first, second = at[1] - at[0], kernel.numpy() - at[1]
+    reached = np.abs(first) > 1e-4
+    assert reached.any()
+    np.testing.assert_allclose(second[reached], moved * first[reached], rtol=0.01)
+
+
+@pytest.mark.parametrize("embedding, stays", [("adagrad", True), ("adam", False)])
+def test_rows_of_a_batch_in_which_nothing_is_known(embedding, stays):
+    made = model(embedding=embedding)
+    x, y, w = data(rows=32)
+    made.train_step((x, y, w))
+    before = made.feature_inputs.table.numpy()
+    made.train_step((x, y, {k: 0 * v for k, v in w.items()}))
+    assert (made.feature_inputs.table.numpy() == before).all() == stays
+
+
 def test_batch_of_one_and_nothing_known_leave_weights_finite():
     made = model()
     x, y, w = data(rows=1)

@@ -49,7 +49,7 @@ def test_a_pointer_to_nothing(model, tmp_path):
     served = tmp_path / "served"
     versions.push(model, served, {})
     versions.point(served, 7)
-    with pytest.raises(ValueError, match=r"version '7'.*write one of \[1\]"):
+    with pytest.raises(ValueError, match=r"version '7'.*mtl models promote .* 1. has a whole one serve"):
         versions.current(served)
     (served / "1" / "saved_model.pb").unlink()
     with pytest.raises(ValueError, match="no other is; delete it to start afresh"):

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.read import check_columns, read
-from pipeline.recipe.parts import Source
+from pipeline.recipe.parts import Column, Source
 
 COLUMNS = {"i": "int", "f": "float", "s": "string", "t": "time"}
 NOW = 1_700_000_000_000
@@ -352,3 +352,15 @@ def test_a_line_without_end(tmp_path):
 def test_utf16(tmp_path):
     (tmp_path / "x.csv").write_text("i,f,s,t\n1,1,x,1\n", encoding="utf-16")
     assert "x.csv: is UTF-16; write it as UTF-8" in refused(tmp_path, ["x.csv"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("0,50", True), ("1.234,5", True), ("1 234,5", True), ("a,5", False)]
+)
+def test_a_decimal_comma_is_told(tmp_path, text, told):
+    (tmp_path / "log.csv").write_text(f"f\n1.5\n{text}\n")
+    source = Source(files="log.csv", delimiter=";", columns={"f": Column(type="float")})
+    [batch] = read(tmp_path, "log.csv", source, ["f"])
+    [letter] = batch.drop_problems("log.csv")
+    assert letter.problem.reason.startswith(f"f: '{text}' is not a float")
+    assert ("decimal point" in letter.problem.reason) == told

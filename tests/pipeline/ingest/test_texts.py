@@ -208,3 +208,9 @@ def test_iso_times_are_pythons(moments):
         for m in moments
     ]
     assert read([m.isoformat() for m in moments], type="time", unit="iso") == want
+
+
+def test_milliseconds_are_no_iso_time():
+    texts = ["1700010140000", "20240229", "20240229T101500"]
+    _, bad = parse_texts(pa.array(texts), Column(type="time", unit="iso"))
+    assert bad.tolist() == [True, False, False]

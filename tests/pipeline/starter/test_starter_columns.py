@@ -47,6 +47,23 @@ def test_list_by_its_separator():
     assert infer("codes", "codes", pa.array(numbers)).type == "list[int]"
 
 
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ([f"{n},{n % 100:02d}" for n in range(300)], "decimal comma"),
+        ([f"1.{n},5" for n in range(100, 400)], "decimal comma"),
+        (
+            [str(1_700_000_000_000 + n) if n % 3 else f"2024-03-01T00:00:{n % 60:02d}Z" for n in range(300)],
+            "33% are ISO",
+        ),
+    ],
+)
+def test_numbers_and_times_that_are_written_otherwise_are_told(texts, said):
+    found = infer("x", "x", pa.array(texts))
+    assert (found.type, found.spec.separator) == ("string", None)
+    assert said in " ".join(found.notes)
+
+
 def test_sentences_are_no_lists():
     texts = [f"Nice {a}, cheap {b}" for a in ("hat", "shoe", "coat") for b in ("bag", "sock", "tie")]
     assert infer("title", "title", pa.array(texts)).type == "string"

@@ -132,9 +132,31 @@ def test_texts_as_outcome(begin):
     assert found.recipe.tasks["income"].label == "income == '50000+.'"
 
 
+def test_what_followed_is_found_where_some_of_its_labels_are_lost(begin):
+    draw = np.random.default_rng(3)
+    clicked = draw.random(4000) < 0.3
+    lent, days = np.where(clicked, draw.random(4000) < 0.5, np.nan), draw.integers(1, 29, 4000)
+    known = np.where(draw.random(4000) < 0.03, np.nan, clicked)
+    rows = {
+        "shelf": draw.integers(0, 9, 4000),
+        "clicked": known,
+        "lent": lent,
+        "days": np.where(lent == 1, days, np.nan),
+    }
+    recipe = begin(log=pd.DataFrame(rows)).recipe
+    assert {name: task.where for name, task in recipe.tasks.items()} == {
+        "clicked": None,
+        "lent": "clicked == 1",
+        "days": "lent == 1",
+    }
+    assert {"lent", "days"}.isdisjoint(f.column or n for n, f in recipe.features.items())
+
+
 def test_no_outcome(begin):
     with pytest.raises(DataError, match="no column of it reads as an outcome"):
         begin(log=pd.DataFrame({"a": range(100), "b": range(100, 200)}))
+    with pytest.raises(DataError, match="Two values are in geklickt: if it is one"):
+        begin(log=pd.DataFrame({"geklickt": [0, 1] * 50, "b": range(100, 200)}))
 
 
 def test_too_few_rows_for_a_first_recipe(begin):

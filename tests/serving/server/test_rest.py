@@ -1,9 +1,15 @@
-"""REST as TensorFlow Serving documents it (g3doc/api_rest.md), asked with nothing but urllib."""
+"""REST as TensorFlow Serving documents it (g3doc/api_rest.md), asked with nothing but the standard library."""
 
 import json
 import math
+import socket
+import time
+import urllib.error
+import urllib.request
 
 import pytest
+
+from serving.server.limits import Limits
 
 PREDICT = "/v1/models/demo:predict"
 ROW = {"price": 1.5, "id": "abc", "age": 30, "tags": ["x", ""]}
@@ -164,3 +170,35 @@ def test_metrics_count_what_happened(serve):
     )
     assert latency in text
     assert ':mtl:serving:version{model_name="demo",version="1"} 1\n' in text
+
+
+def test_a_body_that_is_no_gzip_writes_no_traceback(live, caplog):
+    url = f"{live.url}/v1/models/demo:predict"
+    request = urllib.request.Request(url, b"not compressed", {"Content-Encoding": "gzip"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=20)
+    assert caught.value.code == 400 and b"the body cannot be read" in caught.value.read()
+    assert live.http("/v1/models/demo")[0] == 200  # what the first connection had to say has been said by now
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_headers_that_come_drop_by_drop_are_cut_off(serve, before):
+    live = serve(limits=Limits(seconds=1.0))
+    with socket.create_connection(("127.0.0.1", live.server.rest_port), 20) as slow:
+        begin = b"GET /v1/models/demo HTTP/1.1\r\nHost: a\r\n"
+        if before:
+            slow.sendall(begin + b"\r\n")
+            assert slow.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        slow.sendall(begin + b"X-Slow: ")
+        slow.settimeout(0.1)
+        end, closed = time.monotonic() + 20, False
+        while not closed:
+            assert time.monotonic() < end
+            try:
+                slow.sendall(b"x")
+                closed = slow.recv(100) == b""
+            except TimeoutError:
+                assert live.http("/v1/models/demo")[0] == 200
+            except ConnectionError:
+                closed = True
