@@ -24,7 +24,7 @@ tempfile.tempdir = os.environ["TMPDIR"] = TEMPORARY.name
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# the same examples in every run, however slow the machine: what only chance would find stops no other's change.
+# the same examples in every run, however slow the machine: what only chance finds stops no other's change.
 # `--hypothesis-profile=search` draws others each time, for who looks for faults
 _CALM = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile("same", derandomize=True, database=None, **_CALM)

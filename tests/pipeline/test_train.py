@@ -80,7 +80,7 @@ def run_dir(tmp_path_factory):
 
 
 def on_second_epoch(number: int, process: str = "os.getpid()") -> str:
-    """Code to begin with: once the second epoch is told, and before anything else, the process gets the signal."""
+    """Code to begin with: once the second epoch is told, the process gets the signal before anything else."""
     return (
         "import os\n"
         "from rich.console import Console\n"

@@ -46,8 +46,8 @@ gates: none
 
 def world(rows, seed):
     """x, and of three tasks that depend on it: what is expected, and what was seen. Clicks are rare; likes
-    and seconds are far from alike for clicks and others. Of the negatives that are kept enough are liked: of few
-    that stand for ten each, chance alone moves the share."""
+    and seconds are far from alike for clicks and others. Of the negatives that are kept enough are liked: of
+    few that stand for ten each, chance alone moves the share."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=rows)
     click = 1 / (1 + np.exp(3.5 - x))
@@ -151,8 +151,8 @@ def test_outputs_start_from_weighted_constants():
 def test_calibrated_on_the_full_log(trained, correction):
     model, history = trained[correction]
     for task, found in ratios(model).items():
-        # over seeds of rows and training the standard deviation is 0.022 or less, and 0.066 on a half; without the
-        # correction the ratios are 6 for clicks, 1.7 for likes and 3 for seconds
+        # over seeds of rows and training the standard deviation is 0.022 or less, and 0.066 on a half; without
+        # the correction the ratios are 6 for clicks, 1.7 for likes and 3 for seconds
         assert abs(found[0] - 1) < 0.15, (task, found)
         np.testing.assert_allclose(found, 1, atol=0.35, err_msg=task)
     # also what is measured on validation, which holds every row

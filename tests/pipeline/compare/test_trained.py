@@ -125,7 +125,7 @@ def test_tasks_that_have_nothing_in_common_and_room_for_both_are_served_as_well(
         decides = of["metrics"]["auc"]
         assert of["metric"] == "auc" and decides["single_task"] > 0.7 < decides["value"]
         assert decides["low"] < decides["difference"] < decides["high"]
-        # over seeds -0.004 to 0.001, which two of them may tell from 0; where there is something in common 0.1
+        # over seeds -0.004 to 0.001, which two of them may tell from 0; where something is in common 0.1
         assert abs(decides["difference"]) < 0.03
         assert decides["value"] - decides["single_task"] == pytest.approx(decides["difference"])
     rows = len(compared("independent").models.rows.judged)
