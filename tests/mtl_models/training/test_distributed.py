@@ -143,7 +143,7 @@ def state(model):
 def assert_same(found, wanted):
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
-        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 CASES = {
@@ -242,8 +242,8 @@ def test_the_loop_is_that_of_keras_with_its_orders_callbacks_and_stopping(tmp_pa
     replicated, found = train(tf.distribute.OneDeviceStrategy("/cpu:0"))
     assert 1 < len(found) == len(history) < 9  # stopped by patience
     for here, there in zip(found, history):
-        assert here["losses"] == pytest.approx(there["losses"], rel=1e-4)
-        assert here["task_weights"] == pytest.approx(there["task_weights"], rel=1e-4)
+        assert here["losses"] == pytest.approx(there["losses"], rel=1e-5)
+        assert here["task_weights"] == pytest.approx(there["task_weights"], rel=1e-5)
     assert_same(state(replicated), state(plain))
     replicated.save(tmp_path / "model.keras")
     x = batch()[0]
@@ -285,8 +285,7 @@ def assert_as_one_worker(folders, cases):
             with np.load(Path(folder, f"{case}.npz")) as found:
                 assert found.files == list(wanted)
                 differences = {name: np.abs(found[name] - wanted[name]).max() for name in wanted}
-            # sums of another order; at these rates a wrong gradient moves weights by a hundredth and more
-            assert max(differences.values()) <= 1e-4, (case, folder, differences)
+            assert max(differences.values()) <= 1e-5, (case, folder, differences)
 
 
 @pytest.mark.slow
