@@ -6,7 +6,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from pipeline.ingest.errors import DataError
+from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.recipe.remote import scheme
 
 _NEEDS = {
@@ -24,7 +24,8 @@ def reach(pattern: str, options: Any) -> None:
       options: Beam's, which say how a file system is reached.
 
     Raises:
-      DataError: a package is missing, or credentials; there is no such bucket, or no answer.
+      DataError: a package is missing, or credentials; there is no such bucket.
+      Unreachable: there is no answer.
     """
     kind = scheme(pattern)
     package, remedy = _NEEDS[kind]
@@ -45,7 +46,13 @@ def reach(pattern: str, options: Any) -> None:
 
 def _reach_s3(bucket: str, options: Any) -> None:
     from apache_beam.io.aws.clients.s3.boto3_client import Client
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionError,
+        HTTPClientError,
+        NoCredentialsError,
+    )
 
     try:
         Client(options).client.head_bucket(Bucket=bucket)
@@ -58,8 +65,10 @@ def _reach_s3(bucket: str, options: Any) -> None:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             raise DataError(f"there is no bucket {bucket}") from None
         # whoever may not list a bucket may still read files in it
+    except (ConnectionError, HTTPClientError) as error:
+        raise Unreachable(f"s3 cannot be reached: {error}") from None
     except BotoCoreError as error:
-        raise DataError(f"s3 cannot be reached: {error}") from None
+        raise DataError(f"s3: {error}") from None
 
 
 def _reach_gs(bucket: str) -> None:
@@ -90,7 +99,7 @@ def _reach_gs(bucket: str) -> None:
             raise DataError(f"gs: these credentials do not work: {error}") from None
         # whoever may not list a bucket may still read files in it
     except RequestException as error:
-        raise DataError(f"gs cannot be reached: {error}") from None
+        raise Unreachable(f"gs cannot be reached: {error}") from None
 
 
 def _reach_hdfs(options: Any) -> None:
@@ -104,4 +113,4 @@ def _reach_hdfs(options: Any) -> None:
     except HdfsError as error:
         raise DataError(f"hdfs refuses: {error}") from None
     except RequestException as error:
-        raise DataError(f"hdfs cannot be reached: {error}") from None
+        raise Unreachable(f"hdfs cannot be reached: {error}") from None

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipeline.ingest.errors import DataError
+from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.private import private_columns
 from pipeline.reachable import reach
 from pipeline.recipe import Recipe
@@ -23,6 +23,17 @@ FOLDER = "sources"
 _RECORD = ".fetched.json"
 _THREADS = 4
 _SETTLED = 60.0  # seconds
+_OF_NETWORK = {
+    "builtins.ConnectionError",
+    "builtins.TimeoutError",
+    "botocore.exceptions.ConnectionError",
+    "botocore.exceptions.HTTPClientError",
+    "http.client.HTTPException",
+    "requests.exceptions.ChunkedEncodingError",
+    "requests.exceptions.ConnectionError",
+    "requests.exceptions.Timeout",
+    "urllib3.exceptions.HTTPError",
+}
 
 
 @contextlib.contextmanager
@@ -43,7 +54,8 @@ def local_files(
       tell: hears what is being fetched, and the share that is.
 
     Raises:
-      DataError: a pattern matches nothing, or a file system cannot be reached or read; says why.
+      DataError: a pattern matches nothing, or a file system cannot be read; says why.
+      Unreachable: it gives no answer, the connection was lost, or a file changed meanwhile.
     """
     patterns = remote_patterns(recipe)
     if not patterns:
@@ -158,7 +170,7 @@ def _fetched(path: str, size: int, listed: list[Any], had: list[Any] | None, tar
         ):
             shutil.copyfileobj(source, sink, 16 << 20)
         if part.stat().st_size != size or FileSystems.checksum(path) != checksum:
-            raise DataError(f"sources: {path} changed while it was read; run again once it is written")
+            raise Unreachable(f"sources: {path} changed while it was read; run again once it is written")
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -171,16 +183,27 @@ def told(place: str, what: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise error if str(error).startswith(place) else DataError(f"{place}: {what}: {error}") from None
-    except OSError as error:
-        if error.errno is not None:  # of this machine, such as a full disk
-            raise
-        raise DataError(f"{place}: {what}: {_cause(error)}") from error
+        raise error if str(error).startswith(place) else type(error)(f"{place}: {what}: {error}") from None
     except Exception as error:
-        raise DataError(f"{place}: {what}: {_cause(error)}") from error
+        if lost := next((e for e in _causes(error) if _is_of_network(e)), None):
+            raise Unreachable(f"{place}: {what}: the connection was lost, run again: {lost}") from error
+        if isinstance(error, OSError) and error.errno is not None:  # of this machine, such as a full disk
+            raise
+        raise DataError(f"{place}: {what}: {_causes(error)[-1]}") from error
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What is inside Beam's errors, which are made of errors by path."""
-    inside = getattr(error, "exception_details", None)
-    return _cause(next(iter(inside.values()))) if inside else error
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """An error and what is inside Beam's, which are made of errors by path; then those that they came from."""
+    inside, behind = [], []
+    while error is not None and error not in inside:
+        inside.append(error)
+        error = next(iter((getattr(error, "exception_details", None) or {}).values()), None)
+    for one in inside:
+        # Beam's client of s3 fails at asking a lost connection for its status
+        behind += _causes(one.__cause__ or one.__context__)
+    return [*behind, *inside]
+
+
+def _is_of_network(error: BaseException) -> bool:
+    """By names, as what the file systems are reached by may not be installed."""
+    return any(f"{kind.__module__}.{kind.__name__}" in _OF_NETWORK for kind in type(error).__mro__)

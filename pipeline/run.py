@@ -16,7 +16,7 @@ from rich.console import Console
 
 from pipeline import disk, distribution, memory, notify, progress, terminal
 from pipeline.artifact_root import place_artifacts
-from pipeline.ingest.errors import DataError
+from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
 from pipeline.plan import Plan, make_plan
@@ -427,7 +427,7 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
         console.print("report:  there is no room for one", markup=False)
     console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
     _notify(console, recipe, build_metrics(facts), run_dir)
-    return BAD_DATA if isinstance(error, DataError) else OTHER
+    return BAD_DATA if isinstance(error, DataError) and not isinstance(error, Unreachable) else OTHER
 
 
 def _notify(console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> None:

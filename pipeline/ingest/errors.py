@@ -1,4 +1,4 @@
-"""The one error that ingestion raises for data that cannot be used."""
+"""What ingestion raises for data that cannot be used, or not now."""
 
 from __future__ import annotations
 
@@ -18,3 +18,7 @@ class DataError(Exception):
     def __init__(self, message: str, counts: Counts | None = None):
         super().__init__(message)
         self.counts = counts
+
+
+class Unreachable(DataError):
+    """What could not be had this time, and may be the next: no answer, a lost connection, a file in the making."""

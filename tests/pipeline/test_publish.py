@@ -1,5 +1,6 @@
 """A pushed version on servers of this machine that speak the APIs of s3 and gs."""
 
+import os
 import uuid
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipeline import publish as publishing
 from pipeline.cli import mtl
 from pipeline.publish import CannotPublish, publish
 from serving import releases
+from tests.proxy import proxy
 
 OPTIONS = PipelineOptions(["--runner=DirectRunner"])
 
@@ -62,6 +64,24 @@ def test_a_version_appears_whole(tmp_path, store, place, monkeypatch):
     assert store.files(place) == files and "demo/1/assets/names.txt.gz" in files
     assert len(written) == len(files) and written[-1] == f"{uri}/1/saved_model.pb"
     assert publish(tmp_path / "serving", uri, OPTIONS) == (1, False)
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_a_connection_that_is_lost_halfway_is_told_and_the_next_call_goes_on(
+    tmp_path, store, place, s3_server, monkeypatch
+):
+    version = pushed(tmp_path / "serving", tmp_path / "model", os.urandom(3_000_000), "one")
+    uri = f"s3://{place}/demo"
+    with proxy(s3_server) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
+        between.left = 1_000_000
+        with pytest.raises(CannotPublish, match=f"^publish: {uri}/1: the connection was lost, run again: "):
+            publish(tmp_path / "serving", uri, OPTIONS)
+        assert "demo/1/saved_model.pb" not in store.files(place)
+        between.left = None
+        assert publish(tmp_path / "serving", uri, OPTIONS) == (1, True)
+    files = {f"demo/1/{p.relative_to(version)}": p.read_bytes() for p in version.rglob("*") if p.is_file()}
+    assert store.files(place) == files
 
 
 def test_the_command_and_what_it_refuses(tmp_path, store, place):

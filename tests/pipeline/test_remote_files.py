@@ -1,5 +1,6 @@
 """Sources on servers of this machine that speak the APIs of s3 and gs."""
 
+import errno
 import os
 import threading
 import uuid
@@ -9,12 +10,12 @@ import pytest
 import yaml
 
 from pipeline.beam_pipeline import beam_pipeline
-from pipeline.ingest.errors import DataError
+from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.ingest.files import source_digest
 from pipeline.ingest.run import ingest
 from pipeline.recipe import loads
-from pipeline.remote_files import files_for_once, local_files
-from pipeline.run import BAD_DATA, run
+from pipeline.remote_files import files_for_once, local_files, told
+from pipeline.run import BAD_DATA, OTHER, run
 
 LOG = "user,item,at,clicked\n" + "".join(
     f"u{i % 7},i{i % 5},{1700000000000 + i},{i % 2}\n" for i in range(40)
@@ -184,10 +185,38 @@ def test_a_server_that_does_not_answer_is_named(bucket, folders, monkeypatch):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     beam = {"options": {"s3_endpoint_url": "http://127.0.0.1:9"}}  # which goes before the environment's
     with (
-        pytest.raises(DataError, match="s3 cannot be reached: .*http://127.0.0.1:9"),
+        pytest.raises(Unreachable, match="s3 cannot be reached: .*http://127.0.0.1:9"),
         local_files(load(f"{bucket}/logs/*.csv", beam=beam), *folders),
     ):
         pass
+    recipe = (
+        folders[0] / "recipe.yaml"
+    )  # and a schedule starts such a run again, as it does not one of bad data
+    recipe.write_text(yaml.safe_dump(recipe_of(f"{bucket}/logs/*.csv", beam=beam)))
+    assert run(recipe, folders[0], folders[1]) == OTHER
+
+
+def test_what_a_lost_connection_became_is_told_as_one():
+    """Beam's client of s3 asks the error for a status that it has not, and fails at that."""
+    exceptions = pytest.importorskip("botocore.exceptions")
+
+    def fails():
+        try:
+            raise exceptions.ConnectionClosedError(endpoint_url="http://store/logs/a.csv")
+        except exceptions.HTTPClientError as error:
+            error.response.get("ResponseMetadata")
+
+    with pytest.raises(Unreachable) as caught, told("sources", "s3://shop/logs/a.csv"):
+        fails()
+    assert str(caught.value) == (
+        "sources: s3://shop/logs/a.csv: the connection was lost, run again: Connection was closed before we "
+        'received a valid response from endpoint URL: "http://store/logs/a.csv".'
+    )
+    with pytest.raises(DataError) as caught, told("sources", "s3://shop/logs/a.csv"):
+        raise KeyError("no such key")
+    assert not isinstance(caught.value, Unreachable)
+    with pytest.raises(OSError, match="No space left"), told("sources", "s3://shop/logs/a.csv"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @of_s3
