@@ -42,7 +42,9 @@ class Partitions:
         records = records[order]
         for part, start, end in zip(found.tolist(), starts, np.r_[starts[1:], len(records)], strict=False):
             with (self._folder / str(part)).open("ab") as file:
-                records[start:end].tofile(file)
+                file.write(
+                    records[start:end].tobytes()
+                )  # NumPy's own tofile does not say that a disk is full
             self._written.add(part)
 
     @property

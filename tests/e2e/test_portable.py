@@ -45,14 +45,13 @@ def service(tmp_path_factory):
         [sys.executable, "-m", f"{runners}.portability.local_job_service_main", f"--port={ports[0]}"],
         [sys.executable, "-m", f"{runners}.worker.worker_pool_main", f"--service_port={ports[1]}"],
     ]
-    # the pool starts `python`
+    # the pool starts `python`; what its workers leave among temporary files is none of the run's
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "TMPDIR": str(folder)}
     processes = []
     for number, command in enumerate(commands):
         with (folder / f"{number}.log").open("w") as log:
-            processes.append(
-                subprocess.Popen(command, env={**os.environ, "PATH": path}, stdout=log, stderr=log)
-            )
+            processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
     try:
         for port, process in zip(ports, processes, strict=True):
             wait(port, process)

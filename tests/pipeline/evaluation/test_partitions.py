@@ -1,3 +1,5 @@
+import errno
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,3 +59,11 @@ def test_no_block_grows_with_a_frequent_value(share, tmp_path, monkeypatch):
     parts.add(rows_of(keys))
     sizes = [len(block) for part in parts for block in part.blocks()]
     assert sum(sizes) == 10_000 and max(sizes) < 3 * 500
+
+
+def test_a_full_disk_is_known_as_one(tmp_path):
+    cut = Partitions(tmp_path, DTYPE)
+    (tmp_path / "0").symlink_to("/dev/full")
+    with pytest.raises(OSError) as caught:
+        cut.add(rows_of(np.arange(10.0)), np.zeros(10, int))
+    assert caught.value.errno == errno.ENOSPC
