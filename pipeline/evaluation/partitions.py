@@ -42,9 +42,8 @@ class Partitions:
         records = records[order]
         for part, start, end in zip(found.tolist(), starts, np.r_[starts[1:], len(records)], strict=False):
             with (self._folder / str(part)).open("ab") as file:
-                file.write(
-                    records[start:end].tobytes()
-                )  # NumPy's own tofile does not say that a disk is full
+                # not tofile, whose error does not say that a disk is full
+                file.write(records[start:end].tobytes())
             self._written.add(part)
 
     @property

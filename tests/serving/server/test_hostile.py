@@ -173,17 +173,14 @@ def test_slow_clients_hold_up_nobody_and_are_cut_off(server):
     bodies = [server.raw(headers + b'\r\n{"inst') for _ in range(40)]
     unfinished = [server.raw(headers) for _ in range(40)]
     try:
-        begin = time.monotonic()
         for _ in range(5):
             assert server.over_rest() == server.over_grpc() == [1, 2]
-        answered = time.monotonic() - begin
         for call in stalled:
             assert call.code().name == "CANCELLED"
         for connection in bodies:
             assert connection.recv(100).startswith(b"HTTP/1.1 504")
         for connection in unfinished:
             assert connection.recv(100) == b""  # closed: its headers never ended
-        assert answered < time.monotonic() - begin  # they were still there
         assert server.over_rest() == server.over_grpc() == [1, 2]
     finally:
         over.set()
