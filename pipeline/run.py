@@ -27,7 +27,7 @@ from pipeline.recipe.features import ENCODED
 from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import check_schema
 from pipeline.remote_files import local_files
-from pipeline.report.sentences import beginning, kept_catalogs
+from pipeline.report.sentences import beginning, kept_catalogs, lost
 from pipeline.report.versions import package_versions
 from pipeline.scratch import scratch
 from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
@@ -105,6 +105,8 @@ def run(
                     console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                     if plan.span and plan.span.left_out:
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
+                    if plan.span and plan.span.lost:
+                        console.print(f"spans:   {lost(plan.span.lost)}", markup=False)
                     for said in kept_catalogs(plan.span.catalogs) if plan.span else ():
                         console.print(f"spans:   {said}", markup=False)
                     for said in before:
@@ -140,10 +142,17 @@ def run_spans(
     Raises:
       BadSpan: one is no span's name, or `last` is before `first`.
     """
-    code = BLESSED
-    for span in span_range(load(recipe_file, settings), first, last):
+    code, names = BLESSED, span_range(load(recipe_file, settings), first, last)
+    for number, span in enumerate(names, 1):
         code = run(recipe_file, input_dir, output, settings, cache, span)
         if code not in (BLESSED, REFUSED):
+            if names[number:]:
+                Console(soft_wrap=True).print(
+                    f"spans:   {span} broke, and {len(names) - number} after it were left, to {names[-1]}: go "
+                    f"on with --from {span}, or without it with --from {names[number]}",
+                    markup=False,
+                    highlight=False,
+                )
             break
     return code
 

@@ -16,6 +16,11 @@ from serving.private import VARIABLE
 REFUSED, BAD_RECIPE, BAD_DATA = 3, 2, 4  # exit codes of `mtl run`; again, these three would end alike
 
 
+def usual_time(recipe: Recipe) -> str:
+    """When a recipe runs if nobody says: once a span, a while after it is over."""
+    return "10 * * * *" if recipe.spans is not None and recipe.spans.by == "hour" else "0 2 * * *"
+
+
 @dataclass(frozen=True)
 class Job:
     """A recipe that is run at times.

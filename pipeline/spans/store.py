@@ -115,7 +115,15 @@ class SpanStore:
 
     def has_later(self, name: str) -> bool:
         """Whether a later span was ingested."""
-        return any(path.stem > name for path in self._folder.glob("*.json"))
+        names = [path.stem for path in self._folder.glob("*.json")]
+        return any(of > name for of in names if len(of) == len(name))  # days of when spans were days are others
+
+    def folders(self, last: int) -> set[Path]:
+        """Where the newest versions of the last spans are: of days and of hours, where there are both."""
+        names = sorted(path.stem for path in self._folder.glob("*.json"))
+        by_length = {length: [n for n in names if len(n) == length] for length in set(map(len, names))}
+        found = [self.newest(name) for of in by_length.values() for name in of[-last:]]
+        return {self._home / path for of in found if of for path in (of.examples, of.statistics)}
 
     def add(self, name: str, version: Version) -> None:
         """Makes a version the newest."""

@@ -15,6 +15,7 @@ from pipeline.cli import mtl
 from pipeline.only_one import only_one
 from pipeline.runs.gc import collect
 from pipeline.runs.needed import needed, run_names
+from pipeline.spans.store import SpanStore, Version
 from serving import releases, versions
 
 DAYS = [f"2026110{day}T020000Z" for day in range(1, 9)]
@@ -54,6 +55,20 @@ def test_what_a_kept_run_took_from_the_cache_stays(home, states):
         states(home)["Ingest/examples/5"] == LIVE and (home / "artifacts/Ingest/examples/5/content").is_file()
     )
     assert states(home)["Trainer/model/5"] == DELETED
+
+
+def test_the_spans_that_the_next_run_trains_on_stay_though_only_an_older_run_made_them(home):
+    """As where the days after broke before their first step, and the logs are gone."""
+    store = SpanStore(home)
+    for number, day in enumerate(("2026-11-01", "2026-11-03", "2026-11-05"), 1):
+        folder = f"artifacts/Ingest/examples/{2 * number - 1}"  # of runs that are not kept
+        store.add(day, Version(1, "rows", "code", folder, folder, DAYS[2 * number - 2], 1, 1, {}))
+    (home / "runs" / DAYS[6] / "recipe.yaml").write_text("name: shop\nspans: {by: day, window: 1}\n")
+    (home / "runs" / DAYS[7] / "recipe.yaml").write_text("name: sh")  # killed
+    run("gc", home, "--keep", "1")
+    assert folders(home) >= {"Ingest/examples/3", "Ingest/examples/5"}  # and the one before, to be judged again
+    assert "Ingest/examples/1" not in folders(home)
+    assert store.newest("2026-11-05") and not store.newest("2026-11-01")
 
 
 def test_a_dry_run_says_the_same_and_touches_nothing(home):
