@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.recipe import Recipe
+from pipeline.runners.buckets import SCHEME, remotely
 
 _TRIES, _WAIT, _TIMEOUT = 3, 1.0, 5.0  # seconds; together under half a minute
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
@@ -47,13 +48,14 @@ def notify(recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> str:
 
 def _message(metrics: Mapping[str, Any], run_dir: Path) -> dict[str, Any]:
     sentences = [gate["sentence"] for gate in metrics["gates"] if gate["status"] == "failed"]
-    report = str(run_dir / "report" / "index.html")
+    report = remotely(str(run_dir / "report" / "index.html"))
+    where = report if report.startswith(SCHEME) else f"{socket.gethostname()}:{report}"
     lines = [
         f"{metrics['recipe']}: run {metrics['run']} {metrics['status']}",
         *(sentences or [metrics["reason"]]),
     ]
     return {
-        "text": "\n".join([*lines, f"{socket.gethostname()}:{report}"]),
+        "text": "\n".join([*lines, where]),
         "recipe": metrics["recipe"],
         "run": metrics["run"],
         "status": metrics["status"],

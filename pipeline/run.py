@@ -14,6 +14,7 @@ from rich.console import Console
 
 from pipeline import disk, distribution, memory, notify, progress, terminal
 from pipeline.artifact_root import place_artifacts
+from pipeline.catch_up import in_order, missed
 from pipeline.conclusion import conclude, failed_outside, new_run, nothing_to_do, unchanged
 from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.job_service import check_job_service
@@ -133,6 +134,24 @@ def run_spans(
         if code not in (BLESSED, REFUSED):
             break
     return code
+
+
+def run_missed(
+    recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str], cache: bool, span: str
+) -> int:
+    """Runs the spans before one that were missed, in order, and then it, each as `run` does.
+
+    Returns:
+      see `catch_up.in_order`.
+
+    Raises:
+      BadSpan: it is no span's name.
+      Busy: another run is at work there.
+    """
+    recipe = load(recipe_file, settings)
+    name = span_name(recipe, span)
+    names = missed(recipe, recipe_file, input_dir, output.resolve() / recipe.name, name)
+    return in_order(names, name, lambda one: run(recipe_file, input_dir, output, settings, cache, one))
 
 
 def _left_out(plan: Plan) -> str:

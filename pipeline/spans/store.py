@@ -117,6 +117,11 @@ class SpanStore:
         """Whether a later span was ingested."""
         return any(path.stem > name for path in self._folder.glob("*.json"))
 
+    def last_run(self, until: str) -> str | None:
+        """The newest span, up to one, of which a run came to an end; None where there is none."""
+        names = [path.stem for path in self._folder.glob("*.json") if path.stem <= until]
+        return next((name for name in sorted(names, reverse=True) if self.runs(name)), None)
+
     def add(self, name: str, version: Version) -> None:
         """Makes a version the newest."""
         kept = self._load(name)
