@@ -18,7 +18,7 @@ from pipeline.plan import Plan
 from pipeline.recipe.dump import resolved
 from pipeline.runners.kept_steps import keep_steps, kept_steps, step_of
 
-_OF = "-"  # between a step's name and its output's
+_OF = "_"  # between a step's name, which has none, and its output's
 
 
 class Executor(BaseExecutor):
@@ -36,7 +36,7 @@ class Executor(BaseExecutor):
             (plan.run_dir / "recipe.yaml").write_text(resolved(plan.recipe))
         made: dict[str, dict[str, list[Artifact]]] = {}
         for name, artifacts in input_dict.items():
-            step, key = name.split(_OF)
+            step, key = name.split(_OF, 1)
             made.setdefault(step, {})[key] = artifacts
         job = Path(made["Push"]["pushed"][0].uri).parents[1]  # a push is never from the cache
         order = exec_properties["steps"].split(",")

@@ -89,7 +89,9 @@ def _cron_job(job: Job, name: str, image: str) -> dict[str, Any]:
             "schedule": job.times.text,
             "timeZone": "Etc/UTC",
             "concurrencyPolicy": "Forbid",  # one run at a time in an output
-            "startingDeadlineSeconds": 3600,
+            # a start that was due in an outage is made late, and what was missed for longer by the next one; in
+            # less time than 100 starts of every five minutes, after which Kubernetes may make none at all
+            "startingDeadlineSeconds": 8 * 3600,
             "successfulJobsHistoryLimit": 3,
             "failedJobsHistoryLimit": 3,
             "jobTemplate": {

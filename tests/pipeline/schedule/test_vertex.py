@@ -280,6 +280,21 @@ def test_a_step_that_breaks_is_told_in_its_own_words(place, runs):
 
 
 @pytest.mark.slow
+def test_a_run_of_all_there_is_has_its_report_from_the_last_step(place, runs):
+    log = place / "gcs/shop-bucket/logs/log.csv"
+    log.write_text(log.read_text() + "7,cheap,1709164800000,1\n")  # one row of two thousand cannot be read
+    code, metrics = runs("", "spans=null")
+    assert (code, metrics["status"], Path(metrics["pushed"]).name) == (0, "pushed", "1")
+    assert (metrics["rows"]["read"], metrics["rows"]["dead"]) == (2001, 1)
+    assert [gate["gate"] for gate in metrics["gates"]] == ["schema", "metrics", "serving"]
+    home = place / "gcs/shop-bucket/mtl/my_shop"
+    assert "cheap" in (home / "latest/dead_letters.jsonl").read_text()
+    assert (home / "latest/examples").resolve().is_relative_to(home / "artifacts/123")
+    assert runs("", "spans=null")[1]["status"] == "unchanged"
+    assert len(list(runs.submits.folder.iterdir())) == 1
+
+
+@pytest.mark.slow
 def test_runs_from_the_compiled_pipelines_alone_are_told_as_those_of_mtl_run(place, root, runs, webhook):
     settings = ("notify.webhook=SHOP_WEBHOOK", "training.warm_start={}")
     home = place / "gcs/shop-bucket/mtl/my_shop"
