@@ -151,6 +151,7 @@ def test_the_files_are_what_vertex_ai_s_own_client_takes(place):
             project="shop",
             location="europe-west4",
             credentials=AnonymousCredentials(),
+            job_id=f"mtl-my-shop-{'20240301T020000Z-2'.lower()}-1",
         )
         text = (place / "to" / name).read_text()
         job = json_format.Parse(text, pipeline_spec_pb2.PipelineJob())
@@ -277,6 +278,29 @@ def test_a_step_that_breaks_is_told_in_its_own_words(place, runs):
     assert (place / "gcs/shop-bucket/mtl/my_shop/latest/dead_letters.jsonl").is_file()
     found = CliRunner().invoke(mtl, ["runs", "show", str(place / "gcs/shop-bucket/mtl/my_shop/latest")])
     assert f"pipelineJobs/mtl-my-shop-{metrics['run'].lower()}-1" in found.output
+
+
+def test_of_a_step_that_was_killed_there_is_what_vertex_ai_says(place):
+    def execute(pipeline, name, called):
+        called(name)
+        raise RuntimeError("Job failed with: code: 9, The replica workerpool0-0 ran out of memory.")
+
+    said = []
+    assert vertex_run.run(job_of(place), "2024-02-28", execute, said.append) == 1
+    metrics = read(place / "gcs/shop-bucket/mtl/my_shop/latest/report/metrics.json")
+    assert metrics["failure"]["step"] == "Vertex AI" and "out of memory" in metrics["reason"]
+    assert said[-2].startswith("failed: Vertex AI: Job failed with")
+
+
+def test_a_pipeline_that_ended_and_did_nothing_is_not_submitted_again(place):
+    submitted = []
+
+    def execute(pipeline, name, called):  # as of one that a person cancelled: Vertex AI's client raises nothing
+        submitted.append(name)
+
+    assert vertex_run.run(job_of(place), "2024-02-28", execute, lambda line: None) == 1
+    metrics = read(place / "gcs/shop-bucket/mtl/my_shop/latest/report/metrics.json")
+    assert len(submitted) == 1 and "it still ingests 2024-02-28, version 1" in metrics["reason"]
 
 
 @pytest.mark.slow
