@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline import disk, memory, staleness, tuned
+from pipeline import disk, memory, mounts, staleness, tuned
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.files import METRICS, RELIABILITY
 from pipeline.evaluation.gates import agreement
@@ -152,5 +152,6 @@ def data_error(error: BaseException | None) -> DataError | None:
 def _message(error: BaseException, plan: Plan) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
-    said = disk.full(error, plan.home) or memory.refused(error) or without_workers(error, plan.recipe.beam)
+    said = disk.full(error, plan.home) or mounts.lost(error) or memory.refused(error)
+    said = said or without_workers(error, plan.recipe.beam)
     return said or str(data_error(error) or f"{type(error).__name__}: {error}")
