@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import disk
+from pipeline import disk, mounts
 from pipeline.ingest.errors import DataError
 from pipeline.plan import Plan
 from pipeline.recipe import Recipe
@@ -154,8 +154,8 @@ def failed_outside(recipe: Recipe, run_dir: Path, error: BaseException) -> tuple
     from pipeline.report.write import write_report
 
     message = str(error) if isinstance(error, (DataError, ValueError)) else ""
-    no_room = disk.full(error, run_dir.parent.parent)
-    message = no_room or message.strip() or f"{type(error).__name__}: {error}"
+    of_machine = disk.full(error, run_dir.parent.parent) or mounts.lost(error)
+    message = of_machine or message.strip() or f"{type(error).__name__}: {error}"
     if isinstance(error, KeyboardInterrupt):
         message = "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
     step = "inputs" if isinstance(error, DataError) else "mtl run"

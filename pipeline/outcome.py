@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline import disk, memory, staleness, tuned
+from pipeline import disk, memory, mounts, staleness, tuned
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.files import METRICS, RELIABILITY
 from pipeline.evaluation.gates import agreement
@@ -166,5 +166,6 @@ def step_message(error: BaseException, home: Path, beam: Beam | None = None) -> 
         return "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
     if isinstance(error, BrokeElsewhere):
         return str(error)
-    said = disk.full(error, home) or memory.refused(error) or (without_workers(error, beam) if beam else "")
+    said = disk.full(error, home) or mounts.lost(error) or memory.refused(error)
+    said = said or (without_workers(error, beam) if beam else "")
     return said or str(data_error(error) or f"{type(error).__name__}: {error}")

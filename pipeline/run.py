@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import disk, distribution, memory, notify, progress, terminal
+from pipeline import disk, distribution, memory, mounts, notify, progress, terminal
 from pipeline.artifact_root import place_artifacts
 from pipeline.catch_up import in_order, missed
 from pipeline.conclusion import conclude, failed_outside, new_run, nothing_to_do, unchanged
@@ -75,14 +75,14 @@ def run(
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(only_one(home, "run", before.append))
-            place_artifacts(recipe, recipe_file, home)
+            doubt = place_artifacts(recipe, recipe_file, home)
             name = new_run(home / "runs")
             run_dir = home / "runs" / name
             (run_dir / "recipe.yaml").write_text(resolved(recipe))
             stack.enter_context(scratch(home))
         except OSError as error:
             raise disk.NoRoom(
-                disk.full(error, home) or f"{home} cannot be written: {error.strerror}"
+                disk.full(error, home) or mounts.lost(error) or f"{home} cannot be written: {error.strerror}"
             ) from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
@@ -97,6 +97,8 @@ def run(
                         console.print(f"spans:   {said}", markup=False)
                     for said in before:
                         console.print(f"before:  {said}", markup=False)
+                    if doubt:
+                        console.print(f"root:    {doubt}", markup=False)
                     if plan.beginning:
                         console.print(f"model:   {beginning(plan.beginning.facts())}", markup=False)
                     nothing = nothing_to_do(plan) if cache else ""
@@ -275,28 +277,30 @@ def _report(
     _print_outcome(console, plan, metrics)
     _notify(console, plan.recipe, metrics, plan.run_dir)
     if failure is not None:
-        return BAD_DATA if data_error(failure[1]) else OTHER
-    if not _published(console, plan):
-        return OTHER
+        return BAD_DATA if data_error(failure[1]) and not mounts.lost(failure[1]) else OTHER
+    published = _published(console, plan)
+    if published != BLESSED:
+        return published
     return BLESSED if metrics["blessed"] or only else REFUSED
 
 
-def _published(console: Console, plan: Plan) -> bool:
-    """Whether what serves is where the recipe publishes it, which an earlier run may have failed at."""
+def _published(console: Console, plan: Plan) -> int:
+    """Has what serves be where the recipe publishes it, which an earlier run may not have; an exit code."""
     uri = plan.recipe.serving.publish
     if uri is None or versions.current(plan.serving_dir) is None:
-        return True
+        return BLESSED
     from pipeline.beam_pipeline import beam_options
     from pipeline.publish import CannotPublish, publish
 
     try:
         version, copied = publish(plan.serving_dir, uri, beam_options(plan.recipe))
     except CannotPublish as error:
-        console.print(f"publish: {error}; the next run, or `mtl models publish`, does it", markup=False)
-        return False
+        then = "the next run, or `mtl models publish`, does it"
+        console.print(f"publish: {str(error).removeprefix('publish: ')}; {then}", markup=False)
+        return OTHER if error.again else BAD_DATA
     if copied:
         console.print(f"publish: version {version} is at {uri}", markup=False)
-    return True
+    return BLESSED
 
 
 def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
@@ -314,7 +318,7 @@ def _unchanged(console: Console, plan: Plan, reason: str, encoded: Mapping[str, 
     console.print(reason, markup=False)
     _notify(console, plan.recipe, metrics, plan.run_dir)
     console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
-    return BLESSED if _published(console, plan) else OTHER
+    return _published(console, plan)
 
 
 def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: BaseException) -> int:
@@ -325,7 +329,8 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
     console.print(f"report:  {where}", markup=False)
     console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
     _notify(console, recipe, metrics, run_dir)
-    return BAD_DATA if isinstance(error, DataError) and not isinstance(error, Unreachable) else OTHER
+    of_data = isinstance(error, DataError) and not isinstance(error, Unreachable) and not mounts.lost(error)
+    return BAD_DATA if of_data else OTHER
 
 
 def _notify(console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> None:
