@@ -98,11 +98,11 @@ def run(
             ) from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
+                of = f", span {span}," if span else ""
+                console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                 with _files(console, recipe, input_dir, home) as files:
                     plan, encoded = _planned(console, recipe, recipe_file, files, output, name, span)
                     plan = finishing(plan) if cache else plan
-                    of = f", span {span}," if span else ""
-                    console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                     if plan.span and plan.span.left_out:
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
                     for said in kept_catalogs(plan.span.catalogs) if plan.span else ():
@@ -120,7 +120,7 @@ def run(
                 KeyboardInterrupt,
             ) as error:  # what a step raises is caught where steps are run
                 traceback.print_exception(error)
-                return _failed_outside(console, recipe, run_dir, error)
+                return _failed_outside(console, recipe, run_dir, span, error)
 
 
 def run_spans(
@@ -135,16 +135,22 @@ def run_spans(
     """Runs the spans from one to another, each as `run` does, and goes on where a model was refused.
 
     Returns:
-      The exit code of the last one; of the first that broke, where the rest were left.
+      The exit code of the last one; of the first that broke, where the rest were left, which is told.
 
     Raises:
       BadSpan: one is no span's name, or `last` is before `first`.
     """
-    code = BLESSED
-    for span in span_range(load(recipe_file, settings), first, last):
+    spans = span_range(load(recipe_file, settings), first, last)
+    for span in spans:
         code = run(recipe_file, input_dir, output, settings, cache, span)
         if code not in (BLESSED, REFUSED):
-            break
+            if left := [later for later in spans if later > span]:
+                print(
+                    f"spans:   {span} ended with {code}, and {left[0]} to {left[-1]} were not run: mend it "
+                    f"and give `--from {span} --to {left[-1]}`, or leave it out by `--from {left[0]} --to "
+                    f"{left[-1]}`"
+                )
+            return code
     return code
 
 
@@ -294,7 +300,7 @@ def _report(
         (plan.run_dir / "tune.yaml").write_text(patch(metrics["tuning"], plan.run), encoding="utf-8")
     _latest(plan.run_dir)
     _print_outcome(console, plan, metrics)
-    _notify(console, plan.recipe, metrics, plan.run_dir)
+    _notify(console, plan.recipe, metrics, plan.run_dir, plan.span.name if plan.span else "")
     if failure is not None:
         return BAD_DATA if data_error(failure[1]) else OTHER
     published = _published(console, plan)
@@ -390,12 +396,14 @@ def _unchanged(console: Console, plan: Plan, reason: str, encoded: Mapping[str, 
             shutil.copy(plan.home / "runs" / made_by / "requests.jsonl", plan.run_dir)
     _latest(plan.run_dir)
     console.print(reason, markup=False)
-    _notify(console, plan.recipe, metrics, plan.run_dir)
+    _notify(console, plan.recipe, metrics, plan.run_dir, plan.span.name if plan.span else "")
     console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
     return BLESSED if _published(console, plan) else OTHER
 
 
-def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: BaseException) -> int:
+def _failed_outside(
+    console: Console, recipe: Recipe, run_dir: Path, span: str, error: BaseException
+) -> int:
     """A run that failed before its first step, or after its last: a report all the same, if there is room."""
     from pipeline.report.facts import Failure, RunFacts
     from pipeline.report.metrics_json import build_metrics
@@ -426,12 +434,14 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: Base
             raise
         console.print("report:  there is no room for one", markup=False)
     console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
-    _notify(console, recipe, build_metrics(facts), run_dir)
+    _notify(console, recipe, build_metrics(facts), run_dir, span)
     return BAD_DATA if isinstance(error, DataError) and not isinstance(error, Unreachable) else OTHER
 
 
-def _notify(console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> None:
-    said = notify.notify(recipe, metrics, run_dir)
+def _notify(
+    console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path, span: str
+) -> None:
+    said = notify.notify(recipe, metrics, run_dir, span)
     if said:
         console.print(f"webhook: {said}", markup=False)
 

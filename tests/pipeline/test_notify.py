@@ -67,13 +67,13 @@ def server(*answers):
 def test_it_gets_the_gate_s_sentence(recipe, metrics, tmp_path, monkeypatch):
     with server(200) as (url, got):
         monkeypatch.setenv("SHOP_WEBHOOK", url)
-        assert notify(recipe, metrics, tmp_path) == "was told"
+        assert notify(recipe, metrics, tmp_path, "2024-03-05") == "was told"
     [(path, headers, body)] = got
     sent = json.loads(body)
     assert path == f"/hooks/{SECRET}" and headers["Content-Type"] == "application/json"
     assert sent["sentences"] == [metrics["gates"][1]["sentence"]] and sent["status"] == "refused"
     first, second, third = sent["text"].splitlines()
-    assert first == "demo: run 20261127T020000Z refused" and second == sent["sentences"][0]
+    assert first == "demo: run 20261127T020000Z, span 2024-03-05, refused" and second == sent["sentences"][0]
     assert third.endswith(str(tmp_path / "report" / "index.html"))
 
 
