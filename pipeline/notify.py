@@ -71,6 +71,7 @@ def _post(url: str, message: dict[str, Any]) -> str:
     """What went wrong; empty where nothing did."""
     import requests
     from requests.adapters import HTTPAdapter
+    from urllib3.exceptions import ReadTimeoutError
     from urllib3.util import Retry
 
     again = Retry(
@@ -89,5 +90,8 @@ def _post(url: str, message: dict[str, Any]) -> str:
         try:
             answer = session.post(url, body, headers=headers, timeout=_TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:  # its text has the address
+            reason = getattr(error.args[0], "reason", None) if error.args else None
+            if isinstance(reason, ReadTimeoutError):
+                return f"no answer in {_TIMEOUT:g} s, {_TRIES} times; it may have the message all the same"
             return f"{type(error).__name__} (no answer after {_TRIES} tries)"
     return "" if answer.ok and not answer.is_redirect else f"it answered {answer.status_code}"

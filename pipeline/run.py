@@ -30,7 +30,7 @@ from pipeline.remote_files import local_files
 from pipeline.report.sentences import beginning, kept_catalogs
 from pipeline.report.versions import package_versions
 from pipeline.scratch import scratch
-from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
+from pipeline.span_run import anew, ingest_spans, settled, shown, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
 from pipeline.spans.store import SpanStore
 from pipeline.unreported import finishing
@@ -105,7 +105,7 @@ def run(
                     plan = finishing(plan) if cache else plan
                     if plan.span and plan.span.left_out:
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
-                    for said in kept_catalogs(plan.span.catalogs) if plan.span else ():
+                    for said in (*anew(plan.span), *kept_catalogs(plan.span.catalogs)) if plan.span else ():
                         console.print(f"spans:   {said}", markup=False)
                     for said in before:
                         console.print(f"before:  {said}", markup=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.plan import Plan
 from pipeline.spans.judged import Judged, judged_tasks
+from pipeline.spans.resolve import SpanRun
 from pipeline.spans.store import SpanStore, version_of
 from serving.versions import record
 
@@ -32,6 +33,15 @@ def settled(plan: Plan) -> str:
         f"nothing to do: run {last['run']} was of the span {plan.span.name} with exactly this recipe, data and "
         f"code, and ended: {last['status']} (--no-cache runs it all the same)"
     )
+
+
+def anew(span: SpanRun) -> list[str]:
+    """Which spans a run ingests again, and why; without full stops."""
+    reasons = dict.fromkeys(one.again for one in span.ingestions if one.again)
+    return [
+        f"{', '.join(one.name for one in span.ingestions if one.again == reason)}: ingested anew, as {reason}"
+        for reason in reasons
+    ]
 
 
 def ingest_spans(plan: Plan, cache: bool, go: Callable[[Pipeline], None], done: Mapping[str, Step]) -> None:
