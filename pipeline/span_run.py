@@ -29,9 +29,12 @@ def settled(plan: Plan) -> str:
     last = runs[-1]
     if last["fingerprint"] != plan.fingerprint():
         return ""
+    since = ""
+    if last["status"] == "pushed" and plan.baseline and record(plan.baseline)["run"] != last["run"]:
+        since = f"; what it pushed serves no more: version {plan.baseline.name} does"
     return (
         f"nothing to do: run {last['run']} was of the span {plan.span.name} with exactly this recipe, data and "
-        f"code, and ended: {last['status']} (--no-cache runs it all the same)"
+        f"code, and ended: {last['status']}{since} (--no-cache runs it all the same)"
     )
 
 
