@@ -29,7 +29,7 @@ from pipeline.recipe.schema_file import check_schema
 from pipeline.remote_files import local_files
 from pipeline.report.sentences import beginning, kept_catalogs
 from pipeline.scratch import scratch
-from pipeline.span_run import ingest_spans, why_only_ingested
+from pipeline.span_run import anew, ingest_spans, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
 from pipeline.unreported import finishing
 from serving import versions
@@ -86,14 +86,14 @@ def run(
             ) from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
+                of = f", span {span}," if span else ""
+                console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                 with _files(console, recipe, input_dir, home) as files:
                     plan, encoded = _planned(console, recipe, recipe_file, files, output, name, span)
                     plan = finishing(plan) if cache else plan
-                    of = f", span {span}," if span else ""
-                    console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                     if plan.span and plan.span.left_out:
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
-                    for said in kept_catalogs(plan.span.catalogs) if plan.span else ():
+                    for said in (*anew(plan.span), *kept_catalogs(plan.span.catalogs)) if plan.span else ():
                         console.print(f"spans:   {said}", markup=False)
                     for said in before:
                         console.print(f"before:  {said}", markup=False)
@@ -110,7 +110,7 @@ def run(
                 KeyboardInterrupt,
             ) as error:  # what a step raises is caught where steps are run
                 traceback.print_exception(error)
-                return _failed_outside(console, recipe, run_dir, error)
+                return _failed_outside(console, recipe, run_dir, span, error)
 
 
 def run_spans(
@@ -125,16 +125,22 @@ def run_spans(
     """Runs the spans from one to another, each as `run` does, and goes on where a model was refused.
 
     Returns:
-      The exit code of the last one; of the first that broke, where the rest were left.
+      The exit code of the last one; of the first that broke, where the rest were left, which is told.
 
     Raises:
       BadSpan: one is no span's name, or `last` is before `first`.
     """
-    code = BLESSED
-    for span in span_range(load(recipe_file, settings), first, last):
+    spans = span_range(load(recipe_file, settings), first, last)
+    for span in spans:
         code = run(recipe_file, input_dir, output, settings, cache, span)
         if code not in (BLESSED, REFUSED):
-            break
+            if left := [later for later in spans if later > span]:
+                print(
+                    f"spans:   {span} ended with {code}, and {left[0]} to {left[-1]} were not run: mend it "
+                    f"and give `--from {span} --to {left[-1]}`, or leave it out by `--from {left[0]} --to "
+                    f"{left[-1]}`"
+                )
+            return code
     return code
 
 
@@ -275,7 +281,7 @@ def _report(
 
     metrics = conclude(plan, done, names, failure, total, only, plan.fingerprint())
     _print_outcome(console, plan, metrics)
-    _notify(console, plan.recipe, metrics, plan.run_dir)
+    _notify(console, plan.recipe, metrics, plan.run_dir, plan.span.name if plan.span else "")
     if failure is not None:
         return BAD_DATA if data_error(failure[1]) and not mounts.lost(failure[1]) else OTHER
     published = _published(console, plan)
@@ -316,24 +322,26 @@ def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
 def _unchanged(console: Console, plan: Plan, reason: str, encoded: Mapping[str, float]) -> int:
     metrics = unchanged(plan, reason, encoded)
     console.print(reason, markup=False)
-    _notify(console, plan.recipe, metrics, plan.run_dir)
+    _notify(console, plan.recipe, metrics, plan.run_dir, plan.span.name if plan.span else "")
     console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
     return _published(console, plan)
 
 
-def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: BaseException) -> int:
+def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, span: str, error: BaseException) -> int:
     """A run that failed before its first step, or after its last."""
     metrics, written = failed_outside(recipe, run_dir, error)
     console.print(f"failed at {metrics['failure']['step']}: {metrics['failure']['message']}", markup=False)
     where = terminal.shown(run_dir / "report" / "index.html") if written else "there is no room for one"
     console.print(f"report:  {where}", markup=False)
     console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
-    _notify(console, recipe, metrics, run_dir)
+    _notify(console, recipe, metrics, run_dir, span)
     of_data = isinstance(error, DataError) and not isinstance(error, Unreachable) and not mounts.lost(error)
     return BAD_DATA if of_data else OTHER
 
 
-def _notify(console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> None:
-    said = notify.notify(recipe, metrics, run_dir)
+def _notify(
+    console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path, span: str
+) -> None:
+    said = notify.notify(recipe, metrics, run_dir, span)
     if said:
         console.print(f"webhook: {said}", markup=False)

@@ -105,6 +105,12 @@ class SpanStore:
             return version
         return None
 
+    def folders(self, last: int | None) -> set[Path]:
+        """Those of the newest versions of the last spans that were ingested; of all where `last` is None."""
+        names = sorted(path.stem for path in self._folder.glob("*.json"))
+        found = [self.newest(name) for name in (names if last is None else names[-last:])]
+        return {self._home / p for of in found if of is not None for p in (of.examples, of.statistics)}
+
     def counts(self, name: str) -> Counts:
         """What was counted of the newest version of a span, which there must be."""
         return Counts.load(self._home / self.newest(name).examples / _COUNTS)
