@@ -4,6 +4,7 @@ Nothing here imports `tfx.v1`: it imports google.cloud.aiplatform, a third of th
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -55,8 +56,11 @@ from pipeline.trainer_files import STATISTICS
 from pipeline.warm_start import training_settings
 
 
-def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
-    """The steps of a run, each with the part of the recipe and the digest of the code it depends on."""
+def create_pipeline(
+    plan: Plan, enable_cache: bool = True, last: Callable[[Plan, list[BaseNode]], BaseNode] | None = None
+) -> Pipeline:
+    """The steps of a run, each with the part of the recipe and the digest of the code it depends on; `last` makes
+    one more, of these."""
     recipe, code = plan.recipe, digests.code_digest
 
     vectors = None
@@ -178,25 +182,22 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         ),
     )
 
-    return _pipeline(
-        plan,
-        [
-            *([vectors] if vectors else []),
-            *read["steps"],
-            vocabularies,
-            transform,
-            *([tuner] if tuner else []),
-            trainer,
-            evaluate,
-            *([stale] if stale else []),
-            *([watch] if watch else []),
-            check,
-            *([skew] if skew else []),
-            gate,
-            push,
-        ],
-        enable_cache,
-    )
+    steps = [
+        *([vectors] if vectors else []),
+        *read["steps"],
+        vocabularies,
+        transform,
+        *([tuner] if tuner else []),
+        trainer,
+        evaluate,
+        *([stale] if stale else []),
+        *([watch] if watch else []),
+        check,
+        *([skew] if skew else []),
+        gate,
+        push,
+    ]
+    return _pipeline(plan, [*steps, *([last(plan, steps)] if last else [])], enable_cache)
 
 
 def _staleness(

@@ -17,15 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from pipeline.artifact_root import FOLDER
 from pipeline.only_one import only_one
 from pipeline.runs import sizes
 from pipeline.runs.artifacts import Artifact, Artifacts
-from pipeline.runs.needed import Needed, needed, run_names
+from pipeline.runs.needed import Needed, needed, run_names, spans_of_a_window
 from pipeline.scratch import abandoned
-from pipeline.spans.store import SpanStore
 from serving import releases, versions
 
 _CUT_OFF = "folders left by what was cut off"
@@ -39,7 +36,7 @@ class Unneeded:
       keep: what is needed.
       runs: folders of runs.
       versions: folders of versions.
-      artifacts: of no kept run, or cut off.
+      artifacts: of no kept run and no span that may be trained on, or cut off.
       stray: artifacts' folders that the metadata do not know, or say are deleted.
       leftovers: what killed runs and earlier calls left half-done.
     """
@@ -82,7 +79,7 @@ class Unneeded:
 def unneeded(home: Path, last: int) -> Unneeded:
     """What `collect` deletes; only while no run is at work, as what that makes looks cut off."""
     keep = needed(home, last)
-    linked = _linked(home, keep) | _of_spans(home)
+    linked = _linked(home, keep) | spans_of_a_window(home)
     known = Artifacts(home).all()
     gone = [a for a in known if not a.deleted and (not a.whole or not _is_kept(a, keep, linked))]
     stays = {a.path for a in known if not a.deleted} | linked
@@ -159,17 +156,6 @@ def _linked(home: Path, keep: Needed) -> set[Path]:
             if target.is_relative_to(root) and target != root:
                 found.add((home / FOLDER).joinpath(*target.relative_to(root).parts[:3]))
     return found
-
-
-def _of_spans(home: Path) -> set[Path]:
-    """Folders of the spans that the next run trains on, and of one before, for a run of the last again. No kept
-    run has them where the last ones broke early, and their log may be gone by now."""
-    for name in reversed(run_names(home)):
-        # one that was killed may have none, or a part of it
-        with contextlib.suppress(FileNotFoundError, yaml.YAMLError, AttributeError, KeyError):
-            spans = yaml.safe_load((home / "runs" / name / "recipe.yaml").read_text())["spans"]
-            return SpanStore(home).folders(spans["window"] + 1) if spans else set()
-    return set()
 
 
 def _counted(number: int, what: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from pipeline.spans.calendar import Calendar
 from pipeline.spans.contents import Content, content
 from pipeline.spans.store import SpanStore, catalog_digest
 
+_CHANGED = "its rows or a catalog changed, events that may label them came, or windows of labels closed"
+
 
 @dataclass(frozen=True)
 class Ingestion:
@@ -32,6 +34,7 @@ class Ingestion:
       content, made: see `store.Version`.
       recipe: the part of it that ingestion depends on, with the files that have rows of the span.
       rows: to take of these files.
+      again: why it is ingested again, in words; empty where no version of it counts yet.
     """
 
     number: int
@@ -41,6 +44,7 @@ class Ingestion:
     made: str
     recipe: Recipe
     rows: SpanRows
+    again: str = ""
 
     def told(self, run: str) -> dict[str, Any]:
         """What its version is known by, when a run has made it; see `store.version_of`."""
@@ -159,8 +163,13 @@ class _Sources:
         if not last and not own:
             return None, None
         ingestion = self._ingestion(number, name, last + 1)
-        same = newest is not None and (newest.content, newest.made) == (ingestion.content, self.made)
-        return ingestion.content, None if same else ingestion
+        if newest is None:
+            return ingestion.content, ingestion
+        if newest.made != self.made:
+            return ingestion.content, replace(ingestion, again="code or recipe reads it otherwise")
+        if newest.content != ingestion.content:
+            return ingestion.content, replace(ingestion, again=_CHANGED)
+        return ingestion.content, None
 
     def was_ingested(self, number: int) -> bool:
         """Whether there ever was a version of a span."""

@@ -105,6 +105,12 @@ class SpanStore:
             return version
         return None
 
+    def folders(self, last: int | None) -> set[Path]:
+        """Those of the newest versions of the last spans that were ingested; of all where `last` is None."""
+        names = sorted(path.stem for path in self._folder.glob("*.json"))
+        found = [self.newest(name) for name in (names if last is None else names[-last:])]
+        return {self._home / p for of in found if of is not None for p in (of.examples, of.statistics)}
+
     def counts(self, name: str) -> Counts:
         """What was counted of the newest version of a span, which there must be."""
         return Counts.load(self._home / self.newest(name).examples / _COUNTS)
@@ -118,12 +124,10 @@ class SpanStore:
         names = [path.stem for path in self._folder.glob("*.json")]
         return any(of > name for of in names if len(of) == len(name))  # days of when spans were days are others
 
-    def folders(self, last: int) -> set[Path]:
-        """Where the newest versions of the last spans are: of days and of hours, where there are both."""
-        names = sorted(path.stem for path in self._folder.glob("*.json"))
-        by_length = {length: [n for n in names if len(n) == length] for length in set(map(len, names))}
-        found = [self.newest(name) for of in by_length.values() for name in of[-last:]]
-        return {self._home / path for of in found if of for path in (of.examples, of.statistics)}
+    def last_run(self, until: str) -> str | None:
+        """The newest span, up to one, of which a run came to an end; None where there is none."""
+        names = [path.stem for path in self._folder.glob("*.json") if path.stem <= until]
+        return next((name for name in sorted(names, reverse=True) if self.runs(name)), None)
 
     def add(self, name: str, version: Version) -> None:
         """Makes a version the newest."""

@@ -116,6 +116,6 @@ def test_what_comes_after_an_hour_that_breaks_is_left_and_said(filled, spans, pl
     assert code == 4 and [m["status"] for m in told] == ["failed"]
     assert "no row of the span 2024-03-01T08; its rows are of" in told[0]["reason"]
     said = " ".join(capsys.readouterr().out.split())
-    assert f"2024-03-01T08 broke, and 1 after it were left, to {LAST}" in said
-    assert f"or without it with --from {LAST}" in said
+    assert f"2024-03-01T08 ended with 4, and {LAST} to {LAST} were not run" in said
+    assert f"or leave it out by `--from {LAST} --to {LAST}`" in said
     assert made(place).items() >= before.items()

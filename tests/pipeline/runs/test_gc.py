@@ -57,18 +57,24 @@ def test_what_a_kept_run_took_from_the_cache_stays(home, states):
     assert states(home)["Trainer/model/5"] == DELETED
 
 
-def test_the_spans_that_the_next_run_trains_on_stay_though_only_an_older_run_made_them(home):
-    """As where the days after broke before their first step, and the logs are gone."""
+@pytest.mark.parametrize(
+    ("recipe", "kept"), [("spans: {window: 2}", (3, 4, 5)), ("spans: null", (1, 3, 4, 5))]
+)
+def test_the_spans_that_the_next_run_trains_on_stay_whichever_run_ingested_them(home, recipe, kept):
     store = SpanStore(home)
-    for number, day in enumerate(("2026-11-01", "2026-11-03", "2026-11-05"), 1):
-        folder = f"artifacts/Ingest/examples/{2 * number - 1}"  # of runs that are not kept
-        store.add(day, Version(1, "rows", "code", folder, folder, DAYS[2 * number - 2], 1, 1, {}))
-    (home / "runs" / DAYS[6] / "recipe.yaml").write_text("name: shop\nspans: {by: day, window: 1}\n")
-    (home / "runs" / DAYS[7] / "recipe.yaml").write_text("name: sh")  # killed
+    for day in (1, 3, 4, 5):
+        for version in (1, 2):
+            number = day - (version == 1)
+            made = (f"artifacts/{what}/{number}" for what in ("Ingest/examples", "Trainer/model"))
+            store.add(f"2026-11-0{day}", Version(version, "content", "made", *made, DAYS[day], 9, 1, {}, {}))
+    for name in DAYS[:7]:
+        (home / "runs" / name / "recipe.yaml").write_text(recipe)
+    (home / "runs" / DAYS[7] / "recipe.yaml").unlink()  # as it is where a run is cut off at its start
     run("gc", home, "--keep", "1")
-    assert folders(home) >= {"Ingest/examples/3", "Ingest/examples/5"}  # and the one before, to be judged again
-    assert "Ingest/examples/1" not in folders(home)
-    assert store.newest("2026-11-05") and not store.newest("2026-11-01")
+    assert DAYS[5] not in run_names(home)
+    days = {2, 4, 8, *kept}  # 2 and 4 made versions that stay, and 8 is the last
+    both = {f"Ingest/examples/{n}" for n in days} | {f"Trainer/model/{n}" for n in days}
+    assert folders(home) == both
 
 
 def test_a_dry_run_says_the_same_and_touches_nothing(home):

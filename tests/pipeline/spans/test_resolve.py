@@ -5,6 +5,7 @@ import pytest
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import file_digest
 from pipeline.recipe import loads
+from pipeline.span_run import anew
 from pipeline.spans.resolve import resolve
 from pipeline.spans.store import SpanStore, Version, catalog_digest
 
@@ -68,6 +69,8 @@ def test_late_rows_make_a_new_version_of_their_span(run, place, write):
     found = run(3)
     assert ingested(found) == [("1970-01-02", 2), ("1970-01-04", 1)]
     assert found.ingestions[0].recipe.sources.log.files == ["log/1.csv", "log/late.csv"]
+    [said] = anew(found)
+    assert said.startswith("1970-01-02: ingested anew, as its rows or a catalog changed, events that may ")
 
 
 def test_windows_that_close_make_new_versions_until_they_are_closed(run, place, write):
@@ -96,7 +99,10 @@ def test_another_recipe_of_ingestion_makes_all_anew_and_another_window_none(run,
     assert ingested(run(2, wider, ingest=False)) == [("1970-01-03", 1)]
     labelled = shop.tasks["click"].model_copy(update={"label": "1 - click"})
     other = shop.model_copy(update={"tasks": shop.tasks | {"click": labelled}})
-    assert ingested(run(1, other)) == [("1970-01-01", 2), ("1970-01-02", 2)]
+    found = run(1, other)
+    assert ingested(found) == [("1970-01-01", 2), ("1970-01-02", 2)]
+    said = "1970-01-01, 1970-01-02: ingested anew, as code or recipe reads it otherwise"
+    assert anew(found) == [said]
 
 
 def test_logs_may_be_deleted_once_they_are_ingested(run, place):
