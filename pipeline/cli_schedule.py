@@ -23,9 +23,8 @@ _PLACE = click.Path(file_okay=False)  # of this machine, and for Vertex AI of a 
 @recipe_argument
 @click.option(
     "--at",
-    default="0 2 * * *",
-    show_default=True,
-    help="When, as cron writes it; in UTC, but for cron itself, which keeps the machine's zone.",
+    help="When, as cron writes it; in UTC, but for cron itself, which keeps the machine's zone. Left out: "
+    '"0 2 * * *", and of spans that are hours "10 * * * *".',
 )
 @click.option("--input", "input_dir", type=_PLACE, help="As of `mtl run`; for Vertex AI gs://BUCKET/FOLDER.")
 @click.option("--output", type=_PLACE, default="output", show_default=True, help="The same.")
@@ -48,7 +47,7 @@ _PLACE = click.Path(file_okay=False)  # of this machine, and for Vertex AI of a 
 def schedule(
     target: str,
     recipe: Path,
-    at: str,
+    at: str | None,
     input_dir: str | None,
     output: str,
     settings: tuple[str, ...],
@@ -104,7 +103,7 @@ def _here(name: str, value: str) -> Path:
 
 def _vertex(
     file: Path,
-    at: str,
+    at: str | None,
     input_dir: str,
     output: str,
     settings: tuple[str, ...],
@@ -121,6 +120,7 @@ def _vertex(
     from pipeline.recipe.schema_file import check_schema
     from pipeline.runners.buckets import NoBucket
     from pipeline.schedule import vertex, vertex_run
+    from pipeline.schedule.job import usual_time
     from pipeline.schedule.times import BadTime, parse
     from pipeline.schedule.write import write_files
     from pipeline.spans.calendar import LAST, BadSpan
@@ -135,7 +135,7 @@ def _vertex(
         job.check()
         if submit:
             sys.exit(vertex_run.submit(job, span or LAST, click.echo))
-        made = vertex.files(job, parse(at), vertex_run.now(job, span or LAST))
+        made = vertex.files(job, parse(usual_time(recipe) if at is None else at), vertex_run.now(job, span or LAST))
     except BadTime as error:
         raise click.BadParameter(str(error), param_hint="--at") from None
     except BadSpan as error:

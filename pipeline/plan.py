@@ -97,7 +97,7 @@ class Plan:
         told = json.loads(text)
         base, begins, span = told.pop("base"), told["beginning"], told["span"]
         base = base and Base(**base | {"folder": Path(base["folder"])})
-        lists = ("ingestions", "window", "left_out")
+        lists = ("ingestions", "window", "left_out", "lost")
         return cls(
             **told
             | {name: Path(told[name]) for name in ("input_dir", "home")}

@@ -27,7 +27,7 @@ from pipeline.recipe.features import ENCODED
 from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import check_schema
 from pipeline.remote_files import local_files
-from pipeline.report.sentences import beginning, kept_catalogs
+from pipeline.report.sentences import beginning, kept_catalogs, lost
 from pipeline.scratch import scratch
 from pipeline.span_run import anew, ingest_spans, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
@@ -93,6 +93,8 @@ def run(
                     plan = finishing(plan) if cache else plan
                     if plan.span and plan.span.left_out:
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
+                    if plan.span and plan.span.lost:
+                        console.print(f"spans:   {lost(plan.span.lost)}", markup=False)
                     for said in (*anew(plan.span), *kept_catalogs(plan.span.catalogs)) if plan.span else ():
                         console.print(f"spans:   {said}", markup=False)
                     for said in before:

@@ -171,6 +171,7 @@ def shown(plan: Plan) -> dict[str, Any]:
             for name, version in versions.items()
         ],
         "left_out": list(plan.span.left_out),
+        "lost": list(plan.span.lost),
         "catalogs": plan.span.catalogs,
         "judged": {name: of.facts() for name, of in judged(plan).items()} if trains else {},
     }

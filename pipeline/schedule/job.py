@@ -18,6 +18,11 @@ REFUSED, BAD_RECIPE, BAD_DATA = 3, 2, 4  # exit codes of `mtl run`; again, these
 NO_FAILURE = f'mtl "$@"; code=$?; [ "$code" -eq {REFUSED} ] && exit 0; exit "$code"'
 
 
+def usual_time(recipe: Recipe) -> str:
+    """When a recipe runs if nobody says: once a span, a while after it is over."""
+    return "10 * * * *" if recipe.spans is not None and recipe.spans.by == "hour" else "0 2 * * *"
+
+
 @dataclass(frozen=True)
 class Job:
     """A recipe that is run at times.

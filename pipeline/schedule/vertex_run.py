@@ -81,7 +81,7 @@ def run(job: VertexJob, span: str, execute: Execute, tell: Callable[[str], None]
             code = BAD_DATA if isinstance(error, DataError) else 1
         say(f"{metrics['status']}: {metrics['reason']}")
         say(f"report:  {buckets.remotely(str(run_dir / 'report' / 'index.html'))}")
-        said = notify.notify(recipe, metrics, run_dir)
+        said = notify.notify(recipe, metrics, run_dir, span)
         if said:
             say(f"webhook: {said}")
     return code

@@ -60,6 +60,8 @@ class SpanRun:
       ingestions: those to do, in order: the span itself and those of its window that are not as they were.
       window: the spans before it that have been ingested, by name, in order.
       left_out: spans of its window that have rows and were never ingested, or refused by the data gate.
+      lost: spans of its window that were ingested and cannot be used or made again: other code or another recipe
+        made them, or their files are gone, and the log has no row of them any more.
       content: digest of the rows of all of `window` and of the span, as they are now.
       catalogs: catalog that has changed → those of these spans that keep what it said before.
     """
@@ -71,6 +73,7 @@ class SpanRun:
     left_out: tuple[str, ...]
     content: str
     catalogs: dict[str, list[str]] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
 
 def resolve(recipe: Recipe, key: str, input_dir: Path, home: Path, name: str) -> SpanRun:
@@ -85,21 +88,24 @@ def resolve(recipe: Recipe, key: str, input_dir: Path, home: Path, name: str) ->
 
     Raises:
       BadSpan: it is no name of a span.
-      DataError: the log has no row of it, or a file cannot be read.
+      DataError: the log has no row of it, and none was ingested as it would be now; or a file cannot be read.
     """
     calendar = Calendar.of(recipe.spans)
     number = calendar.number(name)
     sources = _Sources(recipe, key, input_dir, SpanStore(home), calendar)
-    if number not in sources.log.spans:
+    if number not in sources.log.spans and sources.state(number)[0] is None:
         there = [calendar.name(n) for n in sources.log.spans]
         has = f"its rows are of {there[0]} to {there[-1]}" if there else "no row has a time"
         raise DataError(f"sources.log: no row of the span {calendar.name(number)}; {has}")
     found: list[Ingestion] = []
-    window, left_out, contents = [], [], {}
+    window, left_out, lost, contents = [], [], [], {}
     for earlier in range(number - recipe.spans.window, number):
         state, ingestion = sources.state(earlier)
         if state is None:
-            left_out += [calendar.name(earlier)] if earlier in sources.log.spans else []
+            if earlier in sources.log.spans:
+                left_out.append(calendar.name(earlier))
+            elif sources.was_ingested(earlier):
+                lost.append(calendar.name(earlier))
             continue
         window.append(calendar.name(earlier))
         contents[calendar.name(earlier)] = state
@@ -115,6 +121,7 @@ def resolve(recipe: Recipe, key: str, input_dir: Path, home: Path, name: str) ->
         tuple(left_out),
         text_digest(json.dumps(contents), sources.made),
         sources.kept_catalogs([name for name in contents if name not in {one.name for one in found}]),
+        tuple(lost),
     )
 
 
@@ -163,6 +170,10 @@ class _Sources:
         if newest.content != ingestion.content:
             return ingestion.content, replace(ingestion, again=_CHANGED)
         return ingestion.content, None
+
+    def was_ingested(self, number: int) -> bool:
+        """Whether there ever was a version of a span."""
+        return self._store.last_number(self._calendar.name(number)) > 0
 
     def kept_catalogs(self, names: list[str]) -> dict[str, list[str]]:
         """Catalog → those of some spans whose rows have something else of it than it says now."""

@@ -175,6 +175,17 @@ def test_a_recipe_of_spans_runs_the_newest_that_is_over_and_what_was_missed(plac
     compile(dag, "dag", "exec")
 
 
+def test_hours_run_every_hour_where_nothing_is_said(place):
+    text = RECIPE.replace("clicked: {", "at: time, clicked: {").replace("roles: {}", "roles: {time: at}")
+    (place / "recipe.yaml").write_text(text + "spans: {by: hour, utc_offset_hours: 5.5}\n")
+    for target in ("cron", "systemd", "kubernetes", "airflow"):
+        schedule(place, target)
+    assert (place / "to/my_shop.cron").read_text().splitlines()[-1].startswith("10 * * * * ")
+    assert "OnCalendar=*-*-* *:10:00 UTC" in (place / "to/mtl-my_shop.timer").read_text()
+    dag = (place / "to/mtl_my_shop.py").read_text()
+    assert "moment.add(hours=5.5)" in dag and "moment.subtract(hours=1).format('YYYY-MM-DD[T]HH')" in dag
+
+
 def test_what_a_container_does_not_have_is_refused(place):
     (place / "patch.yaml").write_text("training: {epochs: 2}\n")
     given = ["schedule", "kubernetes", str(place / "recipe.yaml"), "--set", f"@{place / 'patch.yaml'}"]

@@ -24,10 +24,10 @@ def place(tmp_path, write):
 def run(shop, place):
     """Resolves a span's run, and remembers what it would have ingested."""
 
-    def _run(day, recipe=shop, ingest=True):
+    def _run(day, recipe=shop, ingest=True, name=""):
         home = place / "home"
         store = SpanStore(home)
-        found = resolve(recipe, "", place / "data", home, f"1970-01-0{day + 1}")
+        found = resolve(recipe, "", place / "data", home, name or f"1970-01-0{day + 1}")
         for one in found.ingestions if ingest else ():
             for kind in ("examples", "statistics"):
                 (home / kind / one.name).mkdir(parents=True, exist_ok=True)
@@ -110,6 +110,42 @@ def test_logs_may_be_deleted_once_they_are_ingested(run, place):
     (place / "data/log/0.csv").unlink()
     found = run(2)
     assert found.window == ("1970-01-01", "1970-01-02") and ingested(found) == [("1970-01-03", 1)]
+
+
+def test_the_same_span_without_its_log_is_the_same_run(run, place):
+    run(0)
+    found = run(1)
+    (place / "data/log/1.csv").unlink()
+    assert ingested(run(1)) == [] and run(1).content == found.content
+
+
+def test_a_span_that_can_neither_be_used_nor_made_again_is_told(run, place, shop):
+    [run(day) for day in range(2)]
+    (place / "data/log/0.csv").unlink()
+    labelled = shop.tasks["click"].model_copy(update={"label": "1 - click"})
+    other = shop.model_copy(update={"tasks": shop.tasks | {"click": labelled}})
+    found = run(2, other)
+    assert found.lost == ("1970-01-01",) and found.window == ("1970-01-02",) and found.left_out == ()
+    assert not run(2, ingest=False).lost
+    with pytest.raises(DataError, match="no row of the span 1970-01-01"):
+        run(0, other)
+
+
+def test_hours_are_resolved_as_days_are(run, place, shop, write):
+    """Where hours begin at half past."""
+    hours = shop.spans.model_copy(update={"by": "hour", "window": 2, "utc_offset_hours": 5.5})
+    recipe = shop.model_copy(update={"spans": hours})
+    rows = [(n, "a", (n + 0.75) / 24, "", 1) for n in range(4)]  # a quarter after the half
+    write(place / "data/log/0.csv", rows)
+    home = place / "home"
+    for n, name in enumerate(("06", "07", "08", "09")):
+        found = run(None, recipe, name=f"1970-01-01T{name}")
+        assert ingested(found) == [(f"1970-01-01T{name}", 1)]
+        assert found.window == tuple(f"1970-01-01T{hour}" for hour in ("06", "07", "08")[max(0, n - 2) : n])
+        [one] = found.ingestions
+        assert one.rows.start == n * 3_600_000 + 1_800_000 and one.rows.end == one.rows.start + 3_600_000
+        assert one.recipe.splits.validation_from == f"1970-01-01T0{n + 1}:15:00.000"
+    assert SpanStore(home).has_later("1970-01-01T08") and not SpanStore(home).has_later("1970-01-01")
 
 
 def test_a_version_whose_files_are_gone_is_ingested_again(run, place):
