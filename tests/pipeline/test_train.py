@@ -171,6 +171,23 @@ def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_
         train(recipe, run_dir, tmp_path / "stopped", ["training.batch_size=32"])
 
 
+def test_ctrl_c_within_the_first_epoch_leaves_a_model_too(run_dir, tmp_path, capfd, monkeypatch):
+    import keras
+
+    import pipeline.train
+
+    def at_once(shown, at):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.train._Shown, "__call__", at_once)
+    recipe = run_dir.parent.parent / "recipe.yaml"
+    assert train(recipe, run_dir, tmp_path, ["training.jit_compile=false"]) == 130
+    said = " ".join(capfd.readouterr().out.split())
+    assert "is the model as it was within its first epoch. The same command begins anew" in said
+    assert keras.models.load_model(tmp_path / "model.keras").optimizer.iterations == 2  # steps an execution
+    assert not (tmp_path / "state.npz").exists()
+
+
 def test_says_what_a_runs_examples_fix():
     other = yaml.safe_load(RECIPE)
     other["features"]["item"]["min_count"] = 7
