@@ -331,7 +331,7 @@ class MultiTaskModel(keras.Model):
         over all its replicas; it takes batches, `epochs`, `initial_epoch` and callbacks.
         """
         if not self.compiled:
-            raise ValueError("fit needs a compiled model: model.compile(keras.optimizers.Adam(1e-3)) before it")
+            raise ValueError("fit needs a compiled model, such as by model.compile('adam')")
         arrays = arrays_of(x)
         if isinstance(x, (Mapping, np.ndarray)) and self.replicated_by is None:
             given = [x, args[0] if args else kwargs.get("y"), kwargs.get("sample_weight")]

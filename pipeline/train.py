@@ -73,8 +73,8 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
         except KeyboardInterrupt:
             model = folder / "model.keras"
             if _trained_there(folder) is not None:
-                left = f"the best epoch so far is {terminal.shown(model)}. The same command goes on after the "
-                left += "last whole epoch"
+                left = f"the best epoch so far is {terminal.shown(model)}. The same command goes on after "
+                left += "the last whole epoch"
             elif model.is_file():
                 left = f"{terminal.shown(model)} is the model as it was within its first epoch. The same "
                 left += "command begins anew"

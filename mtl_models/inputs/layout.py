@@ -79,8 +79,8 @@ class Layout:
             `request` int64 [B] (rows of one request have the same number), `duration` float32 [B].
 
     Raises:
-        ValueError: if names are one text and no list, two features share a name, ids columns or some of their table rows, a name is taken
-            by a packed input, or a side input is unknown.
+        ValueError: if names are one text and no list, two features share a name, ids columns or some of
+            their table rows, a name is taken by a packed input, or a side input is unknown.
 
     Example:
 

@@ -58,7 +58,8 @@ def check_labels(tasks: Sequence[Task], labels: Mapping, sample_weight: Mapping 
         known = np.ones(len(label), bool)
         if weight is not None:
             weight = np.asarray(weight, "float32").reshape(-1)
-            _refuse(task, ~(np.isfinite(weight) & (weight >= 0)), weight, "weights must be finite, at least 0")
+            wrong = ~(np.isfinite(weight) & (weight >= 0))
+            _refuse(task, wrong, weight, "weights must be finite, at least 0")
             known = weight > 0
         _refuse(
             task,

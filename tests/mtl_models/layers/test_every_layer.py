@@ -1,4 +1,4 @@
-"""What holds for every layer: one row alone, XLA, made again from its configuration, saved, mixed precision."""
+"""What holds for every layer: one row alone, XLA, from its configuration, saved, mixed precision."""
 
 import importlib
 import json

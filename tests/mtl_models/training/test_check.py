@@ -41,7 +41,8 @@ def test_a_label_that_does_not_fit_is_named_with_its_row(labels, words):
     with pytest.raises(ValueError, match=words):
         check_labels(TASKS, labels, None)
     [name] = [name for name in Y if labels[name] is not Y[name]]
-    check_labels(TASKS, labels, {name: np.isclose(labels[name], Y[name])})  # without weight it may be anything
+    # without weight it may be anything
+    check_labels(TASKS, labels, {name: np.isclose(labels[name], Y[name])})
 
 
 def test_weights_and_types():
