@@ -20,8 +20,9 @@ from mtl_models.step_log import StepLog
 from mtl_models.tasks import Task
 from mtl_models.towers import Towers
 from mtl_models.training import distributed
-from mtl_models.training.array_batches import source_of
+from mtl_models.training.array_batches import arrays_of, source_of
 from mtl_models.training.batch import unpack
+from mtl_models.training.check import check_arrays
 from mtl_models.training.forward import forward, outputs_of
 from mtl_models.training.gates import gate_statistics
 from mtl_models.training.many_steps import ManySteps
@@ -324,9 +325,19 @@ class MultiTaskModel(keras.Model):
     def fit(self, x=None, *args, callbacks=None, **kwargs):
         """As in Keras; the weighting is also told when an epoch ends.
 
+        Arrays, and those of `array_batches`, are looked at first: see `training.check`.
+
         A model made in the scope of a `tf.distribute` strategy is trained by `training.distributed.fit`,
         over all its replicas; it takes batches, `epochs`, `initial_epoch` and callbacks.
         """
+        if not self.compiled:
+            raise ValueError("fit needs a compiled model, such as by model.compile('adam')")
+        arrays = arrays_of(x)
+        if isinstance(x, (Mapping, np.ndarray)) and self.replicated_by is None:
+            given = [x, args[0] if args else kwargs.get("y"), kwargs.get("sample_weight")]
+            arrays = tuple(given[: 2 if given[2] is None else 3])
+        if arrays is not None:
+            check_arrays(arrays, self.layout, self.tasks)
         if self.replicated_by is not None:
             return distributed.fit(self, x, *args, callbacks=callbacks, **kwargs)
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.weighting.end_epoch())

@@ -209,10 +209,11 @@ def fit(
         progress_steps=settings.steps_per_execution,
         on_progress=show or (lambda at: _show(at, settings.epochs)),
     )
-    callbacks, done = [recorder], 0
+    callbacks, done, kept_on_disk = [recorder], 0, None
     if checkpoint is not None:
-        callbacks.append(Checkpoint(checkpoint[0], recorder, checkpoint[1]))
-        done = callbacks[-1].restore(model) if is_chief else 0
+        kept_on_disk = Checkpoint(checkpoint[0], recorder, checkpoint[1])
+        callbacks.append(kept_on_disk)
+        done = kept_on_disk.restore(model) if is_chief else 0
     stopped = done and done - recorder.best_epoch >= settings.stopping.patience
     until = done if stopped else settings.epochs
     if strategy is not None:
@@ -226,14 +227,19 @@ def fit(
             skip_iterators=ITERATORS_PER_EPOCH * done,
         )
     callbacks.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
-    model.fit(
-        batches,
-        epochs=until,
-        initial_epoch=done,
-        verbose=0,
-        shuffle=False,  # the batches come shuffled
-        callbacks=callbacks,
-    )
+    try:
+        model.fit(
+            batches,
+            epochs=until,
+            initial_epoch=done,
+            verbose=0,
+            shuffle=False,  # the batches come shuffled
+            callbacks=callbacks,
+        )
+    except KeyboardInterrupt:
+        if kept_on_disk is not None and is_chief and not recorder.history:
+            kept_on_disk.save_model()  # of a first epoch that takes hours something is left
+        raise
     if not is_chief:
         return None
     used_precision = model.dtype_policy.name

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 
 from mtl_models.training.alarms import alarms
+from mtl_models.training.check import check_labels
 from mtl_models.training.gates import gate_statistics
 from mtl_models.training.gradients import gradient_statistics
 from mtl_models.training.objective import Objective, measure
@@ -82,6 +83,10 @@ class EpochRecorder(keras.callbacks.Callback):
         if self.objective is None:
             self.objective = Objective({task.name: 1.0 for task in tasks})
         self.objective.check(tasks)
+        lacking = [task.name for task in tasks if task.name not in self.y]
+        if lacking:
+            raise KeyError(f"validation_data has no labels of {', '.join(lacking)}")
+        check_labels(tasks, self.y, self.sample_weight)
         if self.groups is None and "gauc" in map(self.objective.metric, tasks):
             raise ValueError("objective: gauc needs groups")
 

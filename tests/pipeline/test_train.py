@@ -114,6 +114,14 @@ def start(run_dir, output, *settings, first="", **environment):
     )
 
 
+def in_tensorboard(folder) -> dict[str, int]:
+    """What TensorBoard has of training: tag → how many values."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "train"), {"tensors": 0}).Reload()
+    return {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"]}
+
+
 def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_path):
     whole = start(run_dir, tmp_path / "whole")
     told, _ = whole.communicate(timeout=600)
@@ -124,6 +132,15 @@ def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_
     assert {p.name for p in (tmp_path / "whole").iterdir()} >= {
         "model.keras", "history.json", "metrics.json", "state.npz", "tensorboard", "log.txt",
     }  # fmt: skip
+
+    shown = in_tensorboard(tmp_path / "whole" / "tensorboard")
+    assert shown.keys() >= {
+        "epoch_loss", "epoch_click_loss", "epoch_watch_loss", "epoch_click_weight", "epoch_watch_weight",
+        "epoch_gradient_norm/click", "epoch_gradient_norm/watch", "epoch_gradient_cosine/click and watch",
+        "epoch_gate_entropy/click", "epoch_gate_mean/watch/expert_1", "epoch_gate_load/click/expert_0",
+        "epoch_validation/click_auc", "epoch_objective",
+    }  # fmt: skip
+    assert set(shown.values()) == {40}
 
     stopped = start(run_dir, tmp_path / "stopped", first=on_second_epoch(signal.SIGINT))
     told, _ = stopped.communicate(timeout=600)
@@ -152,6 +169,23 @@ def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_
     recipe = run_dir.parent.parent / "recipe.yaml"
     with pytest.raises(CannotTrain, match="training with other settings or data; give another --output"):
         train(recipe, run_dir, tmp_path / "stopped", ["training.batch_size=32"])
+
+
+def test_ctrl_c_within_the_first_epoch_leaves_a_model_too(run_dir, tmp_path, capfd, monkeypatch):
+    import keras
+
+    import pipeline.train
+
+    def at_once(shown, at):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.train._Shown, "__call__", at_once)
+    recipe = run_dir.parent.parent / "recipe.yaml"
+    assert train(recipe, run_dir, tmp_path, ["training.jit_compile=false"]) == 130
+    said = " ".join(capfd.readouterr().out.split())
+    assert "is the model as it was within its first epoch. The same command begins anew" in said
+    assert keras.models.load_model(tmp_path / "model.keras").optimizer.iterations == 2  # steps an execution
+    assert not (tmp_path / "state.npz").exists()
 
 
 def test_says_what_a_runs_examples_fix():
