@@ -37,6 +37,8 @@ from pipeline.vectors import read_matrices
 
 _REPAY_COMPILING = 4000  # steps
 _NEW_OBJECTS = 100_000  # some 10 MB
+_GRADIENT_ROWS = 1024, 4096  # at least and at most
+_GRADIENT_SHARE = 16  # of training's rows one in so many: a row's cost there is that of two in training
 
 
 @contextlib.contextmanager
@@ -206,6 +208,7 @@ def fit(
         (validation[0], validation[1], validation[3]),
         objective=Objective(settings.stopping.objective or {name: 1.0 for name in recipe.tasks}),
         patience=settings.stopping.patience,
+        gradient_rows=int(np.clip(len(next(iter(inputs.values()))) // _GRADIENT_SHARE, *_GRADIENT_ROWS)),
         progress_steps=settings.steps_per_execution,
         on_progress=show or (lambda at: _show(at, settings.epochs)),
     )

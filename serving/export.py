@@ -76,7 +76,7 @@ class Servable(tf.Module):
         return {name: inputs[name] for name in self._recipe.input_columns}
 
     def _pack(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self.preprocessing({name: raw.as_sparse(x) for name, x in inputs.items()})
+        return self.preprocessing(raw.as_sparse(inputs))
 
     def _answer_columns(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = self._with_catalogs(inputs)
