@@ -220,6 +220,22 @@ def test_lists_in_requests(transformed, recent, want):
     assert local(found, "tags") == [[2, 1], [2, -1], [3, 2], [-1, -1]]
 
 
+def test_a_value_is_known_in_its_own_vocabulary_alone(transformed):
+    import tensorflow as tf
+
+    from serving import inputs
+
+    rows = {name: inputs.default(column) for name, column in RECIPE.input_columns.items()}
+    # tags know x, y and z, `recent` p, q and r; all vocabularies are one file, each behind a number
+    rows["tags"] = tf.constant([["x", "p"], ["0:x", "1:x"], ["2:x", "q"]])
+    rows["recent"] = tf.constant([["q", "x"], ["3:q", "y"], ["2:q", "4:q"]])
+    layout, _, layer = transformed
+    found = layout, {"ids": layer(inputs.as_sparse(inputs.one_batch(rows)))["ids"].numpy()}, layer
+    assert local(found, "tags") == [[2, 1], [1, 1], [1, 1]]
+    assert [row[1] for row in local(found, "recent")] == [1, 1, 1]
+    assert local(found, "recent")[0][0] > 1 and local(found, "recent")[1][0] == local(found, "recent")[2][0] == 1
+
+
 def test_shared_rows(transformed):
     layout = transformed[0]
     slots = {f.name: f for f in layout.categorical}
