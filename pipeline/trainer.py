@@ -58,8 +58,8 @@ def _few_collections() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_traced() -> Iterator[None]:
-    """Has TensorFlow run functions as they were traced, without rewriting their graphs first: that takes half a
-    second of a training step of 1,500 operations, and makes it faster by less than a hundredth."""
+    """Has TensorFlow run functions as they were traced, without rewriting their graphs first: that takes as
+    long as some steps, and makes each faster by next to nothing."""
     before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     try:

@@ -1,7 +1,7 @@
 """Vocabularies in TensorFlow Transform's graph: one table for all of them.
 
 A table is three functions, a resource and a file, each of which TensorFlow traces, saves, loads and runs apart.
-Of KuaiRand's 35 vocabularies they were a fifth of what exporting a model took.
+Of many vocabularies they would be most of what exporting and loading a model takes.
 """
 
 from collections.abc import Sequence
