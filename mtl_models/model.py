@@ -250,12 +250,17 @@ class MultiTaskModel(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None) -> dict:
+        return self.predictions_and_gates(inputs, training)[0]
+
+    def predictions_and_gates(self, inputs, training=None) -> tuple[dict, dict]:
+        """Predictions, and for each of the architecture's gates its weights, [B, experts it may use]."""
         packed = self.layout.pack(inputs)
-        outputs = outputs_of(self, self.feature_inputs.lookup(packed), packed, training)[0]
-        return {
+        found = outputs_of(self, self.feature_inputs.lookup(packed), packed, training)
+        predictions = {
             task.name: KINDS[task.kind].prediction(task, output, packed, self.calibrators.get(task.name))
-            for task, output in zip(self.tasks, outputs)
+            for task, output in zip(self.tasks, found[0])
         }
+        return predictions, found[-1]
 
     def set_calibrators(self, calibrators: Mapping[str, Calibrator]) -> None:
         """Puts these in the place of those there were; tasks that are not named have none.

@@ -42,7 +42,7 @@ def test_restores_the_best_epoch_and_stops_after_patience():
     assert recorder.best_epoch == best + 1
     # it overfits 50 embeddings on 200 rows, so that it must stop, two epochs after the best
     assert len(objectives) == best + 3 < 40
-    measured, _ = recorder._measure()
+    measured, _ = recorder._measure(recorder._answers()[0])
     assert measured == recorder.history[best]["validation"]
 
 
@@ -123,7 +123,7 @@ def test_a_validation_row_that_cannot_be_predicted_is_named():
     recorder.on_train_begin()
     # the click of that row is not known
     with pytest.raises(FloatingPointError, match="'like' are not finite in 1 of 3 .* row 1"):
-        recorder._measure()
+        recorder._measure(recorder._answers()[0])
 
 
 def test_gauc_needs_groups():
