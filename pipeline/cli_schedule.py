@@ -135,7 +135,9 @@ def _vertex(
         job.check()
         if submit:
             sys.exit(vertex_run.submit(job, span or LAST, click.echo))
-        made = vertex.files(job, parse(usual_time(recipe) if at is None else at), vertex_run.now(job, span or LAST))
+        made = vertex.files(
+            job, parse(usual_time(recipe) if at is None else at), vertex_run.now(job, span or LAST)
+        )
     except BadTime as error:
         raise click.BadParameter(str(error), param_hint="--at") from None
     except BadSpan as error:

@@ -133,9 +133,7 @@ def _bucket(recipe: Recipe, feature: CategoricalSlots, values: Mapping, fitted: 
         lambda: tft.quantiles(known, recipe.features[feature.name].count, epsilon=0.001),
         x.dtype,
     )
-    bucket = tft.apply_buckets(
-        tf.where(tf.math.is_nan(x), tf.zeros_like(x), x), tf.cast(boundaries, x.dtype)
-    )
+    bucket = tft.apply_buckets(tf.where(tf.math.is_nan(x), tf.zeros_like(x), x), tf.cast(boundaries, x.dtype))
     missing = tf.constant(feature.first_row + vocabulary.MISSING, tf.int64)
     return tf.where(tf.math.is_nan(x), missing, feature.first_row + vocabulary.FIRST_BUCKET + bucket)
 

@@ -82,7 +82,6 @@ class Checkpoint(keras.callbacks.Callback):
         with _whole(self.folder / STATE) as part:
             np.savez(part, facts=np.array(json.dumps(facts)), **arrays)
 
-
     def save_model(self) -> None:
         """Writes `model.keras`, the model as it is now."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -37,9 +37,7 @@ class GateUse:
             self._sums[gate][0] += weights.sum(axis=0)
             self._sums[gate][1] += np.bincount(weights.argmax(axis=1), minlength=count)
             surprise = np.where(weights > 0, -np.log(np.where(weights > 0, weights, 1.0)), 0.0)
-            self._entropies[gate] += (
-                (weights * surprise).sum() / np.log(count) if count > 1 else len(weights)
-            )
+            self._entropies[gate] += (weights * surprise).sum() / np.log(count) if count > 1 else len(weights)
         self._rows += len(weights) if found else 0
 
     def statistics(self) -> dict[str, dict]:

@@ -116,7 +116,9 @@ class SpanStore:
     def has_later(self, name: str) -> bool:
         """Whether a later span was ingested."""
         names = [path.stem for path in self._folder.glob("*.json")]
-        return any(of > name for of in names if len(of) == len(name))  # days of when spans were days are others
+        return any(
+            of > name for of in names if len(of) == len(name)
+        )  # days of when spans were days are others
 
     def folders(self, last: int | None) -> set[Path]:
         """Those of the newest versions of the last spans that were ingested, of days and of hours where there are

@@ -233,7 +233,9 @@ def test_a_value_is_known_in_its_own_vocabulary_alone(transformed):
     found = layout, {"ids": layer(inputs.as_sparse(inputs.one_batch(rows)))["ids"].numpy()}, layer
     assert local(found, "tags") == [[2, 1], [1, 1], [1, 1]]
     assert [row[1] for row in local(found, "recent")] == [1, 1, 1]
-    assert local(found, "recent")[0][0] > 1 and local(found, "recent")[1][0] == local(found, "recent")[2][0] == 1
+    assert (
+        local(found, "recent")[0][0] > 1 and local(found, "recent")[1][0] == local(found, "recent")[2][0] == 1
+    )
 
 
 def test_shared_rows(transformed):

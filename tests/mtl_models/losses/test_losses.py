@@ -144,9 +144,9 @@ def test_ziln_is_smallest_at_the_maximum_likelihood_estimate(gradient):
     y = np.where(rng.random(5000) < 0.2, np.exp(rng.normal(1, 0.7, 5000)), 0)
     logs = np.log(y[y > 0])
     at = [special.logit((y > 0).mean()), logs.mean(), np.log(np.expm1(logs.std() - 1e-3))]
-    slope = gradient(
-        lambda o: ops.mean(LOSSES["ziln"](y.astype("float32"), ops.broadcast_to(o, (5000, 3))))
-    )(at)
+    slope = gradient(lambda o: ops.mean(LOSSES["ziln"](y.astype("float32"), ops.broadcast_to(o, (5000, 3)))))(
+        at
+    )
     np.testing.assert_allclose(slope, 0, atol=1e-5)
 
 
