@@ -139,9 +139,7 @@ def _bring(
         os.replace(part, record)
 
 
-def _fetched(
-    files: Files, path: str, listed: list[Any], had: list[Any] | None, target: Path
-) -> list[Any]:
+def _fetched(files: Files, path: str, listed: list[Any], had: list[Any] | None, target: Path) -> list[Any]:
     """Brings a file where it is not here as it is there, and says what it is known by: size, time, checksum,
     and when that was looked at."""
     size, begun = listed[0], time.time()

@@ -341,9 +341,7 @@ def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, span: str, 
     return BAD_DATA if of_data else OTHER
 
 
-def _notify(
-    console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path, span: str
-) -> None:
+def _notify(console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path, span: str) -> None:
     said = notify.notify(recipe, metrics, run_dir, span)
     if said:
         console.print(f"webhook: {said}", markup=False)

@@ -140,7 +140,9 @@ def gs_account(gs, tmp_path, monkeypatch):
 
     with service_account(tmp_path / "account.json") as secrets:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
-        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # Google's client asks it where it may be used
+        monkeypatch.setenv(
+            "HTTPS_PROXY", "http://127.0.0.1:9"
+        )  # Google's client asks it where it may be used
         monkeypatch.setattr(_Credentials, "_credentials_init", False)
         yield secrets
 

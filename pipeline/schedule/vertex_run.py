@@ -81,7 +81,7 @@ def run(job: VertexJob, span: str, execute: Execute, tell: Callable[[str], None]
             code = BAD_DATA if isinstance(error, DataError) else 1
         say(f"{metrics['status']}: {metrics['reason']}")
         say(f"report:  {buckets.remotely(str(run_dir / 'report' / 'index.html'))}")
-        said = notify.notify(recipe, metrics, run_dir)
+        said = notify.notify(recipe, metrics, run_dir, span)
         if said:
             say(f"webhook: {said}")
     return code
@@ -152,7 +152,9 @@ def next_pipeline(plan: Plan, image: str) -> tuple[str, dict[str, Any]] | None:
         from pipeline.runners.vertex import compiled
 
         of = plan.span.ingestions[0]
-        return f"ingests {of.name}, version {of.version}", compiled(create_ingestion(plan, of, keep=True), image)
+        return f"ingests {of.name}, version {of.version}", compiled(
+            create_ingestion(plan, of, keep=True), image
+        )
     if plan.span and why_only_ingested(plan):
         return None
     from pipeline.base_model import from_what_loads

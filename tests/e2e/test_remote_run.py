@@ -136,7 +136,6 @@ def test_a_run_reads_and_publishes_elsewhere(store, refusing, secrets, shop, go,
         content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
         assert not any(value.encode() in content for value in secrets), path
 
-
     if store.scheme == "s3":  # what saw files of this machine says that too; rows' ids are of paths
         shutil.copytree(shop / "data", tmp_path / f"here/s3:/{bucket}")
         local = [setting.replace("://", ":/") for setting in settings[:2]]

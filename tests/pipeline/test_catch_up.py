@@ -76,7 +76,11 @@ def test_no_more_than_a_window_is_made_up_for(place):
     ("codes", "ran", "code"),
     [
         ([0, 3, 0], 3, 0),  # a refused model stops nothing
-        ([4, 0, 0], 3, 4),  # data that cannot be used hold up their own day, and are not passed over in silence
+        (
+            [4, 0, 0],
+            3,
+            4,
+        ),  # data that cannot be used hold up their own day, and are not passed over in silence
         ([4, 0, 3], 3, 4),
         ([0, 0, 1], 3, 1),
         ([0, 1, 0], 2, 1),  # whatever else broke is for the next start

@@ -5,7 +5,6 @@ import errno
 import os
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from pipeline import mounts

@@ -240,7 +240,9 @@ def test_a_read_that_is_cut_again_and_again_is_told_soon(store, bucket, folders,
         monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
         between.left = 500_000
         with (
-            pytest.raises(Unreachable, match="^sources: s3://.*/long.csv: the connection was lost, run again"),
+            pytest.raises(
+                Unreachable, match="^sources: s3://.*/long.csv: the connection was lost, run again"
+            ),
             local_files(load(f"{bucket}/logs/long.csv"), *folders),
         ):
             pass

@@ -7,7 +7,10 @@ from pipeline.runners.kept_steps import MEMORY, SECONDS, keep_steps, kept_steps,
 
 def test_they_come_back_as_they_were_and_what_another_pipeline_made_is_told_as_cached(tmp_path):
     model, examples = Model(), Examples()
-    model.uri, examples.uri = str(tmp_path / "1/new/Trainer_-1/model"), str(tmp_path / "1/old/Window_-2/examples")
+    model.uri, examples.uri = (
+        str(tmp_path / "1/new/Trainer_-1/model"),
+        str(tmp_path / "1/old/Window_-2/examples"),
+    )
     for made in (model, examples):
         made.set_float_custom_property(SECONDS, 2.5)
         made.set_int_custom_property(MEMORY, 4096)

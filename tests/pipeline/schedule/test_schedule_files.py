@@ -171,7 +171,9 @@ def test_a_recipe_of_spans_runs_the_newest_that_is_over_and_what_was_missed(plac
     assert container["args"][-3:] == ["--span", "last", "--catch-up"]
     # Airflow runs it for a date, which may be long ago
     dag = (place / "to/mtl_my_shop.py").read_text()
-    assert "'--span',\n            span,\n            '--catch-up',\n" in dag and "moment.add(hours=8.0)" in dag
+    assert (
+        "'--span',\n            span,\n            '--catch-up',\n" in dag and "moment.add(hours=8.0)" in dag
+    )
     compile(dag, "dag", "exec")
 
 

@@ -242,7 +242,9 @@ class Submits:
         try:
             self.order = _walk(job, name)
         except Exception as error:  # all that Vertex AI's client tells
-            raise RuntimeError("Job failed with: code: 9, The DAG failed because some tasks failed.") from error
+            raise RuntimeError(
+                "Job failed with: code: 9, The DAG failed because some tasks failed."
+            ) from error
 
 
 @pytest.fixture
@@ -295,7 +297,9 @@ def test_of_a_step_that_was_killed_there_is_what_vertex_ai_says(place):
 def test_a_pipeline_that_ended_and_did_nothing_is_not_submitted_again(place):
     submitted = []
 
-    def execute(pipeline, name, called):  # as of one that a person cancelled: Vertex AI's client raises nothing
+    def execute(
+        pipeline, name, called
+    ):  # as of one that a person cancelled: Vertex AI's client raises nothing
         submitted.append(name)
 
     assert vertex_run.run(job_of(place), "2024-02-28", execute, lambda line: None) == 1
