@@ -39,42 +39,64 @@ def run(name: str, seed: int, data: Path, output: Path, *settings: str) -> dict:
     return json.loads((output / name / "latest/report/metrics.json").read_text())
 
 
-def train_seeds(recipe: Recipe, output: Path, seeds: int, kept: Path) -> list[dict]:
-    """Test scores of a recipe trained with seeds 1, 2, … on the transformed examples of its last run.
+class Transformed:
+    """The transformed examples of a recipe's last run, in memory, read when first asked for.
+
+    Args:
+      recipe: of the run.
+      output: the output folder.
+    """
+
+    def __init__(self, recipe: Recipe, output: Path):
+        self.recipe, self.output = recipe, output
+        self.graph = _newest(recipe, output, "Transform", "transform_graph")
+        self.layout = vocabulary.read_layout(self.graph)
+        self._splits: dict = {}
+
+    def split(self, name: str) -> dict:
+        """Arrays of `train` or `validation` with labels, or the model's inputs of `test`."""
+        if name not in self._splits:
+            if name == "test":
+                self._splits[name] = transformed_test(self.recipe, self.output, self.graph)
+            else:
+                examples = _newest(self.recipe, self.output, "Transform", "transformed_examples")
+                files = [f"{examples}/Split-{name}/*"]
+                self._splits[name] = trainer.read_arrays(files, self.layout, self.recipe)
+        return self._splits[name]
+
+
+def train_seed(recipe: Recipe, transformed: Transformed, seed: int, kept: Path) -> dict:
+    """Test scores of a recipe trained with a seed on a run's transformed examples.
 
     What is in `kept` is not trained again: a benchmark that was interrupted goes on.
 
     Returns:
-      for each seed: task → `[rows]` of the test split, in the order of its examples; and `epoch`.
+      task → `[rows]` of the test split, in the order of its examples; and `epoch`, the one that was kept.
     """
-    graph = _newest(recipe, output, "Transform", "transform_graph")
-    layout = vocabulary.read_layout(graph)
-    arrays, found = {}, []
-    kept.mkdir(parents=True, exist_ok=True)
-    for seed in range(1, seeds + 1):
-        path = kept / f"seed-{seed}.npz"
-        if not path.exists():
-            if not arrays:
-                examples = _newest(recipe, output, "Transform", "transformed_examples")
-                for split in ("train", "validation"):
-                    arrays[split] = trainer.read_arrays([f"{examples}/Split-{split}/*"], layout, recipe)
-                arrays["test"] = transformed_test(recipe, output, graph)
-            training = recipe.training.model_copy(update={"seed": seed})
-            keras.utils.set_random_seed(seed)
-            model, history = trainer.fit(
-                recipe.model_copy(update={"training": training}),
-                layout,
-                arrays["train"],
-                arrays["validation"],
-                kept / f"logs-{seed}",
-                show=lambda at: None,
-            )
-            scores = model.predict(arrays["test"], batch_size=8192, verbose=0)
-            np.savez(path, epoch=history["best_epoch"], **scores)
-            print(f"{kept.name}: seed {seed} trained, epoch {history['best_epoch']} kept", flush=True)
-        with np.load(path) as read:
-            found.append(dict(read))
-    return found
+    path = kept / f"seed-{seed}.npz"
+    if not path.exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        training = recipe.training.model_copy(update={"seed": seed})
+        keras.utils.set_random_seed(seed)
+        model, history = trainer.fit(
+            recipe.model_copy(update={"training": training}),
+            transformed.layout,
+            transformed.split("train"),
+            transformed.split("validation"),
+            kept / f"logs-{seed}",
+            show=lambda at: None,
+        )
+        scores = model.predict(transformed.split("test"), batch_size=8192, verbose=0)
+        np.savez(path, epoch=history["best_epoch"], **scores)
+        print(f"{kept.name}: seed {seed} trained, epoch {history['best_epoch']} kept", flush=True)
+    with np.load(path) as read:
+        return dict(read)
+
+
+def train_seeds(recipe: Recipe, output: Path, seeds: int, kept: Path) -> list[dict]:
+    """Test scores of a recipe trained with seeds 1, 2, …: `train_seed` of each."""
+    transformed = Transformed(recipe, output)
+    return [train_seed(recipe, transformed, seed, kept) for seed in range(1, seeds + 1)]
 
 
 def transformed_test(recipe: Recipe, output: Path, graph: Path) -> dict:
