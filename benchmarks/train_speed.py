@@ -281,6 +281,8 @@ def main() -> int:
         measure(None, lambda what, value, bound, at_least: bar(what, value, None, at_least))
     else:
         print("on a GPU with mixed precision: not run, there is none")
+    if not given.peer_python:
+        print("peers were left out, and their bars are not judged: give --peer-python")
     return 1 if missed else 0
 
 

@@ -3,9 +3,9 @@
     python benchmarks/weighting.py --input FOLDER [--output FOLDER] [--seeds N]
 
 The recipe runs once through the pipeline; then it is trained with several seeds on that run's transformed
-examples, and so is each way of weighting.json, its weighting or its architecture in place of the recipe's own,
-and the recipe without its tasks' `loss_weight`; nothing else is changed (no learning rate is tuned for any of
-them). Shown are the means of the recipe's own way, and the mean difference of every other from it, seed by
+examples, and so is each way of weighting.json, its weighting or its architecture in place of the recipe's
+own, and the recipe without its tasks' `loss_weight`; nothing else is changed (no learning rate is tuned for
+any of them). Shown are the means of the recipe's own way, and the mean difference of every other from it, seed by
 seed, with its 95 % interval by Student's t over seeds: AUC and AUC within users, more is better, and the mean
 absolute error of watch times, less is better. Seeds are outermost, and what was trained is kept in
 OUTPUT/ways: a benchmark that was interrupted goes on.

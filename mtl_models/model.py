@@ -20,8 +20,9 @@ from mtl_models.step_log import StepLog
 from mtl_models.tasks import Task
 from mtl_models.towers import Towers
 from mtl_models.training import distributed
-from mtl_models.training.array_batches import source_of
+from mtl_models.training.array_batches import arrays_of, source_of
 from mtl_models.training.batch import unpack
+from mtl_models.training.check import check_arrays
 from mtl_models.training.forward import forward, outputs_of
 from mtl_models.training.gates import gate_statistics
 from mtl_models.training.many_steps import ManySteps
@@ -249,12 +250,17 @@ class MultiTaskModel(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None) -> dict:
+        return self.predictions_and_gates(inputs, training)[0]
+
+    def predictions_and_gates(self, inputs, training=None) -> tuple[dict, dict]:
+        """Predictions, and for each of the architecture's gates its weights, [B, experts it may use]."""
         packed = self.layout.pack(inputs)
-        outputs = outputs_of(self, self.feature_inputs.lookup(packed), packed, training)[0]
-        return {
+        found = outputs_of(self, self.feature_inputs.lookup(packed), packed, training)
+        predictions = {
             task.name: KINDS[task.kind].prediction(task, output, packed, self.calibrators.get(task.name))
-            for task, output in zip(self.tasks, outputs)
+            for task, output in zip(self.tasks, found[0])
         }
+        return predictions, found[-1]
 
     def set_calibrators(self, calibrators: Mapping[str, Calibrator]) -> None:
         """Puts these in the place of those there were; tasks that are not named have none.
@@ -324,9 +330,19 @@ class MultiTaskModel(keras.Model):
     def fit(self, x=None, *args, callbacks=None, **kwargs):
         """As in Keras; the weighting is also told when an epoch ends.
 
+        Arrays, and those of `array_batches`, are looked at first: see `training.check`.
+
         A model made in the scope of a `tf.distribute` strategy is trained by `training.distributed.fit`,
         over all its replicas; it takes batches, `epochs`, `initial_epoch` and callbacks.
         """
+        if not self.compiled:
+            raise ValueError("fit needs a compiled model, such as by model.compile('adam')")
+        arrays = arrays_of(x)
+        if isinstance(x, (Mapping, np.ndarray)) and self.replicated_by is None:
+            given = [x, args[0] if args else kwargs.get("y"), kwargs.get("sample_weight")]
+            arrays = tuple(given[: 2 if given[2] is None else 3])
+        if arrays is not None:
+            check_arrays(arrays, self.layout, self.tasks)
         if self.replicated_by is not None:
             return distributed.fit(self, x, *args, callbacks=callbacks, **kwargs)
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.weighting.end_epoch())

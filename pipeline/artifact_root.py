@@ -10,9 +10,10 @@ from pipeline.recipe.errors import Problem, RecipeError
 from pipeline.runners import buckets
 
 FOLDER = "artifacts"
+METADATA = "metadata.sqlite"  # TFX's, beside that folder
 
 
-def place_artifacts(recipe: Recipe, recipe_file: Path, home: Path) -> None:
+def place_artifacts(recipe: Recipe, recipe_file: Path, home: Path) -> str:
     """Makes `home/artifacts` what the recipe's `pipeline_root` asks for.
 
     With one it is a link to the folder in the bucket, by the recommender's name: what reads or writes
@@ -23,13 +24,18 @@ def place_artifacts(recipe: Recipe, recipe_file: Path, home: Path) -> None:
       recipe_file: names it in messages.
       home: the recommender's folder, held by this process.
 
+    Returns:
+      Why the bucket may not be one, for a person; most often empty.
+
     Raises:
-      RecipeError: the bucket is not mounted, artifacts are elsewhere already, or others' are there.
+      RecipeError: the bucket is not mounted, artifacts are elsewhere already or gone, or others' are there.
+      OSError: a mount does not answer.
     """
     try:
         _place(recipe, home / FOLDER)
     except ValueError as error:
         raise RecipeError(str(recipe_file), [Problem("pipeline_root", str(error))]) from None
+    return buckets.doubt(recipe.pipeline_root) if recipe.pipeline_root is not None else ""
 
 
 def _place(recipe: Recipe, at: Path) -> None:
@@ -40,10 +46,12 @@ def _place(recipe: Recipe, at: Path) -> None:
                 f"is not there any more, and the artifacts are in {buckets.remotely(str(now))}; give it "
                 f"again, or have them here: rm {at} && mv {now} {at}"
             )
+        _refuse_if_gone(at)
         return
     root = buckets.folder(recipe.pipeline_root, recipe.pipeline_root)
     wanted = root / recipe.name / FOLDER
     if now == wanted:
+        _refuse_if_gone(at)
         wanted.mkdir(parents=True, exist_ok=True)
         return
     if now is not None or at.exists():
@@ -59,3 +67,14 @@ def _place(recipe: Recipe, at: Path) -> None:
         )
     wanted.mkdir(parents=True, exist_ok=True)
     at.symlink_to(wanted)
+
+
+def _refuse_if_gone(at: Path) -> None:
+    """Metadata that know of artifacts, and a link to them that leads nowhere: an empty folder in their place
+    would have the next steps fail, or begin a second store below the mount that is to come back."""
+    metadata = at.parent / METADATA
+    if at.is_symlink() and not at.is_dir() and metadata.exists():
+        raise ValueError(
+            f"{os.readlink(at)}, where the artifacts of earlier runs are, is not there: mount what holds it; "
+            f"or, if they are deleted for good, forget them, so that every step runs anew: rm {at} {metadata}"
+        )

@@ -52,7 +52,7 @@ mtl.add_command(schedule)
     epilog=examples(
         "mtl run data/demo/recipe.yaml --input demo-data",
         "mtl run data/demo/recipe.yaml --input demo-data --set training.epochs=3 --no-cache",
-        "mtl run data/demo/recipe.yaml --input demo-data --span last",
+        "mtl run data/demo/recipe.yaml --input demo-data --span last --catch-up",
         "mtl run data/demo/recipe.yaml --input demo-data --from 2024-03-04 --to 2024-03-06",
     ),
 )
@@ -69,6 +69,11 @@ mtl.add_command(schedule)
     help="Run one day or hour: ingest it, train on those before, test on it. 2022-05-02, 2022-05-02T13, or "
     "last: the newest that is over.",
 )
+@click.option(
+    "--catch-up",
+    is_flag=True,
+    help="With --span: before it those that were missed, in order, since the last whose run came to an end.",
+)
 @click.option("--from", "first", metavar="SPAN", help="With --to: run all these spans, one after another.")
 @click.option("--to", "last", metavar="SPAN", help="The last of them.")
 def run(
@@ -78,6 +83,7 @@ def run(
     no_cache: bool,
     settings: tuple[str, ...],
     span: str | None,
+    catch_up: bool,
     first: str | None,
     last: str | None,
 ) -> None:
@@ -86,6 +92,8 @@ def run(
         raise click.BadParameter("it is empty: leave --span out to run all there is", param_hint="--span")
     if (first is None) != (last is None) or (span is not None and first is not None):
         raise click.UsageError("give --span, or --from and --to, or none of them")
+    if catch_up and span is None:
+        raise click.UsageError("--catch-up is of --span: it runs the spans before it that were missed")
     from pipeline import run as runner
     from pipeline.disk import NoRoom
     from pipeline.only_one import Busy
@@ -95,6 +103,8 @@ def run(
     try:
         if first is not None:
             sys.exit(runner.run_spans(*given, first, last))
+        if catch_up:
+            sys.exit(runner.run_missed(*given, span))
         sys.exit(runner.run(*given, span or ""))
     except BadSpan as error:
         raise click.BadParameter(str(error), param_hint="--from, --to" if first else "--span") from None

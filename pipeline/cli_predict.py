@@ -124,7 +124,7 @@ def _predict_file(model: str, server: str | None, source: Path, target: str, pri
     except ServerError as error:
         raise click.ClickException(f"{server}: {error}") from None
     except (PredictError, ValueError, OSError) as error:
-        full = disk.full(error, Path(target).absolute().parent, "make room, and run again")
+        full = disk.full(error, Path(target).absolute().parent, "run again")
         if full:
             raise click.ClickException(full) from None
         if isinstance(error, OSError) and error.errno:

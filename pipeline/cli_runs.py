@@ -57,8 +57,8 @@ def show(run_dir: Path, last: int) -> None:
 def gc(output: Path, last: int, dry_run: bool) -> None:
     """Delete what is not needed in OUTPUT: runs but the last, what only they made, and old versions.
 
-    Kept are what serves, is labelled or would serve after a roll-back, what the kept runs pushed, and the
-    runs that made any of these. OUTPUT is that of `mtl run`, or a recommender's folder in it. Where a run is
+    Kept are what serves, is labelled or would serve after a roll-back, what the kept runs pushed, the
+    runs that made any of these, and the spans that the next run trains on. OUTPUT is that of `mtl run`, or a recommender's folder in it. Where a run is
     at work nothing is touched, and the exit code is 1.
     """
     from pipeline.only_one import Busy

@@ -1,5 +1,6 @@
 """`mtl schedule`: files that make something else run a recipe day by day."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -22,9 +23,8 @@ _PLACE = click.Path(file_okay=False)  # of this machine, and for Vertex AI of a 
 @recipe_argument
 @click.option(
     "--at",
-    default="0 2 * * *",
-    show_default=True,
-    help="When, as cron writes it; in UTC, but for cron itself, which keeps the machine's zone.",
+    help="When, as cron writes it; in UTC, but for cron itself, which keeps the machine's zone. Left out: "
+    '"0 2 * * *", and of spans that are hours "10 * * * *".',
 )
 @click.option("--input", "input_dir", type=_PLACE, help="As of `mtl run`; for Vertex AI gs://BUCKET/FOLDER.")
 @click.option("--output", type=_PLACE, default="output", show_default=True, help="The same.")
@@ -38,12 +38,16 @@ _PLACE = click.Path(file_okay=False)  # of this machine, and for Vertex AI of a 
 )
 @click.option("--project", help="Of Google Cloud, for Vertex AI.")
 @click.option("--region", help="Of Vertex AI, such as europe-west4.")
-@click.option("--span", help="For Vertex AI, of the pipeline that is compiled now; the newest that is over.")
-@click.option("--submit", is_flag=True, help="For Vertex AI: write nothing, run it there now, and wait.")
+@click.option(
+    "--span",
+    help="For Vertex AI, of the run that is compiled or submitted now. Left out, the newest that is over, and "
+    "with --submit before it those that were missed.",
+)
+@click.option("--submit", is_flag=True, help="For Vertex AI: run it there now, and wait.")
 def schedule(
     target: str,
     recipe: Path,
-    at: str,
+    at: str | None,
     input_dir: str | None,
     output: str,
     settings: tuple[str, ...],
@@ -99,7 +103,7 @@ def _here(name: str, value: str) -> Path:
 
 def _vertex(
     file: Path,
-    at: str,
+    at: str | None,
     input_dir: str,
     output: str,
     settings: tuple[str, ...],
@@ -115,7 +119,8 @@ def _vertex(
     from pipeline.recipe import load
     from pipeline.recipe.schema_file import check_schema
     from pipeline.runners.buckets import NoBucket
-    from pipeline.schedule import vertex
+    from pipeline.schedule import vertex, vertex_run
+    from pipeline.schedule.job import usual_time
     from pipeline.schedule.times import BadTime, parse
     from pipeline.schedule.write import write_files
     from pipeline.spans.calendar import LAST, BadSpan
@@ -129,10 +134,10 @@ def _vertex(
     try:
         job.check()
         if submit:
-            for what in vertex.submit(job, span or LAST):
-                click.echo(f"{job.name}: {what}")
-            return
-        made = vertex.files(job, parse(at), span or LAST)
+            sys.exit(vertex_run.submit(job, span or LAST, click.echo))
+        made = vertex.files(
+            job, parse(usual_time(recipe) if at is None else at), vertex_run.now(job, span or LAST)
+        )
     except BadTime as error:
         raise click.BadParameter(str(error), param_hint="--at") from None
     except BadSpan as error:

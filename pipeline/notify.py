@@ -11,22 +11,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.recipe import Recipe
+from pipeline.runners.buckets import SCHEME, remotely
 
 _TRIES, _WAIT, _TIMEOUT = 3, 1.0, 5.0  # seconds; together under half a minute
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
 
-def notify(recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> str:
+def notify(recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path, span: str = "") -> str:
     """Tells the recipe's webhook, where it has one, of a run that was refused or failed.
 
     The request is a POST of JSON: `text`, which Slack, Mattermost and their like show; `recipe`, `run`,
-    `status`, `reason`, `sentences` (of the gates that failed), `report` and `host`. The address is a
-    credential: it is in an environment variable that the recipe names, and nothing that is said has it.
+    `span` (null without spans), `status`, `reason`, `sentences` (of the gates that failed), `report` and
+    `host`. The address is a credential: it is in an environment variable that the recipe names, and nothing
+    that is said has it.
 
     Args:
       recipe: of the run.
       metrics: the content of metrics.json.
       run_dir: of the run.
+      span: that it is of; "" where it is of none.
 
     Returns:
       What came of it, for a person; empty where there was nothing to do. Nothing is raised: that nobody can
@@ -41,21 +44,23 @@ def notify(recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> str:
         return f"the environment variable {variable} {what}: nobody is told when a run is refused or fails"
     if metrics["status"] not in ("refused", "failed"):
         return ""
-    problem = _post(url, _message(metrics, run_dir))
+    problem = _post(url, _message(metrics, run_dir, span))
     return f"could not be told: {problem}" if problem else "was told"
 
 
-def _message(metrics: Mapping[str, Any], run_dir: Path) -> dict[str, Any]:
+def _message(metrics: Mapping[str, Any], run_dir: Path, span: str) -> dict[str, Any]:
     sentences = [gate["sentence"] for gate in metrics["gates"] if gate["status"] == "failed"]
-    report = str(run_dir / "report" / "index.html")
+    report = remotely(str(run_dir / "report" / "index.html"))
+    where = report if report.startswith(SCHEME) else f"{socket.gethostname()}:{report}"
     lines = [
-        f"{metrics['recipe']}: run {metrics['run']} {metrics['status']}",
+        f"{metrics['recipe']}: run {metrics['run']}{f', span {span},' if span else ''} {metrics['status']}",
         *(sentences or [metrics["reason"]]),
     ]
     return {
-        "text": "\n".join([*lines, f"{socket.gethostname()}:{report}"]),
+        "text": "\n".join([*lines, where]),
         "recipe": metrics["recipe"],
         "run": metrics["run"],
+        "span": span or None,
         "status": metrics["status"],
         "reason": metrics["reason"],
         "sentences": sentences,
@@ -68,6 +73,7 @@ def _post(url: str, message: dict[str, Any]) -> str:
     """What went wrong; empty where nothing did."""
     import requests
     from requests.adapters import HTTPAdapter
+    from urllib3.exceptions import ReadTimeoutError
     from urllib3.util import Retry
 
     again = Retry(
@@ -86,5 +92,8 @@ def _post(url: str, message: dict[str, Any]) -> str:
         try:
             answer = session.post(url, body, headers=headers, timeout=_TIMEOUT, allow_redirects=False)
         except requests.RequestException as error:  # its text has the address
+            reason = getattr(error.args[0], "reason", None) if error.args else None
+            if isinstance(reason, ReadTimeoutError):
+                return f"no answer in {_TIMEOUT:g} s, {_TRIES} times; it may have the message all the same"
             return f"{type(error).__name__} (no answer after {_TRIES} tries)"
     return "" if answer.ok and not answer.is_redirect else f"it answered {answer.status_code}"

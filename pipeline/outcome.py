@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline import disk, memory, staleness, tuned
+from pipeline import disk, memory, mounts, staleness, tuned
 from pipeline.components.verdicts import read_verdicts
 from pipeline.evaluation.files import METRICS, RELIABILITY
 from pipeline.evaluation.gates import agreement
@@ -16,6 +16,7 @@ from pipeline.ingest.errors import DataError
 from pipeline.ingest.explain import DEAD_LETTERS
 from pipeline.job_service import without_workers
 from pipeline.plan import Plan
+from pipeline.recipe.beam import Beam
 from pipeline.recipe.dump import resolved
 from pipeline.report.counted import row_counts
 from pipeline.report.facts import Failure, RowCounts, RunFacts
@@ -24,6 +25,10 @@ from pipeline.span_run import shown
 from pipeline.trainer import HISTORY
 from pipeline.watch.found import read_pictures, read_watched
 from serving.versions import record
+
+
+class BrokeElsewhere(Exception):
+    """A step broke in another process, or on another machine; in the words to tell."""
 
 
 def facts_of(
@@ -48,7 +53,7 @@ def facts_of(
     status, reason, failed = "pushed", f"{said}; version {Path(path).name} serves from now on", None
     if failure is not None:
         step, error = failure
-        failed = Failure(step, _message(error, plan))
+        failed = Failure(step, step_message(error, plan.home, plan.recipe.beam))
         status, reason = "failed", f"{step}: {failed.message.splitlines()[0]}"
     elif only:
         status, reason = "ingested", f"{plan.span.name} is ingested; no model was trained: {only}"
@@ -149,8 +154,18 @@ def data_error(error: BaseException | None) -> DataError | None:
     return error
 
 
-def _message(error: BaseException, plan: Plan) -> str:
+def step_message(error: BaseException, home: Path, beam: Beam | None = None) -> str:
+    """What a person is told of an error that ended a step.
+
+    Args:
+      error: that ended it.
+      home: the folder that it writes to.
+      beam: the recipe's, where it is at hand.
+    """
     if isinstance(error, KeyboardInterrupt):
         return "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
-    said = disk.full(error, plan.home) or memory.refused(error) or without_workers(error, plan.recipe.beam)
+    if isinstance(error, BrokeElsewhere):
+        return str(error)
+    said = disk.full(error, home) or mounts.lost(error) or memory.refused(error)
+    said = said or (without_workers(error, beam) if beam else "")
     return said or str(data_error(error) or f"{type(error).__name__}: {error}")

@@ -4,6 +4,7 @@ Nothing here imports `tfx.v1`: it imports google.cloud.aiplatform, a third of th
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -55,8 +56,11 @@ from pipeline.trainer_files import STATISTICS
 from pipeline.warm_start import training_settings
 
 
-def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
-    """The steps of a run, each with the part of the recipe and the digest of the code it depends on."""
+def create_pipeline(
+    plan: Plan, enable_cache: bool = True, last: Callable[[Plan, list[BaseNode]], BaseNode] | None = None
+) -> Pipeline:
+    """The steps of a run, each with the part of the recipe and the digest of the code it depends on; `last` makes
+    one more, of these."""
     recipe, code = plan.recipe, digests.code_digest
 
     vectors = None
@@ -178,25 +182,22 @@ def create_pipeline(plan: Plan, enable_cache: bool = True) -> Pipeline:
         ),
     )
 
-    return _pipeline(
-        plan,
-        [
-            *([vectors] if vectors else []),
-            *read["steps"],
-            vocabularies,
-            transform,
-            *([tuner] if tuner else []),
-            trainer,
-            evaluate,
-            *([stale] if stale else []),
-            *([watch] if watch else []),
-            check,
-            *([skew] if skew else []),
-            gate,
-            push,
-        ],
-        enable_cache,
-    )
+    steps = [
+        *([vectors] if vectors else []),
+        *read["steps"],
+        vocabularies,
+        transform,
+        *([tuner] if tuner else []),
+        trainer,
+        evaluate,
+        *([stale] if stale else []),
+        *([watch] if watch else []),
+        check,
+        *([skew] if skew else []),
+        gate,
+        push,
+    ]
+    return _pipeline(plan, [*steps, *([last(plan, steps)] if last else [])], enable_cache)
 
 
 def _staleness(
@@ -350,25 +351,34 @@ def _window(
         "schema": schema.outputs["schema"],
     }
     if plan.recipe.spans.drift is not None:
-        gate = _drift_gate(plan, found, held, baseline if held else dict.fromkeys(baseline, ""))
+        gate = _drift_gate(plan, at, found, held, baseline if held else dict.fromkeys(baseline, ""))
         made["steps"].append(gate)
         made["drift"] = gate.outputs["verdict"]
     return made
 
 
 def _drift_gate(
-    plan: Plan, found: dict[str, list[BaseChannel]], held: dict[str, BaseChannel], baseline: dict[str, str]
+    plan: Plan,
+    at: dict[str, Judged],
+    found: dict[str, list[BaseChannel]],
+    held: dict[str, BaseChannel],
+    baseline: dict[str, str],
 ) -> DriftGate:
     recipe, calendar = plan.recipe, Calendar.of(plan.recipe.spans)
     store = SpanStore(plan.home)
     names = [(n, store.drifted(n)) for n in plan.span.window] + [(plan.span.name, False)]
     means = {"binary": "rate", "regression": "mean"}
+    # a label of which more may come with every day is another one on each
+    told = {n: t for n, t in recipe.tasks.items() if not (t.events and t.events.open == "negative")}
+    labels = {n: means[t.kind] for n, t in told.items() if at[n].span and t.kind in means}
     return DriftGate(
         spans=union(found["examples"]),
         span_statistics=union(found["statistics"]),
         names=json.dumps([(calendar.number(name), name, drifted) for name, drifted in names]),
         columns=json.dumps(list(dict.fromkeys([*_still(recipe), *recipe.spans.drift.columns]))),
-        labels=json.dumps({n: means[t.kind] for n, t in recipe.tasks.items() if t.kind in means}),
+        labels=json.dumps(labels),
+        labelled=json.dumps([n for n, t in recipe.tasks.items() if t.events is None and t.where is None]),
+        late=json.dumps({n: at[n].span for n in labels if at[n].span != plan.span.name}),
         recipe=recipe.part("features").model_dump_json(),
         bounds=recipe.spans.drift.model_dump_json(),
         code=digests.code_digest("pipeline.components.drift_gate"),

@@ -7,7 +7,7 @@ without running it.
 import datetime
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pipeline import digests
@@ -20,7 +20,7 @@ from pipeline.recipe.space import with_values
 from pipeline.spans.resolve import SpanRun, resolve
 from pipeline.vector_tables import vector_tables
 from pipeline.vectors import Table
-from pipeline.warm_start import Beginning, beginning
+from pipeline.warm_start import Base, Beginning, beginning
 from serving import versions
 
 # says nothing of the model or its verdict
@@ -72,6 +72,41 @@ class Plan:
             code,
             self.transform_code(),
             self.trainer_code(),
+        )
+
+    def as_json(self) -> str:
+        """For a step elsewhere that ends this run, once its spans are ingested: without tables, which only its
+        fingerprint needs."""
+        told = {name: str(getattr(self, name)) for name in ("input_dir", "home")}
+        told |= {name: getattr(self, name) for name in ("run", "content", "schema", "started")}
+        base = self.beginning and self.beginning.base
+        return json.dumps(
+            told
+            | {
+                "recipe": self.recipe.model_dump_json(),
+                "baseline": self.baseline and str(self.baseline),
+                "span": self.span and asdict(replace(self.span, ingestions=())),
+                "beginning": self.beginning and asdict(replace(self.beginning, base=None)),
+                "base": base and asdict(base) | {"folder": str(base.folder)},
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """The reverse of `as_json`."""
+        told = json.loads(text)
+        base, begins, span = told.pop("base"), told["beginning"], told["span"]
+        base = base and Base(**base | {"folder": Path(base["folder"])})
+        lists = ("ingestions", "window", "left_out", "lost")
+        return cls(
+            **told
+            | {name: Path(told[name]) for name in ("input_dir", "home")}
+            | {
+                "recipe": Recipe.model_validate_json(told["recipe"]),
+                "baseline": told["baseline"] and Path(told["baseline"]),
+                "span": span and SpanRun(**span | {name: tuple(span[name]) for name in lists}),
+                "beginning": begins and Beginning(**begins | {"base": base}),
+            }
         )
 
     def is_unchanged(self) -> bool:

@@ -66,7 +66,7 @@ def predict(
     try:
         return _predict(recipe_file, model, source, output, settings)
     except Exception as error:
-        said = disk.full(error, output.absolute().parent, f"make room, and run again: {output} appears whole")
+        said = disk.full(error, output.absolute().parent, f"run again: {output} appears whole")
         if said:
             raise disk.NoRoom(said) from error
         raise

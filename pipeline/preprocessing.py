@@ -6,18 +6,20 @@ Named columns up to here; from here on one int64 vector of embedding rows (`ids`
 
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from mtl_models import Layout
+from mtl_models import CategoricalSlots, Layout
 from pipeline import vectors, vocabulary
 from pipeline.fitted import Fitted
 from pipeline.recipe import Recipe
 from pipeline.tensor_operations import TensorOperations
+from pipeline.vocabulary_table import Vocabularies, line_numbers
 
 TASK_PARTS = ("label", "mask", "weight")
 _ROUNDING = 1e-7  # of a number: float32, which the model sees, tells no finer differences
@@ -38,13 +40,9 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
 
     outputs: dict[str, tf.Tensor] = {}
     if layout.categorical:
-        outputs["ids"] = tf.concat(
-            [_ids(recipe, layout, f.name, columns, values, folder, fitted) for f in layout.categorical],
-            axis=1,
-        )
+        outputs["ids"] = _ids(recipe, layout, columns, values, Vocabularies(recipe, layout, folder), fitted)
     if layout.numbers:
-        numbers = [_number(recipe, n, columns, values, fitted) for n in layout.numbers]
-        outputs["numbers"] = tf.stack(numbers, axis=1)
+        outputs["numbers"] = _numbers(recipe, layout.numbers, columns, values, fitted)
     for vector in layout.vectors:
         column = recipe.column_of(vector.name)
         outputs[vector.key] = (
@@ -90,38 +88,68 @@ def _value(x: tf.Tensor) -> tf.Tensor:
 def _ids(
     recipe: Recipe,
     layout: Layout,
-    name: str,
     columns: Mapping,
     values: Mapping,
-    folder: str,
+    vocabularies: Vocabularies,
     fitted: Fitted,
 ) -> tf.Tensor:
-    """`[rows, length]` global rows of the embedding table; -1 where a list has no value. Of a longer list the
+    """`[rows, slots]` global rows of the embedding table; -1 where a list has no value. Of a longer list the
     first or the last values are taken, as its column says."""
-    feature = recipe.features[name]
-    slots = next(f for f in layout.categorical if f.name == name)
-    column = feature.column or name
-    if feature.kind == "buckets":
-        x = values[column]
-        known = tf.boolean_mask(x, ~tf.math.is_nan(x))
-        boundaries = fitted(
-            f"{name}.boundaries", lambda: tft.quantiles(known, feature.count, epsilon=0.001), x.dtype
-        )
-        bucket = tft.apply_buckets(
-            tf.where(tf.math.is_nan(x), tf.zeros_like(x), x), tf.cast(boundaries, x.dtype)
-        )
-        rows = tf.where(
-            tf.math.is_nan(x), tf.constant(vocabulary.MISSING, tf.int64), vocabulary.FIRST_BUCKET + bucket
-        )
-        return slots.first_row + rows[:, None]
-    x = columns[column]
-    if isinstance(x, tf.SparseTensor):  # a request's may have gaps where the client sent no value
-        rows = slots.first_row + _rows(_text(x.values), recipe, name, folder)
-        lists = tf.RaggedTensor.from_value_rowids(rows, x.indices[:, 0], x.dense_shape[0], validate=False)
-        if recipe.keeps_last(name):
-            lists = lists[:, -slots.length :]
-        return lists.to_tensor(-1, shape=[None, slots.length])
-    return slots.first_row + _rows(_text(x), recipe, name, folder)[:, None]
+    found, slots, alike = [], [], []  # parts, and the slot of each of their columns
+    for feature in layout.categorical:
+        column = columns[recipe.column_of(feature.name)]
+        if recipe.features[feature.name].kind == "buckets":
+            part = _bucket(recipe, feature, values, fitted)[:, None]
+        elif isinstance(column, tf.SparseTensor):  # a request's may have gaps where the client sent no value
+            text = _text(column.values)[:, None]
+            part = tf.RaggedTensor.from_value_rowids(
+                _rows(text, [feature], recipe, vocabularies)[:, 0],
+                column.indices[:, 0],
+                column.dense_shape[0],
+                validate=False,
+            )
+            if recipe.keeps_last(feature.name):
+                part = part[:, -feature.length :]
+            part = part.to_tensor(-1, shape=[None, feature.length])
+        elif vocabularies.has(feature.name):
+            alike.append(feature)
+            continue
+        else:
+            part = _rows(_text(column)[:, None], [feature], recipe, vocabularies)
+        found.append(part)
+        slots += range(feature.first_slot, feature.first_slot + feature.length)
+    if alike:
+        text = tf.stack([_text(columns[recipe.column_of(feature.name)]) for feature in alike], axis=1)
+        found.append(_rows(text, alike, recipe, vocabularies))
+        slots += [feature.first_slot for feature in alike]
+    return tf.gather(tf.concat(found, axis=1), np.argsort(slots), axis=1)
+
+
+def _bucket(recipe: Recipe, feature: CategoricalSlots, values: Mapping, fitted: Fitted) -> tf.Tensor:
+    x = values[recipe.column_of(feature.name)]
+    known = tf.boolean_mask(x, ~tf.math.is_nan(x))
+    boundaries = fitted(
+        f"{feature.name}.boundaries",
+        lambda: tft.quantiles(known, recipe.features[feature.name].count, epsilon=0.001),
+        x.dtype,
+    )
+    bucket = tft.apply_buckets(tf.where(tf.math.is_nan(x), tf.zeros_like(x), x), tf.cast(boundaries, x.dtype))
+    missing = tf.constant(feature.first_row + vocabulary.MISSING, tf.int64)
+    return tf.where(tf.math.is_nan(x), missing, feature.first_row + vocabulary.FIRST_BUCKET + bucket)
+
+
+def _rows(
+    text: tf.Tensor, features: list[CategoricalSlots], recipe: Recipe, vocabularies: Vocabularies
+) -> tf.Tensor:
+    """Texts `[values, features]` to rows of the embedding table; features are hashed, or have a vocabulary."""
+    first = tf.constant([feature.first_row for feature in features], tf.int64)
+    if vocabularies.has(features[0].name):
+        found = vocabularies(text, features)
+    else:
+        name = vocabulary.rows_of(recipe, features[0].name)
+        buckets = recipe.features[name].hash_buckets
+        found = first + vocabulary.FIRST_BUCKET + tf.strings.to_hash_bucket_fast(text, buckets)
+    return tf.where(tf.equal(text, ""), first + vocabulary.MISSING, found)
 
 
 def _text(x: tf.Tensor) -> tf.Tensor:
@@ -130,73 +158,59 @@ def _text(x: tf.Tensor) -> tf.Tensor:
     return TensorOperations.text(x)
 
 
-def _rows(text: tf.Tensor, recipe: Recipe, name: str, folder: str) -> tf.Tensor:
-    """Texts of any shape to a feature's own rows, or those it shares."""
-    name = vocabulary.rows_of(recipe, name)
-    feature = recipe.features[name]
-    missing = tf.equal(text, "")
-    if feature.hash_buckets is not None:
-        found = vocabulary.FIRST_BUCKET + tf.strings.to_hash_bucket_fast(text, feature.hash_buckets)
-    else:
-        path = vocabulary.vocabulary_file(folder, name)
-        unknown = vocabulary.UNKNOWN - vocabulary.FIRST_VALUE
-        found = vocabulary.FIRST_VALUE + _line(text, path, f"vocabulary_{name}", unknown)
-    return tf.where(missing, tf.constant(vocabulary.MISSING, tf.int64), found)
-
-
 def _number_of(key: tf.Tensor, keys: Path) -> tf.Tensor:
     """int64 `[rows]`: the row of the matrix that has a key's vector; 0 where there is none."""
-    return 1 + _line(_text(key), str(keys), keys.stem.replace(".", "_"), -1)
+    return 1 + line_numbers(str(keys), keys.stem.replace(".", "_")).lookup(_text(key))
 
 
-def _line(text: tf.Tensor, path: str, name: str, unknown: int) -> tf.Tensor:
-    """The number, from 0, of the line of a file that a text is; `unknown` where it is none."""
-    table = tft.make_and_track_object(
-        lambda: tf.lookup.StaticHashTable(
-            tf.lookup.TextFileInitializer(
-                path,
-                tf.string,
-                tf.lookup.TextFileIndex.WHOLE_LINE,
-                tf.int64,
-                tf.lookup.TextFileIndex.LINE_NUMBER,
-            ),
-            unknown,
-        ),
-        name=name,
-    )
-    return table.lookup(text)
-
-
-def _number(recipe: Recipe, name: str, columns: Mapping, values: Mapping, fitted: Fitted) -> tf.Tensor:
-    """float32 `[rows]`, scaled; a missing value is the given one, or the mean of training."""
-    feature = recipe.features[name]
-    if feature.kind == "custom":
-        module, _, function = feature.transform.partition(":")
+def _numbers(
+    recipe: Recipe, names: Sequence[str], columns: Mapping, values: Mapping, fitted: Fitted
+) -> tf.Tensor:
+    """float32 `[rows, numbers]`, scaled; a missing value is the given one, or the mean of training."""
+    found, places = [], []  # parts, and the place of each of their columns
+    scaled = [i for i, name in enumerate(names) if recipe.features[name].kind != "custom"]
+    if scaled:
+        parts = [_unscaled(recipe, names[i], values, fitted) for i in scaled]
+        found.append(_scaled(*(tf.stack(of_all, axis=-1) for of_all in zip(*parts))))
+        places += scaled
+    for i in sorted(set(range(len(names))) - set(scaled)):
+        module, _, function = recipe.features[names[i]].transform.partition(":")
         own = tf.cast(getattr(importlib.import_module(module), function)(columns), tf.float32)
-        return tf.where(tf.math.is_finite(own), own, tf.zeros_like(own))
-    x = values[feature.column or name]
-    x = tf.cast(x, tf.float64)
+        found.append(tf.where(tf.math.is_finite(own), own, tf.zeros_like(own))[:, None])
+        places.append(i)
+    return tf.gather(tf.concat(found, axis=1), np.argsort(places), axis=1)
+
+
+def _unscaled(
+    recipe: Recipe, name: str, values: Mapping, fitted: Fitted
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A number's values `[rows]`, what is taken from them, what they are divided by, and what a missing one
+    is afterwards; all float64."""
+    feature = recipe.features[name]
+    x = tf.cast(values[feature.column or name], tf.float64)
     if feature.missing is not None:
         x = tf.where(tf.math.is_nan(x), tf.constant(feature.missing, tf.float64), x)
     if feature.scaling == "log_standard":
         x = tf.sign(x) * tf.math.log1p(tf.abs(x))
     known = tf.boolean_mask(x, tf.math.is_finite(x))
     mean = fitted(f"{name}.mean", lambda: tft.mean(known, output_dtype=tf.float64))
+    zero, one = tf.zeros([], tf.float64), tf.ones([], tf.float64)
     if feature.scaling in ("standard", "log_standard"):
-        low = mean
-        spread = tf.sqrt(fitted(f"{name}.var", lambda: tft.var(known, output_dtype=tf.float64)))
-        middle = tf.zeros([], tf.float64)
-    elif feature.scaling == "minmax":
+        variance = fitted(f"{name}.var", lambda: tft.var(known, output_dtype=tf.float64))
+        return x, mean, tf.sqrt(variance), zero
+    if feature.scaling == "minmax":
         low = fitted(f"{name}.min", lambda: tft.min(known))
         spread = fitted(f"{name}.max", lambda: tft.max(known)) - low
-        middle = (mean - low) / spread
-    else:
-        low, spread = tf.zeros([], tf.float64), tf.ones([], tf.float64)
-        middle = mean
+        return x, low, spread, (mean - low) / spread
+    return x, zero, one, mean
+
+
+def _scaled(x: tf.Tensor, low: tf.Tensor, spread: tf.Tensor, middle: tf.Tensor) -> tf.Tensor:
+    """float32 `[rows, numbers]`."""
     # a constant of 0.1 has a deviation of 1e-17 by rounding: divided by that, the first other value is 1e16
-    usable = tf.math.is_finite(spread) & (spread > tf.cast(_ROUNDING, spread.dtype) * tf.abs(low))
+    usable = tf.math.is_finite(spread) & (spread > _ROUNDING * tf.abs(low))
     scaled = tf.where(usable, (x - low) / tf.where(usable, spread, tf.ones_like(spread)), tf.zeros_like(x))
-    scaled = tf.where(tf.math.is_finite(scaled), scaled, tf.zeros_like(x) + middle)
+    scaled = tf.where(tf.math.is_finite(scaled), scaled, middle)
     return tf.cast(tf.where(tf.math.is_finite(scaled), scaled, tf.zeros_like(x)), tf.float32)
 
 

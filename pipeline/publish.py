@@ -9,11 +9,11 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.ingest.errors import DataError
+from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.reachable import reach
 from pipeline.recipe.remote import scheme
-from pipeline.remote_files import told
-from pipeline.remote_listing import listed
+from pipeline.remote_listing import Files, listed
+from pipeline.store_errors import told
 from serving import versions
 from serving.releases import damage
 
@@ -22,7 +22,15 @@ _RECORD = f"assets.extra/{versions.RECORD}"
 
 
 class CannotPublish(Exception):
-    """Why the version is not there whole."""
+    """Why the version is not there whole.
+
+    Attributes:
+      again: whether another call may do it: nothing was wrong but the connection.
+    """
+
+    def __init__(self, message: str, again: bool = False):
+        super().__init__(message)
+        self.again = again
 
 
 def publish(folder: Path, uri: str, options: PipelineOptions) -> tuple[int, bool]:
@@ -57,19 +65,19 @@ def publish(folder: Path, uri: str, options: PipelineOptions) -> tuple[int, bool
             reach(target, options)
             copied, fault = _copy(version, target, options)
     except DataError as error:
-        raise CannotPublish(str(error)) from None
+        raise CannotPublish(str(error), isinstance(error, Unreachable)) from None
     if fault:
         raise CannotPublish(fault)
     return int(version.name), copied
 
 
 def _copy(version: Path, target: str, options: PipelineOptions) -> tuple[bool, str]:
-    """Whether it had to be copied, and why it is not there all the same, or nothing."""
+    """Whether it had to be copied, and why it cannot be, or nothing."""
     there = listed(f"{target}/**", options)
     if f"{target}/{_LAST}" in there:
         record = version / _RECORD
         same = f"{target}/{_RECORD}" in there and record.is_file()
-        if same and _read(f"{target}/{_RECORD}") == record.read_bytes():
+        if same and _read(f"{target}/{_RECORD}", options) == record.read_bytes():
             return False, ""
         return False, (
             f"{target} has another model under this number: another recommender's output is published there; "
@@ -85,7 +93,7 @@ def _copy(version: Path, target: str, options: PipelineOptions) -> tuple[bool, s
     there = listed(f"{target}/**", options)
     for to, file in files.items():
         if to not in there or there[to][0] != file.stat().st_size:
-            return True, f"{to} did not arrive whole; publish again"
+            raise Unreachable(f"{to} did not arrive whole; publish again")
     if scheme(target) == "hdfs":  # where what is half-written can be seen, and a rename is one step
         _write(last, part)
         FileSystems.rename([part], [f"{target}/{_LAST}"])
@@ -94,8 +102,8 @@ def _copy(version: Path, target: str, options: PipelineOptions) -> tuple[bool, s
     return True, ""
 
 
-def _read(place: str) -> bytes:
-    with FileSystems.open(place, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+def _read(place: str, options: PipelineOptions) -> bytes:
+    with Files(options).open(place) as file:
         return file.read()
 
 

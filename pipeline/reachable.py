@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.recipe.remote import scheme
+from pipeline.store_errors import credentials
 
 _NEEDS = {
     "s3": ("boto3", "`make setup EXTRAS=aws`, or `pip install '.[aws]'`"),
@@ -17,7 +18,7 @@ _NEEDS = {
 
 
 def reach(pattern: str, options: Any) -> None:
-    """Asks for one thing, at once.
+    """Asks for one thing, at once; within `told`, as what a store answers is of its own kind.
 
     Args:
       pattern: of files.
@@ -57,10 +58,7 @@ def _reach_s3(bucket: str, options: Any) -> None:
     try:
         Client(options).client.head_bucket(Bucket=bucket)
     except NoCredentialsError:
-        raise DataError(
-            "there are no credentials for s3 in the environment: AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the machine's role"
-        ) from None
+        raise DataError(f"there are no credentials for s3 in the environment: {credentials('s3')}") from None
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             raise DataError(f"there is no bucket {bucket}") from None
@@ -80,8 +78,8 @@ def _reach_gs(bucket: str) -> None:
 
     known = True
     try:
-        credentials, _ = google.auth.default()
-        client = storage.Client(project=None, credentials=credentials)
+        found, _ = google.auth.default()
+        client = storage.Client(project=None, credentials=found)
     except DefaultCredentialsError:  # a public bucket needs none
         known, client = False, storage.Client.create_anonymous_client()
     try:
@@ -92,25 +90,21 @@ def _reach_gs(bucket: str) -> None:
         if not known:
             raise DataError(
                 f"there are no credentials for gs in the environment, and bucket {bucket} is not public: "
-                "GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default login`, or the machine's "
-                "role"
+                f"{credentials('gs')}"
             ) from None
         if isinstance(error, GoogleAuthError):
-            raise DataError(f"gs: these credentials do not work: {error}") from None
+            raise
         # whoever may not list a bucket may still read files in it
     except RequestException as error:
         raise Unreachable(f"gs cannot be reached: {error}") from None
 
 
 def _reach_hdfs(options: Any) -> None:
-    from hdfs import HdfsError
     from requests.exceptions import RequestException
 
     from pipeline.remote_listing import hdfs_client
 
     try:
         hdfs_client(options).status("/")
-    except HdfsError as error:
-        raise DataError(f"hdfs refuses: {error}") from None
     except RequestException as error:
         raise Unreachable(f"hdfs cannot be reached: {error}") from None

@@ -11,29 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.private import private_columns
 from pipeline.reachable import reach
 from pipeline.recipe import Recipe
 from pipeline.recipe.remote import remote_patterns
+from pipeline.store_errors import told
+
+if TYPE_CHECKING:
+    from pipeline.remote_listing import Files
 
 FOLDER = "sources"
 _RECORD = ".fetched.json"
 _THREADS = 4
 _SETTLED = 60.0  # seconds
-_OF_NETWORK = {
-    "builtins.ConnectionError",
-    "builtins.TimeoutError",
-    "botocore.exceptions.ConnectionError",
-    "botocore.exceptions.HTTPClientError",
-    "http.client.HTTPException",
-    "requests.exceptions.ChunkedEncodingError",
-    "requests.exceptions.ConnectionError",
-    "requests.exceptions.Timeout",
-    "urllib3.exceptions.HTTPError",
-}
 
 
 @contextlib.contextmanager
@@ -102,9 +95,10 @@ def _bring(
     from apache_beam.io.filesystems import FileSystems
 
     from pipeline.beam_pipeline import beam_options
-    from pipeline.remote_listing import listed
+    from pipeline.remote_listing import Files, listed
 
     options = beam_options(recipe)
+    files = Files(options)
     FileSystems.set_options(options)
     there: dict[str, tuple[int, float]] = {}
     for pattern, place in patterns.items():
@@ -126,7 +120,7 @@ def _bring(
     try:
         with ThreadPoolExecutor(_THREADS) as threads:
             futures = {
-                path: threads.submit(_fetched, path, size, [size, updated], had.get(path), folder / path)
+                path: threads.submit(_fetched, files, path, [size, updated], had.get(path), folder / path)
                 for path, (size, updated) in there.items()
             }
             try:
@@ -145,65 +139,25 @@ def _bring(
         os.replace(part, record)
 
 
-def _fetched(path: str, size: int, listed: list[Any], had: list[Any] | None, target: Path) -> list[Any]:
+def _fetched(files: Files, path: str, listed: list[Any], had: list[Any] | None, target: Path) -> list[Any]:
     """Brings a file where it is not here as it is there, and says what it is known by: size, time, checksum,
     and when that was looked at."""
-    from apache_beam.io.filesystem import CompressionTypes
-    from apache_beam.io.filesystems import FileSystems
-
-    begun = time.time()
+    size, begun = listed[0], time.time()
     here = had is not None and target.is_file() and target.stat().st_size == size
     # written within the second that it was read in, a file may be another with the same time
     if here and had[:2] == listed and had[3] - listed[1] > _SETTLED:
         return had
-    checksum = FileSystems.checksum(path)
+    checksum = files.checksum(path)
     if here and had[:3] == [*listed, checksum]:
         return [*had[:3], begun]
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     try:
-        with (
-            FileSystems.open(
-                path, "application/octet-stream", compression_type=CompressionTypes.UNCOMPRESSED
-            ) as source,
-            part.open("wb") as sink,
-        ):
+        with files.open(path) as source, part.open("wb") as sink:
             shutil.copyfileobj(source, sink, 16 << 20)
-        if part.stat().st_size != size or FileSystems.checksum(path) != checksum:
+        if part.stat().st_size != size or files.checksum(path) != checksum:
             raise Unreachable(f"sources: {path} changed while it was read; run again once it is written")
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
     return [*listed, checksum, begun]
-
-
-@contextlib.contextmanager
-def told(place: str, what: str) -> Iterator[None]:
-    """Errors, of as many kinds as there are file systems, as one that names the place."""
-    try:
-        yield
-    except DataError as error:
-        raise error if str(error).startswith(place) else type(error)(f"{place}: {what}: {error}") from None
-    except Exception as error:
-        if lost := next((e for e in _causes(error) if _is_of_network(e)), None):
-            raise Unreachable(f"{place}: {what}: the connection was lost, run again: {lost}") from error
-        if isinstance(error, OSError) and error.errno is not None:  # of this machine, such as a full disk
-            raise
-        raise DataError(f"{place}: {what}: {_causes(error)[-1]}") from error
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """An error and what is inside Beam's, which are made of errors by path; then those that they came from."""
-    inside, behind = [], []
-    while error is not None and error not in inside:
-        inside.append(error)
-        error = next(iter((getattr(error, "exception_details", None) or {}).values()), None)
-    for one in inside:
-        # Beam's client of s3 fails at asking a lost connection for its status
-        behind += _causes(one.__cause__ or one.__context__)
-    return [*behind, *inside]
-
-
-def _is_of_network(error: BaseException) -> bool:
-    """By names, as what the file systems are reached by may not be installed."""
-    return any(f"{kind.__module__}.{kind.__name__}" in _OF_NETWORK for kind in type(error).__mro__)

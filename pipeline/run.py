@@ -1,9 +1,7 @@
 """`mtl run`: plan, steps, report, exit code."""
 
 import contextlib
-import datetime
 import os
-import shutil
 import signal
 import threading
 import time
@@ -14,8 +12,10 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import disk, distribution, memory, notify, progress, terminal
+from pipeline import disk, distribution, memory, mounts, notify, progress, terminal
 from pipeline.artifact_root import place_artifacts
+from pipeline.catch_up import in_order, missed
+from pipeline.conclusion import conclude, failed_outside, new_run, nothing_to_do, unchanged
 from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.job_service import check_job_service
 from pipeline.only_one import only_one
@@ -27,27 +27,15 @@ from pipeline.recipe.features import ENCODED
 from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import check_schema
 from pipeline.remote_files import local_files
-from pipeline.report.sentences import beginning, kept_catalogs
-from pipeline.report.versions import package_versions
+from pipeline.report.sentences import beginning, kept_catalogs, lost
 from pipeline.scratch import scratch
-from pipeline.span_run import ingest_spans, settled, shown, why_only_ingested
+from pipeline.span_run import anew, ingest_spans, why_only_ingested
 from pipeline.spans.calendar import span_name, span_range
-from pipeline.spans.store import SpanStore
 from pipeline.unreported import finishing
 from serving import versions
 from serving.interrupts import not_lost
 
 BLESSED, OTHER, BAD_RECIPE, REFUSED, BAD_DATA = 0, 1, 2, 3, 4
-# (step, its output) -> its name in the run's folder
-MADE = {
-    ("Ingest", "examples"): "examples",
-    ("Window", "examples"): "examples",
-    ("BuildVocabularies", "vocabularies"): "vocabularies",
-    ("Transform", "transformed_examples"): "transformed_examples",
-    ("Transform", "transform_graph"): "transform_graph",
-    ("Trainer", "model_run"): "model_run",
-    ("Trainer", "model"): "model",
-}
 
 
 class BadOutput(Exception):
@@ -87,31 +75,35 @@ def run(
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(only_one(home, "run", before.append))
-            place_artifacts(recipe, recipe_file, home)
-            name = _new_run(home / "runs")
+            doubt = place_artifacts(recipe, recipe_file, home)
+            name = new_run(home / "runs")
             run_dir = home / "runs" / name
             (run_dir / "recipe.yaml").write_text(resolved(recipe))
             stack.enter_context(scratch(home))
         except OSError as error:
             raise disk.NoRoom(
-                disk.full(error, home) or f"{home} cannot be written: {error.strerror}"
+                disk.full(error, home) or mounts.lost(error) or f"{home} cannot be written: {error.strerror}"
             ) from None
         with terminal.chatter_to(run_dir / "log.txt") as console:
             try:
+                of = f", span {span}," if span else ""
+                console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                 with _files(console, recipe, input_dir, home) as files:
                     plan, encoded = _planned(console, recipe, recipe_file, files, output, name, span)
                     plan = finishing(plan) if cache else plan
-                    of = f", span {span}," if span else ""
-                    console.print(f"{recipe.name}: run {name}{of} in {terminal.shown(run_dir)}", markup=False)
                     if plan.span and plan.span.left_out:
                         console.print(f"spans:   {_left_out(plan)}", markup=False)
-                    for said in kept_catalogs(plan.span.catalogs) if plan.span else ():
+                    if plan.span and plan.span.lost:
+                        console.print(f"spans:   {lost(plan.span.lost)}", markup=False)
+                    for said in (*anew(plan.span), *kept_catalogs(plan.span.catalogs)) if plan.span else ():
                         console.print(f"spans:   {said}", markup=False)
                     for said in before:
                         console.print(f"before:  {said}", markup=False)
+                    if doubt:
+                        console.print(f"root:    {doubt}", markup=False)
                     if plan.beginning:
                         console.print(f"model:   {beginning(plan.beginning.facts())}", markup=False)
-                    nothing = _nothing_to_do(plan) if cache else ""
+                    nothing = nothing_to_do(plan) if cache else ""
                     if nothing:
                         return _unchanged(console, plan, nothing, encoded)
                     return _run(console, plan, cache, encoded)
@@ -120,7 +112,7 @@ def run(
                 KeyboardInterrupt,
             ) as error:  # what a step raises is caught where steps are run
                 traceback.print_exception(error)
-                return _failed_outside(console, recipe, run_dir, error)
+                return _failed_outside(console, recipe, run_dir, span, error)
 
 
 def run_spans(
@@ -135,26 +127,41 @@ def run_spans(
     """Runs the spans from one to another, each as `run` does, and goes on where a model was refused.
 
     Returns:
-      The exit code of the last one; of the first that broke, where the rest were left.
+      The exit code of the last one; of the first that broke, where the rest were left, which is told.
 
     Raises:
       BadSpan: one is no span's name, or `last` is before `first`.
     """
-    code = BLESSED
-    for span in span_range(load(recipe_file, settings), first, last):
+    spans = span_range(load(recipe_file, settings), first, last)
+    for span in spans:
         code = run(recipe_file, input_dir, output, settings, cache, span)
         if code not in (BLESSED, REFUSED):
-            break
+            if left := [later for later in spans if later > span]:
+                print(
+                    f"spans:   {span} ended with {code}, and {left[0]} to {left[-1]} were not run: mend it "
+                    f"and give `--from {span} --to {left[-1]}`, or leave it out by `--from {left[0]} --to "
+                    f"{left[-1]}`"
+                )
+            return code
     return code
 
 
-def _nothing_to_do(plan: Plan) -> str:
-    if plan.is_unchanged():
-        return (
-            f"nothing to do: version {plan.baseline.name}, which serves, was made from exactly this "
-            "recipe, data and code (--no-cache runs it all the same)"
-        )
-    return settled(plan) if plan.span and not plan.finishes else ""
+def run_missed(
+    recipe_file: Path, input_dir: Path, output: Path, settings: Sequence[str], cache: bool, span: str
+) -> int:
+    """Runs the spans before one that were missed, in order, and then it, each as `run` does.
+
+    Returns:
+      see `catch_up.in_order`.
+
+    Raises:
+      BadSpan: it is no span's name.
+      Busy: another run is at work there.
+    """
+    recipe = load(recipe_file, settings)
+    name = span_name(recipe, span)
+    names = missed(recipe, recipe_file, input_dir, output.resolve() / recipe.name, name)
+    return in_order(names, name, lambda one: run(recipe_file, input_dir, output, settings, cache, one))
 
 
 def _left_out(plan: Plan) -> str:
@@ -272,85 +279,36 @@ def _stop_on_interrupt() -> threading.Event:
 def _report(
     console: Console, plan: Plan, done: dict, names: list[str], failure: tuple | None, total: float, only: str
 ) -> int:
-    from pipeline.outcome import data_error, facts_of, letters_step
-    from pipeline.report.write import write_report
-    from pipeline.tuned import patch
+    from pipeline.outcome import data_error
 
-    if "ServingCheck" in done:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copy(
-                Path(done["ServingCheck"].uri("verdict"), "requests.jsonl"), plan.run_dir / "requests.jsonl"
-            )
-    _keep_dead_letters(plan, done, letters_step(plan))
-    _publish_history(plan, done, letters_step(plan))
-    if "Trainer" in done:
-        _link(Path(done["Trainer"].uri("model_run"), "tensorboard"), plan.run_dir / "tensorboard")
-    for step, key in MADE.items():  # what `mtl train`, `mtl compare` and `mtl fuse` begin from
-        if step[0] in done:
-            _link(Path(done[step[0]].uri(step[1])), plan.run_dir / key)
-    facts = facts_of(plan, done, names, failure, total, package_versions(), only)
-    metrics = write_report(facts, plan.run_dir / "report")
-    if metrics["tuning"]:
-        (plan.run_dir / "tune.yaml").write_text(patch(metrics["tuning"], plan.run), encoding="utf-8")
-    _latest(plan.run_dir)
+    metrics = conclude(plan, done, names, failure, total, only, plan.fingerprint())
     _print_outcome(console, plan, metrics)
-    _notify(console, plan.recipe, metrics, plan.run_dir)
+    _notify(console, plan.recipe, metrics, plan.run_dir, plan.span.name if plan.span else "")
     if failure is not None:
-        return BAD_DATA if data_error(failure[1]) else OTHER
+        return BAD_DATA if data_error(failure[1]) and not mounts.lost(failure[1]) else OTHER
     published = _published(console, plan)
-    if plan.span:
-        drifted = any((g["gate"], g["status"]) == ("drift", "failed") for g in metrics["gates"])
-        SpanStore(plan.home).add_run(
-            plan.span.name, plan.run, plan.fingerprint(), metrics["status"], metrics["reason"], drifted
-        )
-    if not published:
-        return OTHER
+    if published != BLESSED:
+        return published
     return BLESSED if metrics["blessed"] or only else REFUSED
 
 
-def _published(console: Console, plan: Plan) -> bool:
-    """Whether what serves is where the recipe publishes it, which an earlier run may have failed at."""
+def _published(console: Console, plan: Plan) -> int:
+    """Has what serves be where the recipe publishes it, which an earlier run may not have; an exit code."""
     uri = plan.recipe.serving.publish
     if uri is None or versions.current(plan.serving_dir) is None:
-        return True
+        return BLESSED
     from pipeline.beam_pipeline import beam_options
     from pipeline.publish import CannotPublish, publish
 
     try:
         version, copied = publish(plan.serving_dir, uri, beam_options(plan.recipe))
     except CannotPublish as error:
-        console.print(f"publish: {error}; the next run, or `mtl models publish`, does it", markup=False)
-        return False
+        then = "the next run, or `mtl models publish`, does it"
+        console.print(f"publish: {str(error).removeprefix('publish: ')}; {then}", markup=False)
+        return OTHER if error.again else BAD_DATA
     if copied:
         console.print(f"publish: version {version} is at {uri}", markup=False)
-    return True
-
-
-def _keep_dead_letters(plan: Plan, done: dict, step: str) -> None:
-    """A copy with the run: the next run's letters replace those of a failed ingestion."""
-    folder = Path(done[step].uri("examples")) if step in done else plan.home / "dead"
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copy(folder / "dead_letters.jsonl", plan.run_dir)
-
-
-def _publish_history(plan: Plan, done: dict, step: str) -> None:
-    """The newest values of history features, for whoever fills an online store: each file whole, or as it
-    was. They are of the data and not of the model: a refused model does not hold them back."""
-    if step.replace("Ingest", "DataGate") not in done:  # the data broke the schema, or were there before
-        return
-    if plan.span and SpanStore(plan.home).has_later(plan.span.name):  # these are not the newest values
-        return
-    online = plan.home / "online"
-    made = Path(done[step].uri("examples"), "online")
-    new = sorted(made.iterdir()) if made.is_dir() else []
-    for file in new:
-        online.mkdir(exist_ok=True)
-        part = online / f".{file.name}.partial"
-        shutil.copy(file, part)
-        os.replace(part, online / file.name)
-    for old in online.glob("*.parquet"):
-        if old.name not in {file.name for file in new}:
-            old.unlink()
+    return BLESSED
 
 
 def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
@@ -364,95 +322,26 @@ def _print_outcome(console: Console, plan: Plan, metrics: dict) -> None:
 
 
 def _unchanged(console: Console, plan: Plan, reason: str, encoded: Mapping[str, float]) -> int:
-    from pipeline.report.facts import RunFacts
-    from pipeline.report.write import write_report
-
-    metrics = write_report(
-        RunFacts(
-            plan.recipe.name,
-            plan.run,
-            "unchanged",
-            reason,
-            blessed=True,
-            started=plan.started,
-            recipe_text=resolved(plan.recipe),
-            serving_model=f"version {plan.baseline.name}" if plan.baseline else None,
-            kinds={n: t.kind for n, t in plan.recipe.tasks.items()},
-            seconds=encoded,
-            versions=package_versions(),
-            span=shown(plan) if plan.span else None,
-        ),
-        plan.run_dir / "report",
-    )
-    if plan.baseline:
-        with contextlib.suppress(FileNotFoundError):
-            made_by = versions.record(plan.baseline)["run"]
-            shutil.copy(plan.home / "runs" / made_by / "requests.jsonl", plan.run_dir)
-    _latest(plan.run_dir)
+    metrics = unchanged(plan, reason, encoded)
     console.print(reason, markup=False)
-    _notify(console, plan.recipe, metrics, plan.run_dir)
+    _notify(console, plan.recipe, metrics, plan.run_dir, plan.span.name if plan.span else "")
     console.print(f"report:  {terminal.shown(plan.run_dir / 'report' / 'index.html')}", markup=False)
-    return BLESSED if _published(console, plan) else OTHER
+    return _published(console, plan)
 
 
-def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, error: BaseException) -> int:
-    """A run that failed before its first step, or after its last: a report all the same, if there is room."""
-    from pipeline.report.facts import Failure, RunFacts
-    from pipeline.report.metrics_json import build_metrics
-    from pipeline.report.write import write_report
-
-    message = str(error) if isinstance(error, (DataError, ValueError)) else ""
-    no_room = disk.full(error, run_dir.parent.parent)
-    message = no_room or message.strip() or f"{type(error).__name__}: {error}"
-    if isinstance(error, KeyboardInterrupt):
-        message = "stopped by Ctrl-C; what had finished is in the cache, and the next run goes on from there"
-    step = "inputs" if isinstance(error, DataError) else "mtl run"
-    facts = RunFacts(
-        recipe.name,
-        run_dir.name,
-        "failed",
-        message.splitlines()[0],
-        kinds={n: t.kind for n, t in recipe.tasks.items()},
-        failure=Failure(step, message),
-        versions=package_versions(),
-    )
-    console.print(f"failed at {step}: {message}", markup=False)
-    try:
-        write_report(facts, run_dir / "report")
-        _latest(run_dir)
-        console.print(f"report:  {terminal.shown(run_dir / 'report' / 'index.html')}", markup=False)
-    except OSError as second:
-        if not disk.full(second, run_dir):
-            raise
-        console.print("report:  there is no room for one", markup=False)
+def _failed_outside(console: Console, recipe: Recipe, run_dir: Path, span: str, error: BaseException) -> int:
+    """A run that failed before its first step, or after its last."""
+    metrics, written = failed_outside(recipe, run_dir, error)
+    console.print(f"failed at {metrics['failure']['step']}: {metrics['failure']['message']}", markup=False)
+    where = terminal.shown(run_dir / "report" / "index.html") if written else "there is no room for one"
+    console.print(f"report:  {where}", markup=False)
     console.print(f"log:     {terminal.shown(run_dir / 'log.txt')}", markup=False)
-    _notify(console, recipe, build_metrics(facts), run_dir)
-    return BAD_DATA if isinstance(error, DataError) and not isinstance(error, Unreachable) else OTHER
+    _notify(console, recipe, metrics, run_dir, span)
+    of_data = isinstance(error, DataError) and not isinstance(error, Unreachable) and not mounts.lost(error)
+    return BAD_DATA if of_data else OTHER
 
 
-def _notify(console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path) -> None:
-    said = notify.notify(recipe, metrics, run_dir)
+def _notify(console: Console, recipe: Recipe, metrics: Mapping[str, Any], run_dir: Path, span: str) -> None:
+    said = notify.notify(recipe, metrics, run_dir, span)
     if said:
         console.print(f"webhook: {said}", markup=False)
-
-
-def _new_run(folder: Path) -> str:
-    base = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    for name in (base, *(f"{base}-{i}" for i in range(2, 100))):
-        with contextlib.suppress(FileExistsError):
-            (folder / name).mkdir()
-            return name
-    raise FileExistsError(f"100 runs began in one second in {folder}")
-
-
-def _latest(run_dir: Path) -> None:
-    link = run_dir.parent.parent / "latest"
-    part = link.with_name(f".latest-{os.getpid()}")
-    part.unlink(missing_ok=True)
-    part.symlink_to(Path("runs", run_dir.name))
-    os.replace(part, link)
-
-
-def _link(folder: Path, link: Path) -> None:
-    if folder.is_dir() and not link.exists():
-        link.symlink_to(os.path.relpath(folder, link.parent))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.plan import Plan
 from pipeline.spans.judged import Judged, judged_tasks
+from pipeline.spans.resolve import SpanRun
 from pipeline.spans.store import SpanStore, version_of
 from serving.versions import record
 
@@ -28,10 +29,22 @@ def settled(plan: Plan) -> str:
     last = runs[-1]
     if last["fingerprint"] != plan.fingerprint():
         return ""
+    since = ""
+    if last["status"] == "pushed" and plan.baseline and record(plan.baseline)["run"] != last["run"]:
+        since = f"; what it pushed serves no more: version {plan.baseline.name} does"
     return (
         f"nothing to do: run {last['run']} was of the span {plan.span.name} with exactly this recipe, data and "
-        f"code, and ended: {last['status']} (--no-cache runs it all the same)"
+        f"code, and ended: {last['status']}{since} (--no-cache runs it all the same)"
     )
+
+
+def anew(span: SpanRun) -> list[str]:
+    """Which spans a run ingests again, and why; without full stops."""
+    reasons = dict.fromkeys(one.again for one in span.ingestions if one.again)
+    return [
+        f"{', '.join(one.name for one in span.ingestions if one.again == reason)}: ingested anew, as {reason}"
+        for reason in reasons
+    ]
 
 
 def ingest_spans(plan: Plan, cache: bool, go: Callable[[Pipeline], None], done: Mapping[str, Step]) -> None:
@@ -158,6 +171,7 @@ def shown(plan: Plan) -> dict[str, Any]:
             for name, version in versions.items()
         ],
         "left_out": list(plan.span.left_out),
+        "lost": list(plan.span.lost),
         "catalogs": plan.span.catalogs,
         "judged": {name: of.facts() for name, of in judged(plan).items()} if trains else {},
     }

@@ -4,7 +4,6 @@ Everything else that prints (TensorFlow and Beam, also from C++) goes to the run
 """
 
 import contextlib
-import errno
 import io
 import os
 import sys
@@ -18,18 +17,21 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.spinner import Spinner
 
+from pipeline.disk import NO_ROOM
+
 # Of rich's live displays: they would put what others print, logging too, on the terminal above the bar.
 TO_THE_LOG = {"redirect_stdout": False, "redirect_stderr": False}
 
 
 class _Log(io.FileIO):
-    """A log's file. On a full disk a line is lost, and not the run: what failed is told elsewhere."""
+    """A log's file. On a full disk, or beyond a limit on files, a line is lost, and not the run: what failed
+    is told elsewhere."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in NO_ROOM:
                 raise
             return len(data)
 

@@ -71,16 +71,16 @@ def train(recipe_file: Path, run_dir: Path, output: Path | None = None, settings
         try:
             history = _fit(console, recipe, examples, graph, folder, what, worker is not None)
         except KeyboardInterrupt:
-            usable = (folder / "model.keras").is_file()
-            console.print(
-                (
-                    f"stopped; the best epoch so far is {terminal.shown(folder / 'model.keras')}. "
-                    if usable
-                    else "stopped. "
-                )
-                + "The same command goes on after the last whole epoch",
-                markup=False,
-            )
+            model = folder / "model.keras"
+            if _trained_there(folder) is not None:
+                left = f"the best epoch so far is {terminal.shown(model)}. The same command goes on after "
+                left += "the last whole epoch"
+            elif model.is_file():
+                left = f"{terminal.shown(model)} is the model as it was within its first epoch. The same "
+                left += "command begins anew"
+            else:
+                left = "nothing was trained yet. The same command begins anew"
+            console.print(f"stopped; {left}", markup=False)
             return 130
         except WorkerLost as error:
             console.print(f"stopped: {error}", markup=False)

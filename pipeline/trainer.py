@@ -36,7 +36,10 @@ from pipeline.tuned import decoded
 from pipeline.vectors import read_matrices
 
 _REPAY_COMPILING = 4000  # steps
+_REPAY_REWRITING = 1000  # steps
 _NEW_OBJECTS = 100_000  # some 10 MB
+_GRADIENT_ROWS = 1024, 4096  # at least and at most
+_GRADIENT_SHARE = 16  # of training's rows one in so many: a row's cost there is that of two in training
 
 
 @contextlib.contextmanager
@@ -51,6 +54,18 @@ def _few_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+@contextlib.contextmanager
+def _as_traced() -> Iterator[None]:
+    """Has TensorFlow run functions as they were traced, without rewriting their graphs first: that takes as
+    long as some steps, and makes each faster by next to nothing."""
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
 
 @_few_collections()
@@ -206,13 +221,15 @@ def fit(
         (validation[0], validation[1], validation[3]),
         objective=Objective(settings.stopping.objective or {name: 1.0 for name in recipe.tasks}),
         patience=settings.stopping.patience,
+        gradient_rows=int(np.clip(len(next(iter(inputs.values()))) // _GRADIENT_SHARE, *_GRADIENT_ROWS)),
         progress_steps=settings.steps_per_execution,
         on_progress=show or (lambda at: _show(at, settings.epochs)),
     )
-    callbacks, done = [recorder], 0
+    callbacks, done, kept_on_disk = [recorder], 0, None
     if checkpoint is not None:
-        callbacks.append(Checkpoint(checkpoint[0], recorder, checkpoint[1]))
-        done = callbacks[-1].restore(model) if is_chief else 0
+        kept_on_disk = Checkpoint(checkpoint[0], recorder, checkpoint[1])
+        callbacks.append(kept_on_disk)
+        done = kept_on_disk.restore(model) if is_chief else 0
     stopped = done and done - recorder.best_epoch >= settings.stopping.patience
     until = done if stopped else settings.epochs
     if strategy is not None:
@@ -226,14 +243,21 @@ def fit(
             skip_iterators=ITERATORS_PER_EPOCH * done,
         )
     callbacks.append(keras.callbacks.TensorBoard(str(logs / "tensorboard"), write_graph=False))
-    model.fit(
-        batches,
-        epochs=until,
-        initial_epoch=done,
-        verbose=0,
-        shuffle=False,  # the batches come shuffled
-        callbacks=callbacks,
-    )
+    short = settings.epochs * steps < _REPAY_REWRITING and strategy is None
+    try:
+        with _as_traced() if short else contextlib.nullcontext():
+            model.fit(
+                batches,
+                epochs=until,
+                initial_epoch=done,
+                verbose=0,
+                shuffle=False,  # the batches come shuffled
+                callbacks=callbacks,
+            )
+    except KeyboardInterrupt:
+        if kept_on_disk is not None and is_chief and not recorder.history:
+            kept_on_disk.save_model()  # of a first epoch that takes hours something is left
+        raise
     if not is_chief:
         return None
     used_precision = model.dtype_policy.name

@@ -30,6 +30,22 @@ def vocabulary_file(folder: str | Path, feature: str) -> str:
     return str(Path(folder, f"{feature}.txt"))
 
 
+def values_file(folder: str | Path) -> str:
+    """Where the values of all features are, one vocabulary after the other, each behind its `prefix`."""
+    return str(Path(folder, "all.values.txt"))
+
+
+def prefix(number: int) -> bytes:
+    """What tells the values of one vocabulary from those of others; `number` is its place in `with_vocabulary`."""
+    return b"%d:" % number
+
+
+def with_vocabulary(recipe: Recipe) -> list[str]:
+    """The features that have a vocabulary of their own."""
+    categorical = {n: f for n, f in recipe.features.items() if f.kind == "categorical"}
+    return [n for n, f in categorical.items() if f.hash_buckets is None and f.shares is None]
+
+
 def read_layout(folder: str | Path) -> Layout:
     """The layout written by `write_vocabularies`."""
     return Layout.from_dict(json.loads(Path(folder, "layout.json").read_text()))
@@ -43,19 +59,21 @@ def rows_of(recipe: Recipe, name: str) -> str:
 def write_vocabularies(
     recipe: Recipe, examples: str | Path, folder: str | Path, base: str | Path | None = None
 ) -> Layout:
-    """Counts the values of training and writes `<feature>.txt` and `layout.json` into `folder`.
+    """Counts the values of training and writes `<feature>.txt`, all of these in one file (see
+    `values_file`), which is what the graph reads, and `layout.json` into `folder`.
 
     Of a list only those values count that the feature takes. The vectors that the model holds are already in
     `folder` (`pipeline.vectors`). `base` is the folder of the vocabularies that these grow from."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     counted = _count(recipe, examples)
-    rows, first_row = {}, 0
+    rows, lines, first_row = {}, {}, 0
     for name, feature in recipe.features.items():
         if feature.kind == "categorical" and feature.shares is not None:
             continue
         if feature.kind == "categorical" and feature.hash_buckets is None:
             old = Path(vocabulary_file(base, name)).read_bytes().splitlines() if base else []
             values = grown(old, counted[name], feature.min_count, feature.max_size)
+            lines[name] = values
             Path(vocabulary_file(folder, name)).write_bytes(b"".join(v + b"\n" for v in values))
             size, unknown = FIRST_VALUE + len(values), UNKNOWN
         elif feature.kind == "categorical":
@@ -66,6 +84,9 @@ def write_vocabularies(
             continue
         rows[name] = {"first_row": first_row, "rows": size, "unknown_row": unknown, "missing_row": MISSING}
         first_row += size
+    with open(values_file(folder), "wb") as file:
+        for number, name in enumerate(with_vocabulary(recipe)):
+            file.writelines(prefix(number) + value + b"\n" for value in lines[name])
     slots, first_slot = [], 0
     for name, feature in recipe.features.items():
         if feature.kind in ("categorical", "buckets"):
@@ -114,11 +135,7 @@ def grown(old: list[bytes], counts: dict[bytes, int], min_count: int, max_size: 
 
 
 def _count(recipe: Recipe, examples: str | Path) -> dict[str, dict[bytes, int]]:
-    features = {
-        n: f.column or n
-        for n, f in recipe.features.items()
-        if f.kind == "categorical" and f.hash_buckets is None and f.shares is None
-    }
+    features = {n: recipe.column_of(n) for n in with_vocabulary(recipe)}
     counts: dict[str, dict[bytes, int]] = {name: {} for name in features}
     columns = {n: c.type for n, c in recipe.input_columns.items()}
     derived = {n: e for n, e in recipe.derived_columns.items()}

@@ -76,7 +76,7 @@ class Servable(tf.Module):
         return {name: inputs[name] for name in self._recipe.input_columns}
 
     def _pack(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self.preprocessing({name: raw.as_sparse(x) for name, x in inputs.items()})
+        return self.preprocessing(raw.as_sparse(inputs))
 
     def _answer_columns(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs = self._with_catalogs(inputs)
@@ -159,12 +159,9 @@ def export(
       folder: of the SavedModel.
       catalogs: those that the model holds (see `Recipe.held_columns`), in the types of ingestion.
     """
-    # without what training kept: a table's optimizer state is as large as the table
-    bare = type(model).from_config(model.get_config())
-    bare.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory(prefix="catalogs-") as keys:
         held = hold(catalogs, recipe, Path(keys))
-        servable = Servable(bare, transform_layer, recipe, held)
+        servable = Servable(model, transform_layer, recipe, held)
         signatures = {name: getattr(servable, name) for name in servable.inputs}
         tf.saved_model.save(servable, str(folder), signatures=signatures)
     saved = _write_defaults(Path(folder), recipe)

@@ -57,10 +57,13 @@ def parse_examples(serialized: tf.Tensor, recipe: Recipe) -> dict[str, tf.Tensor
         kind, missing = dtype(column), MISSING[dtype(column)]
         spec[name] = tf.io.FixedLenSequenceFeature([], kind, allow_missing=True, default_value=missing)
     found = tf.io.parse_example(serialized, spec)
+    # constants once and not a column each: what is traced here are some 100 columns
+    one_behind, first, of_row = tf.constant([[0, 0], [0, 1]]), tf.constant(0), tf.constant(1)
+    missing = {kind: tf.constant(value, kind) for kind, value in MISSING.items()}
     for name, column in recipe.request_columns.items():
         if not is_list(column):  # not FixedLenFeature: that refuses a feature that is there and empty
-            one = tf.pad(found[name], [[0, 0], [0, 1]], constant_values=MISSING[dtype(column)])
-            found[name] = one[:, 0]
+            one = tf.pad(found[name], one_behind, constant_values=missing[dtype(column)])
+            found[name] = tf.gather(one, first, axis=of_row)
     return found
 
 
@@ -81,8 +84,11 @@ def one_batch(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 def missing_values(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
     """int32 `[rows]`: how many of a row's inputs have no value; a list or vector where none of its values is."""
-    there = [_there(x) if x.shape.rank == 1 else tf.reduce_any(_there(x), axis=1) for x in inputs.values()]
-    return tf.reduce_sum(tf.cast(~tf.stack(there), tf.int32), axis=0)
+    there = [tf.reduce_any(_there(x), axis=1, keepdims=True) for x in inputs.values() if x.shape.rank == 2]
+    alone = [x for x in inputs.values() if x.shape.rank == 1]
+    for kind in {x.dtype: None for x in alone}:
+        there.append(_there(tf.stack([x for x in alone if x.dtype == kind], axis=1)))
+    return tf.reduce_sum(tf.cast(~tf.concat(there, axis=1), tf.int32), axis=1)
 
 
 def _there(x: tf.Tensor) -> tf.Tensor:
@@ -91,9 +97,23 @@ def _there(x: tf.Tensor) -> tf.Tensor:
     return tf.not_equal(x, tf.constant(MISSING[x.dtype], x.dtype))
 
 
-def as_sparse(x: tf.Tensor) -> tf.SparseTensor:
-    """A dense column without its missing values, in the form of TensorFlow Transform's raw features."""
-    if x.shape.rank == 1:
-        x = tf.expand_dims(x, 1)
-    indices = tf.where(_there(x))
-    return tf.SparseTensor(indices, tf.gather_nd(x, indices), tf.maximum(tf.shape(x, tf.int64), [0, 1]))
+def as_sparse(inputs: dict[str, tf.Tensor]) -> dict[str, tf.SparseTensor]:
+    """Dense columns in the form of TensorFlow Transform's raw features.
+
+    Lists are there without their missing values. A single value is there even where it is missing: what
+    stands for it is what preprocessing makes of a row without one, and to leave it out would be some ten
+    operations a column.
+    """
+    found, places = {}, None
+    for name, x in inputs.items():
+        if x.shape.rank == 1:
+            if places is None:
+                rows = tf.shape(x, tf.int64)[0]
+                places = tf.stack([tf.range(rows), tf.zeros([rows], tf.int64)], axis=1)
+                shape = tf.stack([rows, tf.constant(1, tf.int64)])
+            found[name] = tf.SparseTensor(places, x, shape)
+        else:
+            indices = tf.where(_there(x))
+            of_all = tf.maximum(tf.shape(x, tf.int64), [0, 1])
+            found[name] = tf.SparseTensor(indices, tf.gather_nd(x, indices), of_all)
+    return found

@@ -27,7 +27,10 @@ class Preprocessing(tf.Module):
         super().__init__()
         # TensorFlow Transform has no public way to what its layer loaded
         loader = layer._saved_model_loader
-        self._loaded = loader._imported  # vocabularies, which are saved with what tracks them
+        # vocabularies and what else the graph keeps, without the functions: they would be saved beside ours
+        functions = ("transform_fn", "signatures")
+        of_graph = loader._imported._trackable_children().items()
+        self._kept = {name: kept for name, kept in of_graph if name not in functions}
         self._columns = sorted(columns)
         feeds = loader._get_feeds(loader._get_unfed_input_keys(self._columns))
         self._outputs = {n: x for n, x in loader._get_fetches(feeds).items() if "/" not in n}

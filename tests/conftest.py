@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import hypothesis
 import pytest
 
 from benchmarks.workers import free_ports
+from tests.accounts import service_account
+from tests.proxy import proxy
+from tests.webhdfs import WebHdfs
 
 # before TensorFlow is imported anywhere: quiet, and the same thread counts in every test
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -130,6 +134,20 @@ def gs(gs_server, monkeypatch):
 
 
 @pytest.fixture
+def gs_account(gs, tmp_path, monkeypatch):
+    """Credentials of gs in the environment; the values are what is secret of them."""
+    from apache_beam.internal.gcp.auth import _Credentials
+
+    with service_account(tmp_path / "account.json") as secrets:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+        monkeypatch.setenv(
+            "HTTPS_PROXY", "http://127.0.0.1:9"
+        )  # Google's client asks it where it may be used
+        monkeypatch.setattr(_Credentials, "_credentials_init", False)
+        yield secrets
+
+
+@pytest.fixture
 def s3(s3_server, monkeypatch):
     """boto3's client of that server, which the environment names to everything else too."""
     boto3 = pytest.importorskip("boto3")
@@ -146,13 +164,30 @@ def s3(s3_server, monkeypatch):
     return boto3.client("s3")
 
 
+@pytest.fixture
+def hdfs():
+    """A server of this machine that speaks WebHDFS, empty at first."""
+    pytest.importorskip("hdfs", reason="`make setup EXTRAS=hdfs` installs it")
+    with WebHdfs() as server:
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        yield server
+        server.shutdown()
+
+
 class S3:
     """Buckets as `Gs` has them."""
 
-    scheme = "s3"
+    scheme, options = "s3", {}
 
     def __init__(self, client):
         self._client = client
+
+    @property
+    def address(self):
+        return os.environ["AWS_ENDPOINT_URL"]
+
+    def lead_to(self, address, monkeypatch):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
 
     def create(self, bucket):
         self._client.create_bucket(Bucket=bucket)
@@ -169,12 +204,23 @@ class S3:
 
 
 class Gs:
-    """Buckets by name: made, written to and read by the store's own client, and not by Beam."""
+    """Buckets by name: made, written to and read by the store's own client, and not by Beam.
 
-    scheme = "gs"
+    `options` are Beam's, which lead to the store where the environment does not; `lead_to` has another
+    address, of a proxy say, take the place of `address`.
+    """
+
+    scheme, options = "gs", {}
 
     def __init__(self, client):
         self._client = client
+
+    @property
+    def address(self):
+        return os.environ["STORAGE_EMULATOR_HOST"]
+
+    def lead_to(self, address, monkeypatch):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
 
     def create(self, bucket):
         self._client.create_bucket(bucket)
@@ -189,11 +235,58 @@ class Gs:
         return {blob.name: blob.download_as_bytes() for blob in self._client.list_blobs(bucket)}
 
 
+class Hdfs:
+    """Folders of a server's root as buckets."""
+
+    scheme = "hdfs"
+
+    def __init__(self, server):
+        self._server = server
+        self.address = f"http://127.0.0.1:{server.server_port}"
+        self.lead_to(self.address, None)
+
+    def lead_to(self, address, monkeypatch):
+        host, _, port = address.removeprefix("http://").partition(":")
+        self.options = {"hdfs_host": host, "hdfs_port": int(port), "hdfs_user": "someone"}
+
+    def create(self, bucket):
+        """A folder is there while a file is in it."""
+
+    def put(self, bucket, name, content):
+        self._server.put(f"/{bucket}/{name}", content)
+
+    def delete(self, bucket, name):
+        self._server.files.pop(f"/{bucket}/{name}")
+
+    def files(self, bucket):
+        found = self._server.files.items()
+        return {n.removeprefix(f"/{bucket}/"): c for n, c in found if n.startswith(f"/{bucket}/")}
+
+
 @pytest.fixture(params=[S3.scheme, Gs.scheme])
 def store(request):
-    """Buckets of either kind, on a server of this machine."""
-    kind = {of.scheme: of for of in (S3, Gs)}[request.param]
+    """Buckets of either kind, or where a test asks for it of hdfs, on a server of this machine."""
+    kind = {of.scheme: of for of in (S3, Gs, Hdfs)}[request.param]
     return kind(request.getfixturevalue(request.param))
+
+
+# as each answers to credentials that may not do what was asked
+REFUSALS = {
+    "s3": "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+    "gs": '{"error": {"code": 403, "message": "ranker does not have access to the object"}}',
+    "hdfs": '{"RemoteException": {"exception": "AccessControlException", "message": "Permission denied"}}',
+}
+
+
+@pytest.fixture
+def refusing(store, request, monkeypatch):
+    """A proxy before the store, by which everything reaches it; credentials are in the environment."""
+    if store.scheme == "gs":
+        request.getfixturevalue("gs_account")
+    with proxy(store.address) as between:
+        between.refusal = 403, REFUSALS[store.scheme]
+        store.lead_to(between.address, monkeypatch)
+        yield between
 
 
 @pytest.fixture(scope="session")

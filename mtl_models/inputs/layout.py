@@ -79,8 +79,8 @@ class Layout:
             `request` int64 [B] (rows of one request have the same number), `duration` float32 [B].
 
     Raises:
-        ValueError: if two features share a name, ids columns or some of their table rows, a name is taken
-            by a packed input, or a side input is unknown.
+        ValueError: if names are one text and no list, two features share a name, ids columns or some of
+            their table rows, a name is taken by a packed input, or a side input is unknown.
 
     Example:
 
@@ -97,6 +97,8 @@ class Layout:
 
     def __post_init__(self):
         for field in ("categorical", "numbers", "vectors", "side"):
+            if isinstance(getattr(self, field), str):
+                raise ValueError(f"layout: {field} must be a list of names; it is '{getattr(self, field)}'")
             object.__setattr__(self, field, tuple(getattr(self, field)))
         names = self.feature_names
         repeated = sorted({name for name in names if names.count(name) > 1})
@@ -170,9 +172,9 @@ class Layout:
             column += length
         return cls(
             tuple(slots.values()),
-            tuple(numbers),
+            numbers,
             tuple(VectorInput(name, dim) for name, dim in (vectors or {}).items()),
-            tuple(side),
+            side,
         )
 
     @property

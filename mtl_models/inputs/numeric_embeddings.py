@@ -28,6 +28,12 @@ class NumericEmbeddings(keras.layers.Layer):
 
     Raises:
         ValueError: if the kind is unknown, or bins are not one list of edges a number.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = NumericEmbeddings(["age", "price"], "periodic", 4, None, frequencies=3, scale=1.0, seed=0)
+        >>> tuple(layer(np.ones((5, 2), "float32")).shape)
+        (5, 8)
     """
 
     def __init__(

@@ -59,9 +59,12 @@ def _pack_ids(layout: Layout, columns: dict):
     filled = {}
     for feature in layout.categorical:
         ids = _integers(_column(columns, feature.name), feature.name)
-        if len(ids.shape) == 1:
-            ids = ops.expand_dims(ids, 1)
+        ids = _columns(ids, feature.length)
         width = ids.shape[1]
+        if width is None:  # traced for lists of several lengths
+            ids = ops.pad(ids, ((0, 0), (0, feature.length)), constant_values=-1)[:, : feature.length]
+            width = feature.length
+            ids = ops.reshape(ids, (-1, width))
         if width > feature.length:
             raise ValueError(
                 f"feature '{feature.name}': {width} values a row, but the layout holds {feature.length}"
@@ -83,7 +86,7 @@ def _pack_numbers(layout: Layout, columns: dict):
     parts = []
     for name in layout.numbers:
         values = ops.cast(_column(columns, name), "float32")
-        parts.append(_of_width(ops.expand_dims(values, 1) if len(values.shape) == 1 else values, name, 1))
+        parts.append(_of_width(_columns(values, 1), name, 1))
     return ops.concatenate(parts, axis=1)
 
 
@@ -93,6 +96,13 @@ def _integers(ids, name: str):
     if "int" not in dtype:
         raise TypeError(f"feature '{name}': ids must be integers, and are {dtype}")
     return ops.cast(ids, "int64")
+
+
+def _columns(values, width: int):
+    """[B] as [B, 1]; and of what TensorFlow traced for both, whose rank is not known, [B, width]."""
+    if getattr(values.shape, "rank", 0) is None:
+        return ops.reshape(values, (-1, width))
+    return ops.expand_dims(values, 1) if len(values.shape) == 1 else values
 
 
 def _of_width(values, name: str, width: int):

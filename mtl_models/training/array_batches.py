@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -27,6 +28,11 @@ def source_of(dataset) -> Source | None:
     return getattr(dataset, "_array_source", None)
 
 
+def arrays_of(dataset) -> Any:
+    """The tensors [N, ...] that `array_batches` made a dataset from; None of any other dataset."""
+    return getattr(dataset, "_arrays", None)
+
+
 def array_batches(
     data, batch_size: int, seed: int = 0, shuffle: bool = True, groups=None, skip_iterators: int = 0
 ) -> tf.data.Dataset:
@@ -44,7 +50,7 @@ def array_batches(
             an epoch of a loop of one's own, `ITERATORS_PER_EPOCH` an epoch of Keras' `fit`.
 
     Raises:
-        ValueError: if a group has more rows than a batch.
+        ValueError: if arrays differ in length, or a group has more rows than a batch.
 
     Example:
 
@@ -58,7 +64,7 @@ def array_batches(
     [[1, 3, 0, 2, 4]]
     """
     data = tf.nest.map_structure(tf.constant, data)
-    rows = tf.nest.flatten(data)[0].shape[0]
+    rows = _rows(data)
     if groups is None:
         count, ordered = _rows_ordered(rows, batch_size)
     else:
@@ -99,9 +105,20 @@ def array_batches(
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     batches = batches.with_options(options)
+    batches._arrays = data
     if groups is None:  # those of groups differ in size
         batches._array_source = Source(data, count, next_epoch)
     return batches
+
+
+def _rows(data) -> int:
+    by_length = {}
+    for path, values in keras.tree.flatten_with_path(data):
+        by_length.setdefault(values.shape[0], "/".join(map(str, path)))
+    if len(by_length) > 1:
+        told = ", ".join(f"{path or 'one'} has {rows:,} rows" for rows, path in by_length.items())
+        raise ValueError(f"arrays must have one length (0 is x, 1 labels, 2 weights): {told}")
+    return next(iter(by_length))
 
 
 def _rows_ordered(rows: int, batch_size: int):

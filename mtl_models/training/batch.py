@@ -19,6 +19,7 @@ def unpack(data, layout: Layout, tasks: Sequence[Task]) -> tuple[dict, list, lis
     Raises:
         TypeError: if labels or sample weights are no dict.
         KeyError: if labels miss a task, or sample weights name none.
+        ValueError: if labels or sample weights have more than one value a row.
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     names = [task.name for task in tasks]
@@ -38,4 +39,16 @@ def unpack(data, layout: Layout, tasks: Sequence[Task]) -> tuple[dict, list, lis
         )
     labels = [y[name] for name in names]
     weights = [(sample_weight or {}).get(name) for name in names]
+    for what, columns in (("labels", labels), ("sample weights", weights)):
+        for name, values in zip(names, columns):
+            if values is not None:
+                _refuse_shape(f"{what} of task '{name}'", values)
     return layout.pack(x), labels, weights
+
+
+def _refuse_shape(what: str, values) -> None:
+    shape = getattr(values, "shape", ())
+    if getattr(shape, "rank", 0) is None:  # traced for [B] and [B, 1]
+        return
+    if len(shape) > 2 or len(shape) == 2 and shape[1] not in (None, 1):
+        raise ValueError(f"{what} must be one number a row; their shape is {tuple(shape)}")

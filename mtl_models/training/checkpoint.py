@@ -78,10 +78,15 @@ class Checkpoint(keras.callbacks.Callback):
         arrays |= {f"best/{i}": value for i, value in enumerate(recorder.best_weights)}
         facts = {"of": self.of, "history": recorder.history, "best_epoch": recorder.best_epoch}
         if recorder.history[-1]["best"]:
-            with _whole(self.folder / MODEL) as part:
-                self.model.save(part)
+            self.save_model()
         with _whole(self.folder / STATE) as part:
             np.savez(part, facts=np.array(json.dumps(facts)), **arrays)
+
+    def save_model(self) -> None:
+        """Writes `model.keras`, the model as it is now."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _whole(self.folder / MODEL) as part:
+            self.model.save(part)
 
 
 class _whole:

@@ -3,9 +3,11 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from mtl_models.training.alarms import alarms
-from mtl_models.training.gates import gate_statistics
+from mtl_models.training.check import check_labels
+from mtl_models.training.gates import GateUse
 from mtl_models.training.gradients import gradient_statistics
 from mtl_models.training.objective import Objective, measure
 from mtl_models.weighting.uncertainty import Uncertainty
@@ -82,8 +84,14 @@ class EpochRecorder(keras.callbacks.Callback):
         if self.objective is None:
             self.objective = Objective({task.name: 1.0 for task in tasks})
         self.objective.check(tasks)
+        lacking = [task.name for task in tasks if task.name not in self.y]
+        if lacking:
+            raise KeyError(f"validation_data has no labels of {', '.join(lacking)}")
+        check_labels(tasks, self.y, self.sample_weight)
         if self.groups is None and "gauc" in map(self.objective.metric, tasks):
             raise ValueError("objective: gauc needs groups")
+        of_any = {n: tf.TensorSpec([None, *np.shape(v)[1:]], np.asarray(v).dtype) for n, v in self.x.items()}
+        self._answer = tf.function(self.model.predictions_and_gates, [of_any], autograph=False)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
@@ -112,7 +120,8 @@ class EpochRecorder(keras.callbacks.Callback):
                 "finite; lower the learning rates or set clip_norm"
             )
         names = [task.name for task in self.model.tasks]
-        measured, gains = self._measure()
+        predictions, gates = self._answers()
+        measured, gains = self._measure(predictions)
         objective = self.objective.combine(gains)
         best = self.best_epoch is None or objective > self.history[self.best_epoch - 1]["objective"]
         rate = self.model.optimizer.learning_rate
@@ -124,7 +133,7 @@ class EpochRecorder(keras.callbacks.Callback):
             "gains": gains,
             "objective": objective,
             "best": best,
-            **self._inside(),
+            **self._inside(gates),
             "learning_rate": float(keras.ops.convert_to_numpy(rate)),
             "seconds": trained - self._started,
             "validation_seconds": time.perf_counter() - trained,
@@ -153,9 +162,18 @@ class EpochRecorder(keras.callbacks.Callback):
             for variable, value in zip(self.model.weights, self.best_weights):
                 variable.assign(value)
 
-    def _inside(self) -> dict:
+    def _answers(self) -> tuple[dict, dict]:
+        """Predictions of the validation rows, and what gates do there: one pass for both."""
+        use, parts = GateUse(self.model.architecture.gate_experts()), []
+        for start in range(0, len(next(iter(self.x.values()))), self.batch_size):
+            batch = {name: np.asarray(v)[start : start + self.batch_size] for name, v in self.x.items()}
+            predictions, gates = self._answer(batch)
+            parts.append({name: keras.ops.convert_to_numpy(v) for name, v in predictions.items()})
+            use.add(gates)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, use.statistics()
+
+    def _inside(self, gates: dict) -> dict:
         """What gates and gradients do on validation rows."""
-        gates = gate_statistics(self.model, self.x, self.batch_size)
         inside = {"gate_use": {gate: of["mean"] for gate, of in gates.items()}, "gates": gates}
         if self.gradient_rows:
             inside["gradients"] = gradient_statistics(
@@ -175,8 +193,7 @@ class EpochRecorder(keras.callbacks.Callback):
         }
         return {task: bound for task, bound in at.items() if bound}
 
-    def _measure(self) -> tuple[dict, dict]:
-        predictions = self.model.predict(self.x, batch_size=self.batch_size, verbose=0)
+    def _measure(self, predictions: dict) -> tuple[dict, dict]:
         measured, gains = {}, {}
         for task in self.model.tasks:
             labels, scores = np.asarray(self.y[task.name]), predictions[task.name]

@@ -27,13 +27,14 @@ class Forward(NamedTuple):
 
 
 def outputs_of(model, rows, packed: dict, training=None, copies: bool = False) -> tuple:
-    """`(outputs, features, tower outputs, z)` of looked-up rows, outputs in float32; `copies` as `forward`'s."""
+    """`(outputs, features, tower outputs, z, gates)` of looked-up rows, outputs in float32; `copies` as
+    `forward`'s."""
     inputs = model.feature_inputs
     dense = inputs.combine(rows, packed, training=training)
     z, rest = model.architecture.share(dense, training=training)
     if copies and model.architecture.reads_own_copy:
         z = [ops.copy(z) for _ in model.tasks]
-    features, _ = model.architecture.separate(z, rest, training=training)
+    features, gates = model.architecture.separate(z, rest, training=training)
     prior = inputs.gates_input(rows, dense)
     towers = [ops.cast(output, "float32") for output in model.towers(features, prior, training=training)]
     at_position = inputs.position_logits(rows, training=training)
@@ -43,7 +44,7 @@ def outputs_of(model, rows, packed: dict, training=None, copies: bool = False) -
             place = names.index(name)
             shape = (-1,) + (1,) * (len(towers[place].shape) - 1)
             towers[place] += ops.reshape(at_position[:, column], shape)
-    return model.architecture.couple(towers, packed), features, towers, z
+    return model.architecture.couple(towers, packed), features, towers, z, gates
 
 
 def forward(
@@ -61,7 +62,7 @@ def forward(
         copies: whether each task reads a copy of `z` of its own, where the architecture can.
     """
     labels, weights = _known(labels, weights)
-    outputs, features, towers, z = outputs_of(model, rows, packed, training, copies)
+    outputs, features, towers, z, _ = outputs_of(model, rows, packed, training, copies)
     sums = sum_over_replicas(ops.stack([ops.sum(weight) for weight in weights]))
     losses = [
         weighted_mean(row_losses(task, label, output, weight, packed), weight, sums[k])

@@ -34,7 +34,7 @@ class Evaluation(types.Artifact):
 class Staleness(types.Artifact):
     """`staleness.json`; see `pipeline.evaluation.staleness.measure_ages`."""
 
-    TYPE_NAME = "MtlStaleness"
+    TYPE_NAME = "mtl.Staleness"
 
 
 class Verdict(types.Artifact):

@@ -25,6 +25,8 @@ def DriftGate(
     names: Parameter[str],
     columns: Parameter[str],
     labels: Parameter[str],
+    labelled: Parameter[str],
+    late: Parameter[str],
     recipe: Parameter[str],
     bounds: Parameter[str],
     baseline: Parameter[str],
@@ -34,7 +36,7 @@ def DriftGate(
     vectors: InputArtifact[Vectors] = None,
 ) -> None:
     """Writes verdicts. `names` is JSON of the spans' numbers, names and whether they were refused for drift, of
-    which the last is judged; `columns`, `labels` and `bounds` are JSON of what `judge` takes. `baseline` is the
+    which the last is judged; `columns`, `labels`, `labelled`, `late` and `bounds` are JSON of what `judge` takes. `baseline` is the
     version that serves, where the model holds vectors by key and there is one; else empty. Examples are read
     where features are vectors."""
     read, named = Recipe.model_validate_json(recipe), json.loads(names)
@@ -54,5 +56,7 @@ def DriftGate(
         [name for _, name, drifted in named if drifted],
         list(read.history),
         served,
+        json.loads(labelled),
+        json.loads(late),
     )
     write_verdicts(verdict.uri, judge(given, Drift.model_validate_json(bounds)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,13 +45,14 @@ def distances(
     labels: Mapping[str, str],
     user: str | None,
     groups: int | None = None,
+    labelled: Collection[str] = (),
 ) -> Iterator[Distance]:
     """The distances of a data set to an earlier one.
 
     Of a column of texts: L-infinity, the largest change of one value's share, and the share of rows whose value
     was never there. Of one of numbers: the Jensen-Shannon divergence to base 2 (Lin 1991) over the deciles of the
     earlier one. Of both: the change of the share of rows without a value. Of a task: the relative change of the
-    mean label where it is known.
+    mean label where it is known; and where every row has one by itself, the change of the share without.
 
     Args:
       new, old: statistics of examples, as TensorFlow Data Validation makes them.
@@ -60,6 +61,7 @@ def distances(
       user: the column of users, if there is one. Rows of one user are alike, so that of columns chance does
         what it would do to as many rows as there are users (as far as texts are counted).
       groups: how many groups of rows that are alike the new one has, such as requests, if it has.
+      labelled: tasks whose label has nothing to wait for and no condition.
     """
     ours, others = _by_name(new), _by_name(old)
     sizes = _independent(new, ours, user), _independent(old, others, user)
@@ -75,6 +77,9 @@ def distances(
             yield from _numbers(name, a.num_stats, b.num_stats, sizes)
     for task, called in labels.items():
         yield from _label(task, called, ours, others)
+    for task in labelled:
+        shares = [1 - of[f"{task}/mask"].num_stats.mean for of in (ours, others)]
+        yield missing(task, *shares, spread_of_shares(*sizes), "label")
 
 
 def _by_name(dataset: Dataset) -> dict[str, statistics_pb2.FeatureNameStatistics]:

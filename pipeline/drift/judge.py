@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,9 @@ class Spans:
       drifted: spans that were refused themselves: nothing is learned from them, and none is the one before.
       grown: columns of which only the shares of values are compared: more of them are there the longer the log is.
       served: the vectors of what serves, where the model holds any by key.
+      labelled: see `distances`.
+      late: task of `labels` → the span whose labels are compared, where it is not the last: the newest one that
+        they have come for.
     """
 
     statistics: Mapping[str, Dataset]
@@ -52,17 +55,35 @@ class Spans:
     drifted: Collection[str] = ()
     grown: Collection[str] = ()
     served: Served | None = None
+    labelled: Collection[str] = ()
+    late: Mapping[str, str] = field(default_factory=dict)
 
     def between(self, new: str, old: Sequence[str]) -> Iterator[Distance]:
         """The distances of a span to all of some others together."""
         before = merge([self.statistics[name] for name in old])
-        for found in distances(self.statistics[new], before, self.columns, self.labels, self.user):
+        ours = self.statistics[new]
+        for found in distances(ours, before, self.columns, self.labels, self.user, labelled=self.labelled):
             if found.name not in self.grown or found.measure == "values":
                 yield found
         if self.vectors:
             from pipeline.drift.vectors import together, vector_distances
 
             yield from vector_distances(self.vectors[new], together([self.vectors[name] for name in old]))
+
+    def by_label(self) -> Iterator[Spans]:
+        """These spans without the labels that come late, and for each span with such labels those up to it with
+        them alone."""
+        yield replace(self, labels={task: of for task, of in self.labels.items() if task not in self.late})
+        names = list(self.statistics)
+        for at in sorted(set(self.late.values())):
+            labels = {task: of for task, of in self.labels.items() if self.late.get(task) == at}
+            upto = names[: names.index(at) + 1]
+            # what drifted in a label was refused by the run that saw it, which came as much later
+            seen = dict(zip(names, names[len(names) - len(upto) :], strict=False))
+            drifted = [name for name in upto[:-1] if seen[name] in self.drifted]
+            if upto[:-1] and labels:
+                of = {name: self.statistics[name] for name in upto}
+                yield Spans(of, [], labels, self.user, drifted=drifted)
 
 
 def judge(spans: Spans, drift: Drift) -> list[Verdict]:
@@ -78,31 +99,41 @@ def judge(spans: Spans, drift: Drift) -> list[Verdict]:
       one that passed, with the distance that came nearest to its bound. Before them one for each feature whose
       vectors another encoder makes than those of what serves.
     """
+    others = spans.served.verdicts(drift) if spans.served else []
+    own, *late = [_compared(of, drift) for of in spans.by_label()]
+    told = [*own.told, *(one for of in late for one in of.told)]
+    beyond_bound = [beyond(_GATE, said, drift.then) for share, said in told if share > 1]
+    if beyond_bound or not told:
+        return [*others, *beyond_bound]
+    evaluated, (_, nearest) = list(spans.statistics)[-1], max(told)
+    said = f"drift: {evaluated} is like {' and '.join(own.others)}; the nearest to its bound is {nearest[7:]}"
+    return [*others, Verdict("passed", said, gate=_GATE)]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What a span was compared with, and each distance over its bound, in a sentence."""
+
+    others: list[str]
+    told: list[tuple[float, str]]
+
+
+def _compared(spans: Spans, drift: Drift) -> _Compared:
     *earlier, evaluated = spans.statistics
     like = [name for name in earlier if name not in spans.drifted] or earlier
     before = {like[-1]: like[-1:]}
     if len(earlier) > 1:
         before[f"{earlier[0]} to {earlier[-1]}"] = earlier
     history = _history(spans, like)
-    found, nearest = [], None
-    others = spans.served.verdicts(drift) if spans.served else []
     compared = {who: spans.between(evaluated, old) for who, old in before.items()}
     if spans.served and spans.served.kept:
         compared[spans.served.name] = spans.served.distances(spans.vectors[evaluated])
+    told = []
     for who, apart in compared.items():
         for distance in apart:
             bound, why = _bound(distance, drift, history, len(like))
-            said = sentence(_GATE, distance, evaluated, who, bound, why)
-            if distance.value > bound:
-                found.append(beyond(_GATE, said, drift.then))
-            if nearest is None or distance.value / bound > nearest[0]:
-                nearest = (distance.value / bound, said)
-    if found or nearest is None:
-        return [*others, *found]
-    said = (
-        f"drift: {evaluated} is like {' and '.join(compared)}; the nearest to its bound is {nearest[1][7:]}"
-    )
-    return [*others, Verdict("passed", said, gate=_GATE)]
+            told.append((distance.value / bound, sentence(_GATE, distance, evaluated, who, bound, why)))
+    return _Compared(list(compared), told)
 
 
 def beyond(gate: str, said: str, then: str) -> Verdict:

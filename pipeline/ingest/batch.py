@@ -53,7 +53,7 @@ class Batch:
       raw: row's index in this batch → the row as the source has it.
       problems: row's index → its first problem; such rows are dead.
       unreadable: position, problem and raw row of rows that have no place in `columns`.
-      cut: column → rows whose list was longer than the recipe lets it be, and is cut.
+      cut: column → bool `[rows]`: whose list was longer than the recipe lets it be, and is cut.
     """
 
     columns: dict[str, pa.Array]
@@ -61,7 +61,7 @@ class Batch:
     raw: Callable[[int], object]
     problems: dict[int, Problem] = field(default_factory=dict)
     unreadable: list[tuple[int, Problem, object]] = field(default_factory=list)
-    cut: dict[str, int] = field(default_factory=dict)
+    cut: dict[str, np.ndarray] = field(default_factory=dict)
 
     def flag(self, rows: np.ndarray, problem: Callable[[int], Problem]) -> None:
         """Marks rows (by index) as dead, unless they are so already."""
@@ -92,6 +92,7 @@ class Batch:
         indices = pa.array(rows)
         self.columns = {n: c.take(indices) for n, c in self.columns.items()}
         self.positions = self.positions[rows]
+        self.cut = {n: longer[rows] for n, longer in self.cut.items()}
         raw, new = self.raw, {int(old): place for place, old in enumerate(rows)}
         self.raw = lambda i: raw(int(rows[i]))
         self.problems = {new[old]: problem for old, problem in self.problems.items() if old in new}

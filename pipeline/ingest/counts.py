@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.ingest.batch import DeadLetter
+from pipeline.ingest.constraints import Constraints
 from pipeline.ingest.splits import SPLITS
 
 
@@ -20,8 +21,8 @@ class Counts:
 
     Attributes:
       read: rows of the log; of a span, its own.
-      for_history: rows of earlier spans, read for history. They are counted here alone, dead ones and repeats
-        too: the ingestions of their own spans told of them.
+      for_history: rows of earlier spans, read for history. They are counted here alone, whatever else they
+        are: the ingestions of their own spans told of it.
       written: split → rows.
       dropped: reason → rows.
       dead: kind of problem → rows.
@@ -92,6 +93,13 @@ class Counts:
         without = int(np.count_nonzero(unmatched))
         self.matched[catalog] = self.matched.get(catalog, 0) + len(unmatched) - without
         self.unmatched[catalog] = self.unmatched.get(catalog, 0) + without
+
+    def saw_broken(self, rules: Constraints, columns: dict[str, pa.Array], earlier: np.ndarray) -> None:
+        """Counts the rows that break a rule, of a span its own; `earlier` is bool `[rows]`."""
+        if earlier.any():
+            own = pa.array(~earlier)
+            columns = {name: columns[name].filter(own) for name in rules.columns}
+        _add(self.broken, rules(columns))
 
     def add(self, other: Counts) -> None:
         """Adds what one worker counted; digests stay."""

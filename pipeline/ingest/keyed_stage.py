@@ -133,7 +133,8 @@ class KeyedStage:
             )
         batch = as_batch(table, POSITION)
         unmatched = Join(catalog, rows)(batch.columns, batch.columns.get(plan.roles.time))
-        counts.saw_join(name, unmatched)
+        earlier = is_earlier(batch.columns.get(SPLIT), len(batch.positions))
+        counts.saw_join(name, unmatched[~earlier])
         if catalog.unmatched == "dead":
             flag_unmatched(batch, name, plan, unmatched)
             drop_dead(batch, FILE, late, counts)
@@ -146,8 +147,8 @@ class KeyedStage:
         if plan.split_at == "joined":
             batch.columns[SPLIT] = pa.array(self._splitter(batch, "", batch.columns[ROW_ID].to_numpy()))
         drop_dead(batch, FILE, late, counts)
-        for rule, rows in plan.constraints["joined"](batch.columns).items():
-            counts.broken[rule] = rows
+        earlier = is_earlier(batch.columns.get(SPLIT), len(batch.positions))
+        counts.saw_broken(plan.constraints["joined"], batch.columns, earlier)
         if plan.roles.time not in plan.at_once:
             counts.saw_times(batch.columns.get(plan.roles.time))
         return pa.table(batch.columns)

@@ -99,19 +99,18 @@ class ReadStage:
         """Joins, labels and splits a batch in place; returns its dead rows. Those of earlier spans are left out
         without a word, as the ingestions of their own spans told of them."""
         plan, counts = self._plan, result.counts
-        earlier = np.zeros(len(batch.positions), bool)
         if plan.span is not None:
             batch.keep(np.flatnonzero(plan.span.taken(batch.columns[plan.roles.time], piece.file)))
             if piece.file not in plan.span.home:
                 batch.unreadable = []
-            earlier = plan.span.earlier(batch.columns[plan.roles.time])
+        earlier = _are_earlier(plan, batch)
         counts.for_history += int(np.count_nonzero(earlier))
         counts.read += int(np.count_nonzero(~earlier)) + len(batch.unreadable)
-        for name, rows in batch.cut.items():
-            counts.cut[name] = counts.cut.get(name, 0) + rows
+        for name, longer in batch.cut.items():
+            counts.cut[name] = counts.cut.get(name, 0) + int(np.count_nonzero(longer & ~earlier))
         for name, join in self._joins.items():
             unmatched = join(batch.columns, batch.columns.get(plan.roles.time))
-            counts.saw_join(name, unmatched)
+            counts.saw_join(name, unmatched[~earlier])
             if plan.catalogs[name].unmatched == "dead":
                 flag_unmatched(batch, name, plan, unmatched)
         if plan.needs_time and plan.roles.time in batch.columns:
@@ -126,8 +125,7 @@ class ReadStage:
         batch.drop([row for row in batch.problems if earlier[row]])
         dead = batch.drop_problems(piece.file)
         counts.saw_dead(dead)
-        for rule, rows in plan.constraints["at_once"](batch.columns).items():
-            counts.broken[rule] = counts.broken.get(rule, 0) + rows
+        counts.saw_broken(plan.constraints["at_once"], batch.columns, _are_earlier(plan, batch))
         if plan.roles.time in batch.columns:
             counts.saw_times(batch.columns[plan.roles.time])
             _saw(result, LOG, counts.last_time)
@@ -150,6 +148,13 @@ class ReadStage:
         if kind == "events" and len(batch.positions):
             _saw(result, piece.source, pc.max(batch.columns[source.time]).as_py())
         return dead
+
+
+def _are_earlier(plan: Plan, batch: Batch) -> np.ndarray:
+    """bool `[rows]`: which rows are of earlier spans, read for history."""
+    if plan.span is None:
+        return np.zeros(len(batch.positions), bool)
+    return plan.span.earlier(batch.columns[plan.roles.time])
 
 
 def _own_names(key: list[str], what: str, plan: Plan) -> list[str]:

@@ -29,7 +29,7 @@ def take_in(
 ) -> None:
     """Adds a column to a batch and flags the rows that cannot be used for it: values that are not of the
     type, times before 1990 or after 2099 where the recipe gives no bound, lists that are longer than it lets
-    them be. Other lists are cut to `max_length`, and counted in `batch.cut`.
+    them be. Other lists are cut to `max_length`, and noted in `batch.cut`.
 
     Args:
       batch: gets the column, and the problems.
@@ -126,7 +126,7 @@ def _bound(batch: Batch, name: str, column: Column, array: pa.ListArray) -> pa.L
 
         batch.flag(np.flatnonzero(longer), problem)
         return array
-    batch.cut[name] = int(np.count_nonzero(longer))
+    batch.cut[name] = longer
     kept = np.minimum(lengths, column.max_length)
     skipped = lengths - kept if column.longer == "keep_last" else np.zeros_like(kept)
     bounds = np.append(0, np.cumsum(kept)).astype(np.int32)

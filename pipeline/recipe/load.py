@@ -156,18 +156,30 @@ _CHOICE = re.compile(r"constrained-(int|float)$|dict\[str,constrained-(int|float
 
 
 def _told_once(errors: list[Any]) -> list[Any]:
-    """Without what a union says of a choice that was not meant: `gates` as a list is not a wrong `none`, and a
-    wrong number is not meant as a mapping."""
+    """Without what a union says of a choice that was not meant: `gates` as a list is not a wrong `none`, a
+    wrong number is not meant as a mapping, and what is no number at all is not a wrong whole one."""
+    places = {error["loc"]: error["type"] for error in errors}
+
+    def twin(error: Any, name: str, kind: str) -> bool:
+        """Whether the same value was tried as the number that is called so."""
+        return places.get((*error["loc"][:-1], name), "").startswith(kind)
 
     def not_meant(error: Any) -> bool:
         last = str(error["loc"][-1])
         if last.startswith("literal["):
             return any(o is not error and o["loc"][0] == error["loc"][0] for o in errors)
+        if last == "int" and error["type"].startswith("int_"):
+            return twin(error, "float", "float_")
         return bool(_CHOICE.match(last)) and (
             error["type"] == "dict_type" or isinstance(error["input"], Mapping)
         )
 
-    return [error for error in errors if not not_meant(error)]
+    def placed(error: Any) -> Any:
+        last = error["loc"][-1]
+        number = last == "float" and error["type"].startswith("float_") and twin(error, "int", "int_")
+        return {**error, "loc": error["loc"][:-1]} if number else error
+
+    return [placed(error) for error in errors if not not_meant(error)]
 
 
 def _problem(error: Mapping[str, Any]) -> Problem:
@@ -212,6 +224,8 @@ def _problem(error: Mapping[str, Any]) -> Problem:
     shown = value if isinstance(value, (str, int, float, bool)) or value is None else type(value).__name__
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     message = next((said for begin, said in _PLAIN.items() if kind.startswith(begin)), message)
+    if kind == "value_error" and isinstance(value, Mapping):  # of a whole part; its settings are named
+        return Problem(place, message[0].lower() + message[1:])
     return Problem(place, message[0].lower() + message[1:], value="nothing" if shown is None else shown)
 
 

@@ -237,6 +237,9 @@ class Spans(_Part):
     name: str = Field(description="The span that the run is of, which is test.")
     spans: list[Span] = Field(description="Those trained on, in order, and the run's own at the end.")
     left_out: list[str] = Field(description="Spans of the window that were never ingested.")
+    lost: list[str] = Field(
+        [], description="Spans of the window that were ingested otherwise than now, and have no log any more."
+    )
     catalogs: dict[str, list[str]] = Field(
         {}, description="Catalog that has changed: the spans whose rows keep what it said before."
     )

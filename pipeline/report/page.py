@@ -150,6 +150,7 @@ def render_page(
             references=list(dict.fromkeys(who for of in metrics["references"].values() for who in of)),
             curve_names=curve_names,
             tuning=metrics.get("tuning"),
+            lost=sentences.lost((metrics.get("span") or {}).get("lost", [])),
             kept_catalogs=sentences.kept_catalogs((metrics.get("span") or {}).get("catalogs", {})),
             began=metrics.get("warm_start") and sentences.beginning(metrics["warm_start"]),
             calibrated=view.calibration_rows(metrics["training"]),

@@ -109,6 +109,14 @@ def kept_catalogs(catalogs: Mapping[str, Sequence[str]]) -> list[str]:
     return found
 
 
+def lost(spans: Sequence[str]) -> str:
+    """Which spans were ingested and are of no use any more; without a full stop."""
+    return (
+        "not trained on, as they were ingested by other code or for another recipe, or their files are gone, and "
+        f"the log has no row of them any more (bring it back, to have them ingested anew): {', '.join(spans)}"
+    )
+
+
 def beginning(facts: Mapping[str, Any]) -> str:
     """How training began, as `pipeline.warm_start.Beginning.facts` tells it; without a full stop."""
     if facts["run"] is None:

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.artifact_root import FOLDER
+from pipeline.artifact_root import FOLDER, METADATA
 
-METADATA = "metadata.sqlite"
 _RUN = "pipeline_run"  # TFX's type of context; its name is the run's
 
 

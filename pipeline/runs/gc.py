@@ -21,7 +21,7 @@ from pipeline.artifact_root import FOLDER
 from pipeline.only_one import only_one
 from pipeline.runs import sizes
 from pipeline.runs.artifacts import Artifact, Artifacts
-from pipeline.runs.needed import Needed, needed, run_names
+from pipeline.runs.needed import Needed, needed, run_names, spans_of_a_window
 from pipeline.scratch import abandoned
 from serving import releases, versions
 
@@ -36,7 +36,7 @@ class Unneeded:
       keep: what is needed.
       runs: folders of runs.
       versions: folders of versions.
-      artifacts: of no kept run, or cut off.
+      artifacts: of no kept run and no span that may be trained on, or cut off.
       stray: artifacts' folders that the metadata do not know, or say are deleted.
       leftovers: what killed runs and earlier calls left half-done.
     """
@@ -79,7 +79,7 @@ class Unneeded:
 def unneeded(home: Path, last: int) -> Unneeded:
     """What `collect` deletes; only while no run is at work, as what that makes looks cut off."""
     keep = needed(home, last)
-    linked = _linked(home, keep)
+    linked = _linked(home, keep) | spans_of_a_window(home)
     known = Artifacts(home).all()
     gone = [a for a in known if not a.deleted and (not a.whole or not _is_kept(a, keep, linked))]
     stays = {a.path for a in known if not a.deleted} | linked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rich.text import Text
 from pipeline.only_one import is_busy
 from pipeline.report.form import read
 from pipeline.report.sentences import beginning
+from pipeline.runners.kept_steps import PIPELINES, read_rows
 from pipeline.runs import sizes
 from pipeline.runs.artifacts import Artifact, Artifacts
 from pipeline.runs.needed import needed, run_names
@@ -55,6 +57,7 @@ def showing(run_dir: Path, last: int) -> Group:
         head.append(f"  {content['reason']}")
     if content.get("warm_start"):
         head.append(f"  {beginning(content['warm_start'])}")
+    head += [f"  on Vertex AI: {name}" for name in _pipelines(run_dir)]
     head.append(f"  gc keeps it: {why}" if why else "  gc would delete it")
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("step", "seconds", "size", "runs that have it", "where"):
@@ -64,6 +67,10 @@ def showing(run_dir: Path, last: int) -> Group:
     for artifact in sorted(mine, key=lambda a: a.number):
         took = "cached" if artifact.step in cached else _number(seconds.get(artifact.step))
         table.add_row(artifact.step, took, _size(artifact), str(len(artifact.runs)), str(artifact.path))
+    for step, folder in ({} if mine else _kept(run_dir)).items():
+        took = "cached" if step in cached else _number(seconds.get(step))
+        size = sizes.shown(sizes.freed([folder])) if folder.is_dir() else "deleted"
+        table.add_row(step, took, size, "", os.path.relpath(folder, home))
     table.add_row("(the run's folder)", "", sizes.shown(sizes.freed([run_dir])), "1", str(run_dir))
     return Group(*(Text(line) for line in head), table)
 
@@ -72,6 +79,8 @@ def _ended(home: Path, name: str, newest: bool) -> tuple[str, str]:
     """How a run ended, in a word or two, and the version it pushed."""
     run_dir = home / "runs" / name
     if not (run_dir / "report" / "metrics.json").is_file():
+        if newest and _pipelines(run_dir):
+            return "at work on Vertex AI, or cut off", ""
         return ("at work" if newest and is_busy(home) else "cut off"), ""
     content = _content(run_dir)
     if content is None:
@@ -83,6 +92,23 @@ def _content(run_dir: Path) -> Mapping[str, Any] | None:
     with contextlib.suppress(OSError, ValueError):
         return read(run_dir / "report" / "metrics.json")
     return None
+
+
+def _pipelines(run_dir: Path) -> list[str]:
+    """What Vertex AI calls the pipelines of a run there."""
+    with contextlib.suppress(FileNotFoundError):
+        return (run_dir / PIPELINES).read_text().split()
+    return []
+
+
+def _kept(run_dir: Path) -> dict[str, Path]:
+    """The folders of the steps of a run that no metadata here know of."""
+    return {
+        step: Path(made["uri"]).parent
+        for step, row in read_rows(run_dir).items()
+        for artifacts in row["outputs"].values()
+        for made in artifacts
+    }
 
 
 def _size(artifact: Artifact) -> str:

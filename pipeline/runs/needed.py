@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
+from pipeline.recipe.yaml_text import Loader
+from pipeline.spans.store import SpanStore
 from serving import model_config, versions
 from serving.history import history
 
@@ -53,6 +58,16 @@ def needed(home: Path, last: int) -> Needed:
         if run in names:
             runs.setdefault(run, f"made version {version}, which {why}")
     return Needed(runs, kept)
+
+
+def spans_of_a_window(home: Path) -> set[Path]:
+    """Folders of the spans that the next runs train on, whichever run ingested them, as their logs may be
+    gone: the newest one and a window before it, by the newest recipe with spans; all where none says."""
+    for name in reversed(run_names(home)):
+        with contextlib.suppress(OSError, yaml.YAMLError, TypeError, KeyError):  # a run cut off at its start
+            recipe = yaml.load((home / "runs" / name / "recipe.yaml").read_text(), Loader=Loader)
+            return SpanStore(home).folders(recipe["spans"]["window"] + 1)
+    return SpanStore(home).folders(None)
 
 
 def _of_serving(folder: Path) -> dict[int, str]:

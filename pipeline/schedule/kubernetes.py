@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from pipeline.recipe.schema_file import schema_path
-from pipeline.schedule.job import BAD_DATA, BAD_RECIPE, REFUSED, Job
+from pipeline.schedule.job import BAD_DATA, BAD_RECIPE, NO_FAILURE, Job
 
 
 class NotInContainer(ValueError):
@@ -58,12 +58,7 @@ def _cron_job(job: Job, name: str, image: str) -> dict[str, Any]:
         "name": "mtl",
         "image": image,
         # a refused model is no failure of the job: the one before goes on serving
-        "command": [
-            "sh",
-            "-c",
-            f'mtl "$@"; code=$?; [ "$code" -eq {REFUSED} ] && exit 0; exit "$code"',
-            "mtl",
-        ],
+        "command": ["sh", "-c", NO_FAILURE, "mtl"],
         "args": arguments,
         "resources": {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"memory": "16Gi"}},
         "volumeMounts": [
@@ -94,7 +89,9 @@ def _cron_job(job: Job, name: str, image: str) -> dict[str, Any]:
             "schedule": job.times.text,
             "timeZone": "Etc/UTC",
             "concurrencyPolicy": "Forbid",  # one run at a time in an output
-            "startingDeadlineSeconds": 3600,
+            # a start that was due in an outage is made late, and what was missed for longer by the next one; in
+            # less time than 100 starts of every five minutes, after which Kubernetes may make none at all
+            "startingDeadlineSeconds": 8 * 3600,
             "successfulJobsHistoryLimit": 3,
             "failedJobsHistoryLimit": 3,
             "jobTemplate": {

@@ -2,30 +2,24 @@
 
 What a run is of (the span, its window, the version that serves, digests of inputs) is looked up before the
 pipeline is compiled, so a compiled one is of one run. What the schedule starts every day looks up, compiles
-and submits the day's.
+and submits the day's; see `vertex_run`.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.plan import Plan, make_plan
 from pipeline.private import private_columns
 from pipeline.recipe import Recipe
 from pipeline.recipe.remote import remote_patterns
 from pipeline.recipe.schema_file import schema_path
 from pipeline.runners import buckets
+from pipeline.schedule.job import NO_FAILURE
 from pipeline.schedule.times import Times
-from pipeline.span_run import why_only_ingested
-from pipeline.spans.calendar import span_name
-from pipeline.spans.resolve import Ingestion
 
 
 class NotOnVertex(ValueError):
@@ -74,17 +68,6 @@ class VertexJob:
                 f"{columns[0]} is private: a compiled pipeline can be read by all who see the project, and a "
                 "step gets no secret but through it. Run this recipe on Kubernetes, or drop the column"
             )
-        if self.recipe.notify:
-            raise NotOnVertex(
-                "notify: nothing on Vertex AI would tell the webhook; leave it out (--set notify=null) and "
-                "make an alert on failed pipelines there"
-            )
-        if self.recipe.training.warm_start:
-            raise NotOnVertex(
-                "training.warm_start: what a model begins from is in the folder of the run that made it, and "
-                "there is none on Vertex AI: every run would train from nothing. Leave it out (--set "
-                "training.warm_start=null), or run this recipe on Kubernetes"
-            )
         if self.recipe.pipeline_root:
             raise NotOnVertex(
                 "pipeline_root: on Vertex AI what steps make is in --output; leave it out "
@@ -107,91 +90,41 @@ class VertexJob:
         _ = self.input_dir, self.output
 
 
-def jobs(job: VertexJob, span: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The pipelines of one run, one after another, each compiled when the one before has ended: those that
-    ingest what is new of its spans, then the one that trains. None where there is nothing to do.
+def files(job: VertexJob, times: Times, now: dict[str, Any] | None) -> dict[str, str]:
+    """Name → content: the pipeline that a run would start with now, the one that the schedule starts, and the
+    schedule. The recipe and its schema are copied to the bucket, where the scheduled one reads them.
 
     Args:
       job: what to run; checked.
-      span: a recipe of spans runs this one.
-
-    Yields:
-      what it does, and the PipelineJob.
-
-    Raises:
-      BadSpan: `span` is no span's name.
-      DataError: an input is not there.
-      NotOnVertex: a pipeline ended and did not do what it was to do.
+      times: when.
+      now: as `vertex_run.now` gives it.
     """
-    name = span_name(job.recipe, span) if job.recipe.spans is not None else ""
-    ingested: set[tuple[str, int]] = set()
-    while True:
-        plan = _plan(job, name)
-        if not (plan.span and plan.span.ingestions):
-            break
-        of = plan.span.ingestions[0]
-        if (of.name, of.version) in ingested:
-            raise NotOnVertex(f"span {of.name} was to be ingested, and is not: see the pipeline that ended")
-        ingested.add((of.name, of.version))
-        yield f"ingests {of.name}", _ingests(plan, of, job.image)
-    if plan.is_unchanged() or (plan.span and why_only_ingested(plan)):
-        return
-    yield f"trains{f' for {name}' if name else ''}", _trains(plan, job.image)
-
-
-# TFX takes half a minute to import, and is not needed to find that there is nothing to do
-def _ingests(plan: Plan, of: Ingestion, image: str) -> dict[str, Any]:
-    from pipeline.pipeline import create_ingestion
-    from pipeline.runners.vertex import compiled
-
-    return compiled(create_ingestion(plan, of, keep=True), image)
-
-
-def _trains(plan: Plan, image: str) -> dict[str, Any]:
-    from pipeline.pipeline import create_pipeline
-    from pipeline.runners.vertex import compiled
-
-    return compiled(create_pipeline(plan), image)
-
-
-def _plan(job: VertexJob, span: str) -> Plan:
-    (job.output / job.recipe.name).mkdir(parents=True, exist_ok=True)
-    run = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
-    return make_plan(job.recipe, job.file, job.input_dir, job.output, run, span)
-
-
-def files(job: VertexJob, times: Times, span: str) -> dict[str, str]:
-    """Name → content: the pipeline that a run would start with now, the one that the schedule starts, and
-    the schedule. The recipe and its schema are copied to the bucket, where the latter reads them.
-
-    Raises:
-      as `jobs` does.
-    """
-    found = next(jobs(job, span), None)
-    made = {f"{job.name}-next.json": _text(found[1])} if found else {}
+    made = {f"{job.name}-next.json": text(now)} if now else {}
     folder = job.output / job.recipe.name / "schedule"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(job.file, folder / "recipe.yaml")
     if schema_path(job.file).is_file():
         shutil.copy(schema_path(job.file), folder / schema_path(job.file).name)
     return made | {
-        f"{job.name}-daily.json": _text(_daily(job, folder / "recipe.yaml")),
+        f"{job.name}-daily.json": text(_daily(job, folder / "recipe.yaml")),
         f"schedule-{job.name}.py": _schedule(job, times),
     }
 
 
-def _text(found: dict[str, Any]) -> str:
+def text(found: dict[str, Any]) -> str:
+    """A PipelineJob as a file's content."""
     return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
 def _daily(job: VertexJob, recipe: Path) -> dict[str, Any]:
-    """One step, which looks up, compiles and submits what a day needs, and waits for it."""
+    """One step, which looks up, compiles and submits what a day needs, and waits for it. A refused model is no
+    failure of it: the one before goes on serving."""
     from tfx.dsl.component.experimental.container_component import create_container_component
     from tfx.orchestration.pipeline import Pipeline
 
     from pipeline.runners.vertex import compiled
 
-    command = ["mtl", "schedule", "vertex", str(recipe), "--submit"]
+    command = ["sh", "-c", NO_FAILURE, "mtl", "schedule", "vertex", str(recipe), "--submit"]
     command += ["--input", job.input_uri, "--output", job.output_uri, "--image", job.image]
     command += ["--project", job.project, "--region", job.region]
     command += [part for setting in job.settings for part in ("--set", setting)]
@@ -223,22 +156,3 @@ schedule = aiplatform.PipelineJobSchedule(pipeline_job=job, display_name="{job.n
 schedule.create(cron={f"TZ=Etc/UTC {times.text}"!r}, max_concurrent_run_count=1)
 print(schedule.resource_name)
 '''
-
-
-def submit(job: VertexJob, span: str) -> Iterator[str]:
-    """Submits a run's pipelines, each when the one before has ended, and tells what each does.
-
-    Raises:
-      as `jobs` does; RuntimeError: a pipeline failed.
-    """
-    from google.cloud import aiplatform
-
-    aiplatform.init(project=job.project, location=job.region)
-    with tempfile.TemporaryDirectory() as folder:
-        for what, found in jobs(job, span):
-            yield what
-            path = Path(folder, "job.json")
-            path.write_text(_text(found), encoding="utf-8")
-            submitted = aiplatform.PipelineJob(display_name=job.name, template_path=str(path))
-            submitted.submit()
-            submitted.wait()

@@ -9,7 +9,7 @@ from pipeline.distribution import one_process
 from pipeline.recipe import load
 from pipeline.recipe.schema_file import check_schema
 from pipeline.schedule import airflow, cron, kubernetes, systemd
-from pipeline.schedule.job import Job
+from pipeline.schedule.job import Job, usual_time
 from pipeline.schedule.times import parse
 
 
@@ -19,7 +19,7 @@ def write(
     input_dir: Path,
     output: Path,
     settings: Sequence[str],
-    at: str,
+    at: str | None,
     folder: Path,
     image: str,
 ) -> list[Path]:
@@ -28,7 +28,7 @@ def write(
     Args:
       target: cron, systemd, kubernetes or airflow.
       recipe_file, input_dir, output, settings: as of `mtl run`.
-      at: when, as cron writes it.
+      at: when, as cron writes it; as `usual_time` where left out.
       folder: where the files go; is made.
       image: of Kubernetes' container.
 
@@ -43,7 +43,8 @@ def write(
     check_schema(recipe, recipe_file)
     one_process(recipe, recipe_file)
     given = tuple(f"@{Path(s[1:]).resolve()}" if s.startswith("@") else s for s in settings)
-    job = Job(recipe, recipe_file.resolve(), input_dir.resolve(), output.resolve(), given, parse(at))
+    times = parse(usual_time(recipe) if at is None else at)
+    job = Job(recipe, recipe_file.resolve(), input_dir.resolve(), output.resolve(), given, times)
     folder = folder.resolve()
     made: dict[str, Callable[[], dict[str, str]]] = {
         "cron": lambda: cron.files(job, str(folder)),

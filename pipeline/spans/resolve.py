@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from pipeline.spans.calendar import Calendar
 from pipeline.spans.contents import Content, content
 from pipeline.spans.store import SpanStore, catalog_digest
 
+_CHANGED = "its rows or a catalog changed, events that may label them came, or windows of labels closed"
+
 
 @dataclass(frozen=True)
 class Ingestion:
@@ -32,6 +34,7 @@ class Ingestion:
       content, made: see `store.Version`.
       recipe: the part of it that ingestion depends on, with the files that have rows of the span.
       rows: to take of these files.
+      again: why it is ingested again, in words; empty where no version of it counts yet.
     """
 
     number: int
@@ -41,6 +44,7 @@ class Ingestion:
     made: str
     recipe: Recipe
     rows: SpanRows
+    again: str = ""
 
     def told(self, run: str) -> dict[str, Any]:
         """What its version is known by, when a run has made it; see `store.version_of`."""
@@ -56,6 +60,8 @@ class SpanRun:
       ingestions: those to do, in order: the span itself and those of its window that are not as they were.
       window: the spans before it that have been ingested, by name, in order.
       left_out: spans of its window that have rows and were never ingested, or refused by the data gate.
+      lost: spans of its window that were ingested and cannot be used or made again: other code or another recipe
+        made them, or their files are gone, and the log has no row of them any more.
       content: digest of the rows of all of `window` and of the span, as they are now.
       catalogs: catalog that has changed → those of these spans that keep what it said before.
     """
@@ -67,6 +73,7 @@ class SpanRun:
     left_out: tuple[str, ...]
     content: str
     catalogs: dict[str, list[str]] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
 
 def resolve(recipe: Recipe, key: str, input_dir: Path, home: Path, name: str) -> SpanRun:
@@ -81,21 +88,24 @@ def resolve(recipe: Recipe, key: str, input_dir: Path, home: Path, name: str) ->
 
     Raises:
       BadSpan: it is no name of a span.
-      DataError: the log has no row of it, or a file cannot be read.
+      DataError: the log has no row of it, and none was ingested as it would be now; or a file cannot be read.
     """
     calendar = Calendar.of(recipe.spans)
     number = calendar.number(name)
     sources = _Sources(recipe, key, input_dir, SpanStore(home), calendar)
-    if number not in sources.log.spans:
+    if number not in sources.log.spans and sources.state(number)[0] is None:
         there = [calendar.name(n) for n in sources.log.spans]
         has = f"its rows are of {there[0]} to {there[-1]}" if there else "no row has a time"
         raise DataError(f"sources.log: no row of the span {calendar.name(number)}; {has}")
     found: list[Ingestion] = []
-    window, left_out, contents = [], [], {}
+    window, left_out, lost, contents = [], [], [], {}
     for earlier in range(number - recipe.spans.window, number):
         state, ingestion = sources.state(earlier)
         if state is None:
-            left_out += [calendar.name(earlier)] if earlier in sources.log.spans else []
+            if earlier in sources.log.spans:
+                left_out.append(calendar.name(earlier))
+            elif sources.was_ingested(earlier):
+                lost.append(calendar.name(earlier))
             continue
         window.append(calendar.name(earlier))
         contents[calendar.name(earlier)] = state
@@ -111,6 +121,7 @@ def resolve(recipe: Recipe, key: str, input_dir: Path, home: Path, name: str) ->
         tuple(left_out),
         text_digest(json.dumps(contents), sources.made),
         sources.kept_catalogs([name for name in contents if name not in {one.name for one in found}]),
+        tuple(lost),
     )
 
 
@@ -152,8 +163,17 @@ class _Sources:
         if not last and not own:
             return None, None
         ingestion = self._ingestion(number, name, last + 1)
-        same = newest is not None and (newest.content, newest.made) == (ingestion.content, self.made)
-        return ingestion.content, None if same else ingestion
+        if newest is None:
+            return ingestion.content, ingestion
+        if newest.made != self.made:
+            return ingestion.content, replace(ingestion, again="code or recipe reads it otherwise")
+        if newest.content != ingestion.content:
+            return ingestion.content, replace(ingestion, again=_CHANGED)
+        return ingestion.content, None
+
+    def was_ingested(self, number: int) -> bool:
+        """Whether there ever was a version of a span."""
+        return self._store.last_number(self._calendar.name(number)) > 0
 
     def kept_catalogs(self, names: list[str]) -> dict[str, list[str]]:
         """Catalog → those of some spans whose rows have something else of it than it says now."""

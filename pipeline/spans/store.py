@@ -115,7 +115,23 @@ class SpanStore:
 
     def has_later(self, name: str) -> bool:
         """Whether a later span was ingested."""
-        return any(path.stem > name for path in self._folder.glob("*.json"))
+        names = [path.stem for path in self._folder.glob("*.json")]
+        return any(
+            of > name for of in names if len(of) == len(name)
+        )  # days of when spans were days are others
+
+    def folders(self, last: int | None) -> set[Path]:
+        """Those of the newest versions of the last spans that were ingested, of days and of hours where there are
+        both; of all where `last` is None."""
+        names = sorted(path.stem for path in self._folder.glob("*.json"))
+        by_length = [[n for n in names if len(n) == length] for length in set(map(len, names))]
+        found = [self.newest(name) for of in by_length for name in (of if last is None else of[-last:])]
+        return {self._home / p for of in found if of is not None for p in (of.examples, of.statistics)}
+
+    def last_run(self, until: str) -> str | None:
+        """The newest span, up to one, of which a run came to an end; None where there is none."""
+        names = [path.stem for path in self._folder.glob("*.json") if path.stem <= until]
+        return next((name for name in sorted(names, reverse=True) if self.runs(name)), None)
 
     def add(self, name: str, version: Version) -> None:
         """Makes a version the newest."""

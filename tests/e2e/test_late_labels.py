@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from pipeline.demo import generate
 from pipeline.ingest.schema import schema_proto
 from pipeline.recipe import load
-from serving import versions
+from serving import releases, versions
 from tests.e2e.impressions import BEGIN
 
 pytestmark = pytest.mark.slow
@@ -60,6 +60,18 @@ def days(tmp_path_factory, go):
             folder / "recipe.yaml", folder / "data", folder / "output", "evaluation.replicates=0", span=day
         )
     return found
+
+
+@pytest.fixture
+def again(days, go):
+    """Runs a day again."""
+    folder = days["serving"].parents[2]
+
+    def _again(day):
+        given = folder / "recipe.yaml", folder / "data", folder / "output", "evaluation.replicates=0"
+        return go(*given, span=day)
+
+    return _again
 
 
 def said(outcome):
@@ -117,3 +129,9 @@ def test_what_age_costs_it_is_told_on_the_day_that_it_is_judged_on(days):
     page = (days[DAYS[3]].folder / "report/index.html").read_text()
     assert f"rows of {DAYS[2]}, the newest with labels of purchase" in page
     assert days[DAYS[2]].metrics["staleness"]["late"] == []  # no two models of that day and before
+
+
+def test_a_span_whose_model_was_rolled_back_from_says_what_serves(days, again):
+    releases.rollback(days["serving"], "clicks fell")
+    said = again(DAYS[3]).metrics["reason"]
+    assert "and ended: pushed; what it pushed serves no more: version " in said

@@ -8,17 +8,36 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
+# of each part what compares its numbers with others': by a formula, of another library, of other rows
+EVERY_PART = [
+    "layers/test_every_layer.py",
+    "losses/test_losses.py::test_every_loss_is_here",
+    "losses/test_losses.py::test_equals_the_formula",
+    "losses/test_losses.py::test_listwise_equals_the_formula_whatever_the_order_of_rows",
+    "losses/test_losses.py::test_of_any_size_compiled_and_finite_with_its_gradient_anywhere",
+    "weighting/test_weightings.py::test_every_weighting_is_here",
+    "weighting/test_weightings.py::test_a_loss_that_is_not_finite_counts_as_absent",
+    "weighting/test_torchjd.py",
+    "calibration/test_calibrators.py::test_every_calibrator_is_here",
+    "calibration/test_calibrators.py::test_is_of_its_configuration_alone_and_in_float32",
+]
+ALL = ["layers", "losses", "weighting", "calibration/test_calibrators.py"]
 
 
-def test_layers_losses_and_weightings_on_jax(tmp_path):
+@pytest.mark.parametrize(
+    ("tests", "but"),
+    [
+        # each size of a Gram matrix is compiled anew
+        pytest.param(EVERY_PART, "[8] or -8] or sixteen", id="every_part"),
+        # that one descends a loss with TensorFlow's tape
+        pytest.param(ALL, "settles_at_one_over_twice", id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_layers_losses_and_weightings_on_jax(tests, but, tmp_path):
     pytest.importorskip("jax")
-    arguments = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--durations=0"]
-    # it descends a loss with TensorFlow's tape
-    arguments += ["-k", "not settles_at_one_over_twice"]
-    folders = [str(FOLDER / name) for name in ("layers", "losses", "weighting")]
-    folders.append(str(FOLDER / "calibration" / "test_calibrators.py"))
+    arguments = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--durations=0", "-k", f"not ({but})"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments, *folders],
+        [sys.executable, "-m", "pytest", *arguments, *(str(FOLDER / test) for test in tests)],
         # single operations are compiled one by one: what that saves is more than what it costs
         env={
             **os.environ,

@@ -388,6 +388,18 @@ def test_the_positions_tower_is_not_what_tasks_share():
     assert not any(v is tower for v in made.shared_variables())
 
 
+def test_a_position_counts_in_training_and_not_in_predictions():
+    made = model(HardSharing((4,)), position="item", position_tasks=("click",), position_dropout=0.0)
+    made.compile(keras.optimizers.SGD(1.0), RowAdagrad(1.0), run_eagerly=True)
+    x, y, w = data(rows=64)
+    y["click"] = (x["item"] < 15).astype("float32")  # all that tells rows apart is where they stood
+    losses = made.fit(x, y, sample_weight=w, batch_size=64, epochs=8, verbose=0).history["click_loss"]
+    assert losses[-1] < 0.9 * losses[0]
+    moved = {**x, "item": (x["item"] + 15) % 30}
+    for task, predicted in made.predict(x, verbose=0).items():
+        np.testing.assert_array_equal(predicted, made.predict(moved, verbose=0)[task])
+
+
 def test_gradients_need_a_compiled_model():
     x, y, w = data(rows=8)
     with pytest.raises(ValueError, match="needs a compiled model"):

@@ -3,10 +3,13 @@
 import contextlib
 import errno
 import os
+import resource
 import subprocess
 
 import pytest
+from ml_metadata import metadata_store
 from ml_metadata.errors import InternalError
+from ml_metadata.proto import metadata_store_pb2
 
 from pipeline import terminal
 from pipeline.disk import full
@@ -51,6 +54,43 @@ def test_metadata_that_cannot_be_committed_are_for_lack_of_room(small_disk, tmp_
     error = InternalError("cannot commit - no transaction is active")
     assert "is full" in full(error, small_disk)
     assert full(error, tmp_path) == "" and full(ValueError("x"), small_disk) == ""
+
+
+@pytest.fixture
+def files_of_40_kb():
+    """Files that this process may write have 40 kB at most."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_limit_on_files_is_told_as_such_also_where_metadata_meet_it(files_of_40_kb, tmp_path):
+    store = metadata_store_pb2.ConnectionConfig()
+    store.sqlite.filename_uri = str(tmp_path / "metadata.sqlite")
+    store.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    with pytest.raises(RuntimeError) as of_metadata:
+        metadata_store.MetadataStore(store)
+    with pytest.raises(OSError) as of_a_file:
+        (tmp_path / "file").write_bytes(bytes(50_000))
+    of_c = RuntimeError("INTERNAL: /x/Split-train; File too large [while running 'Write']")
+    for error in (of_metadata.value, of_a_file.value, of_c):
+        said = full(error, tmp_path)
+        assert "larger than the 40 kB that this process may write (`ulimit -f`" in said
+        assert "raise that limit, and run again: what had finished is used" in said
+    assert "raise that limit, and begin anew" in full(of_c, tmp_path, "begin anew")
+
+
+def test_without_a_limit_it_is_the_disk_s_format_or_the_disk_itself(tmp_path):
+    assert "file system takes" in full(OSError(errno.EFBIG, "File too large"), tmp_path)
+    assert full(RuntimeError("Error when executing query: disk I/O error query: COMMIT;"), tmp_path) == ""
+
+
+def test_a_log_beyond_the_limit_loses_lines_and_not_the_run(files_of_40_kb, tmp_path, capfd):
+    with terminal.chatter_to(tmp_path / "log.txt") as console:
+        print("x" * 100_000)
+        console.print("for the terminal")
+    assert "for the terminal" in capfd.readouterr().out
 
 
 def test_a_log_on_a_full_disk_loses_lines_and_not_the_run(tmp_path, capfd):

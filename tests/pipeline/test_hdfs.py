@@ -1,7 +1,5 @@
 """Sources on hdfs, and a pushed version copied there, by a server of this machine that speaks WebHDFS."""
 
-import threading
-
 import pytest
 import yaml
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -17,18 +15,8 @@ from pipeline.recipe import loads
 from pipeline.recipe.dump import resolved
 from pipeline.remote_files import local_files
 from serving import releases
-from tests.webhdfs import WebHdfs
 
 LOG = b"user,price,clicked\n1,2.5,0\n2,1.5,1\n"
-
-
-@pytest.fixture
-def hdfs():
-    pytest.importorskip("hdfs", reason="`make setup EXTRAS=hdfs` installs it")
-    with WebHdfs() as server:
-        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 @pytest.fixture

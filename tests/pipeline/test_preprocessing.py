@@ -211,13 +211,31 @@ def test_lists_in_requests(transformed, recent, want):
     rows["tags"] = tf.constant([["x", "z", "y"], ["", "", "x"], ["y", "", "x"], ["", "", ""]])
     if recent is not None:
         rows["recent"] = tf.constant(recent, tf.string)
-    sparse = {name: inputs.as_sparse(x) for name, x in inputs.one_batch(rows).items()}
+    sparse = inputs.as_sparse(inputs.one_batch(rows))
     layout, _, layer = transformed
     served = layer(sparse)
     assert np.isnan(served["vector_vector"].numpy()).all()  # left out by the client
     found = layout, {"ids": served["ids"].numpy()}, layer
     assert local(found, "recent") == want
     assert local(found, "tags") == [[2, 1], [2, -1], [3, 2], [-1, -1]]
+
+
+def test_a_value_is_known_in_its_own_vocabulary_alone(transformed):
+    import tensorflow as tf
+
+    from serving import inputs
+
+    rows = {name: inputs.default(column) for name, column in RECIPE.input_columns.items()}
+    # tags know x, y and z, `recent` p, q and r; all vocabularies are one file, each behind a number
+    rows["tags"] = tf.constant([["x", "p"], ["0:x", "1:x"], ["2:x", "q"]])
+    rows["recent"] = tf.constant([["q", "x"], ["3:q", "y"], ["2:q", "4:q"]])
+    layout, _, layer = transformed
+    found = layout, {"ids": layer(inputs.as_sparse(inputs.one_batch(rows)))["ids"].numpy()}, layer
+    assert local(found, "tags") == [[2, 1], [1, 1], [1, 1]]
+    assert [row[1] for row in local(found, "recent")] == [1, 1, 1]
+    assert (
+        local(found, "recent")[0][0] > 1 and local(found, "recent")[1][0] == local(found, "recent")[2][0] == 1
+    )
 
 
 def test_shared_rows(transformed):
@@ -291,10 +309,14 @@ def test_what_is_exported_gives_the_same_without_what_only_training_reads(transf
         "word": tf.constant(["a", "", "never seen"]),
         "tags": tf.constant([["x", "z"], ["", ""], ["y", ""]]),
     }
-    sparse = {name: inputs.as_sparse(x) for name, x in inputs.one_batch(rows).items()}
+    sparse = inputs.as_sparse(inputs.one_batch(rows))
     layer = transformed[2]
     cut, whole = Preprocessing(layer, sparse), layer(sparse)
     found = tf.function(cut, autograph=False)(sparse)
+    # as rows of training are, a missing value is not there at all
+    as_trained = layer({name: tf.sparse.retain(x, inputs._there(x.values)) for name, x in sparse.items()})
+    for name in found:
+        np.testing.assert_array_equal(whole[name].numpy(), as_trained[name].numpy(), err_msg=name)
     assert set(found) == {name for name in whole if "/" not in name} and "ids" in found
     for name, value in found.items():
         np.testing.assert_array_equal(value.numpy(), whole[name].numpy(), err_msg=name)

@@ -75,13 +75,32 @@ def test_a_connection_that_is_lost_halfway_is_told_and_the_next_call_goes_on(
     with proxy(s3_server) as between:
         monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
         between.left = 1_000_000
-        with pytest.raises(CannotPublish, match=f"^publish: {uri}/1: the connection was lost, run again: "):
+        with pytest.raises(CannotPublish, match=f"^publish: {uri}/1: the connection was lost, run") as lost:
             publish(tmp_path / "serving", uri, OPTIONS)
+        assert lost.value.again
         assert "demo/1/saved_model.pb" not in store.files(place)
         between.left = None
         assert publish(tmp_path / "serving", uri, OPTIONS) == (1, True)
     files = {f"demo/1/{p.relative_to(version)}": p.read_bytes() for p in version.rglob("*") if p.is_file()}
     assert store.files(place) == files
+
+
+@pytest.mark.parametrize("store", ["s3", "gs", "hdfs"], indirect=True)
+def test_credentials_that_are_refused_halfway_leave_no_version_and_the_next_call_goes_on(
+    tmp_path, store, place, refusing
+):
+    version = pushed(tmp_path / "serving", tmp_path / "model", b"weights", "one")
+    uri, options = f"{store.scheme}://{place}/demo", PipelineOptions(runner="DirectRunner", **store.options)
+    refusing.refused = lambda request: b"saved_model.pb" in request and request.startswith((b"PUT", b"POST"))
+    with pytest.raises(CannotPublish, match=f"^publish: {uri}/1: {store.scheme} refuses the cred") as refused:
+        publish(tmp_path / "serving", uri, options)
+    assert not refused.value.again
+    files = {f"demo/1/{p.relative_to(version)}": p.read_bytes() for p in version.rglob("*") if p.is_file()}
+    last = files.pop("demo/1/saved_model.pb")
+    assert store.files(place) == files
+    refusing.refused = lambda request: False
+    assert publish(tmp_path / "serving", uri, options) == (1, True)
+    assert store.files(place) == files | {"demo/1/saved_model.pb": last}
 
 
 def test_the_command_and_what_it_refuses(tmp_path, store, place):

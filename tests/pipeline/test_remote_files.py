@@ -14,8 +14,10 @@ from pipeline.ingest.errors import DataError, Unreachable
 from pipeline.ingest.files import source_digest
 from pipeline.ingest.run import ingest
 from pipeline.recipe import loads
-from pipeline.remote_files import files_for_once, local_files, told
+from pipeline.remote_files import files_for_once, local_files
 from pipeline.run import BAD_DATA, OTHER, run
+from pipeline.store_errors import told
+from tests.proxy import proxy
 
 LOG = "user,item,at,clicked\n" + "".join(
     f"u{i % 7},i{i % 5},{1700000000000 + i},{i % 2}\n" for i in range(40)
@@ -78,6 +80,14 @@ class Closed(BaseHTTPRequestHandler):
 
     def log_message(self, *given):
         pass
+
+
+# whose credentials a message says that those were
+SAID = {
+    "s3": "the machine's role; set here: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)",
+    "gs": "or the machine's role; set here: GOOGLE_APPLICATION_CREDENTIALS)",
+    "hdfs": "the user's name in beam.options.hdfs_user",
+}
 
 
 @pytest.fixture
@@ -194,6 +204,66 @@ def test_a_server_that_does_not_answer_is_named(bucket, folders, monkeypatch):
     )  # and a schedule starts such a run again, as it does not one of bad data
     recipe.write_text(yaml.safe_dump(recipe_of(f"{bucket}/logs/*.csv", beam=beam)))
     assert run(recipe, folders[0], folders[1]) == OTHER
+
+
+@pytest.mark.parametrize("store", ["s3", "gs", "hdfs"], indirect=True)
+@pytest.mark.parametrize("when", ["at once", "after the first file"])
+def test_credentials_that_are_refused_are_told_as_such(store, bucket, refusing, folders, when):
+    """And another start reads on, once they are good."""
+    kept = folders[1] / "sources" / f"{store.scheme}:" / bucket.rpartition("/")[2]
+    recipe = load(f"{bucket}/logs/*.csv", f"{bucket}/items.csv", beam={"options": store.options})
+    if store.scheme == "s3":  # which does not say 403 to what was good a minute ago
+        refusing.refusal = 400, "<Error><Code>ExpiredToken</Code><Message>It has expired.</Message></Error>"
+    refusing.refused = lambda request: when == "at once" or b"items.csv" in request
+    with pytest.raises(DataError) as caught, local_files(recipe, *folders):
+        pass
+    said = str(caught.value)
+    assert not isinstance(caught.value, Unreachable)  # which would be tried again
+    assert f"{store.scheme} refuses the credentials that it was given: " in said
+    assert SAID[store.scheme] in said
+    assert f"{bucket}/" in said and "something" not in said
+    assert not (kept / "items.csv").exists() and not list(folders[1].rglob("*.part"))
+    before = {path: path.stat().st_ino for path in kept.rglob("*.csv")}
+    refusing.refused = lambda request: False
+    with local_files(recipe, *folders):
+        assert (kept / "items.csv").read_text() == ITEMS and (kept / "logs/a b.csv").read_text() == LOG
+        assert all(path.stat().st_ino == inode for path, inode in before.items())
+
+
+@of_s3
+def test_a_read_that_is_cut_again_and_again_is_told_soon(store, bucket, folders, monkeypatch, s3_server):
+    """Beam would try for eight minutes."""
+    store.put(bucket.rpartition("/")[2], "logs/long.csv", os.urandom(1_000_000))
+    monkeypatch.setattr("pipeline.s3.SECONDS", 0.5)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with proxy(s3_server) as between:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
+        between.left = 500_000
+        with (
+            pytest.raises(
+                Unreachable, match="^sources: s3://.*/long.csv: the connection was lost, run again"
+            ),
+            local_files(load(f"{bucket}/logs/long.csv"), *folders),
+        ):
+            pass
+        assert not list(folders[1].rglob("*long*"))
+
+
+@pytest.mark.parametrize("store", ["s3", "hdfs"], indirect=True)
+def test_a_store_that_is_busy_refuses_nobody(store, bucket, refusing, folders, monkeypatch):
+    monkeypatch.setattr("pipeline.s3.SECONDS", 0.5)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    refusing.refusal = {
+        "s3": (503, "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>"),
+        "hdfs": (403, '{"RemoteException": {"exception": "StandbyException", "message": "standby"}}'),
+    }[store.scheme]
+    refusing.refused = lambda request: True
+    recipe = load(f"{bucket}/logs/*.csv", beam={"options": store.options})
+    with (
+        pytest.raises(Unreachable, match="the store cannot answer now, run again: "),
+        local_files(recipe, *folders),
+    ):
+        pass
 
 
 def test_what_a_lost_connection_became_is_told_as_one():

@@ -37,7 +37,7 @@ tasks:
 splits: {by: hash, of: row, validation: 0.1, test: 0.1}
 model: {architecture: {name: mmoe, experts: 2, units: [8], dropout: 0.1}, embedding_dim: 4}
 weighting: {name: equal}
-training: {batch_size: 16, epochs: 40, steps_per_execution: 2, stopping: {patience: 40}}
+training: {batch_size: 16, epochs: 6, steps_per_execution: 2, stopping: {patience: 6}}
 gates: none
 """
 
@@ -72,8 +72,9 @@ def run_dir(tmp_path_factory):
     (run / "transform_graph" / "layout.json").write_text(json.dumps(Layout.of({"item": 10}, ["x"]).to_dict()))
     (run / "recipe.yaml").write_text(resolved(loads(RECIPE)))
     (run / "model_run").mkdir()
-    values = {"click": {"auc": 0.5, "logloss": 0.7}, "watch": {"mae": 3.0, "rmse": 4.0}}
-    epoch = {"epoch": 1, "objective": 0.01, "validation": values}
+    # worse than what any model comes to
+    values = {"click": {"auc": 0.01, "logloss": 9.0}, "watch": {"mae": 30.0, "rmse": 40.0}}
+    epoch = {"epoch": 1, "objective": -9.0, "validation": values}
     (run / "model_run" / "history.json").write_text(json.dumps({"epochs": [epoch], "best_epoch": 1}))
     (home / "recipe.yaml").write_text(RECIPE)
     return run
@@ -114,6 +115,14 @@ def start(run_dir, output, *settings, first="", **environment):
     )
 
 
+def in_tensorboard(folder) -> dict[str, int]:
+    """What TensorBoard has of training: tag → how many values."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "train"), {"tensors": 0}).Reload()
+    return {tag: len(events.Tensors(tag)) for tag in events.Tags()["tensors"]}
+
+
 def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_path):
     whole = start(run_dir, tmp_path / "whole")
     told, _ = whole.communicate(timeout=600)
@@ -125,9 +134,18 @@ def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_
         "model.keras", "history.json", "metrics.json", "state.npz", "tensorboard", "log.txt",
     }  # fmt: skip
 
+    shown = in_tensorboard(tmp_path / "whole" / "tensorboard")
+    assert shown.keys() >= {
+        "epoch_loss", "epoch_click_loss", "epoch_watch_loss", "epoch_click_weight", "epoch_watch_weight",
+        "epoch_gradient_norm/click", "epoch_gradient_norm/watch", "epoch_gradient_cosine/click and watch",
+        "epoch_gate_entropy/click", "epoch_gate_mean/watch/expert_1", "epoch_gate_load/click/expert_0",
+        "epoch_validation/click_auc", "epoch_objective",
+    }  # fmt: skip
+    assert set(shown.values()) == {6}
+
     stopped = start(run_dir, tmp_path / "stopped", first=on_second_epoch(signal.SIGINT))
     told, _ = stopped.communicate(timeout=600)
-    assert stopped.returncode == 130 and "epoch  40:" not in told, told
+    assert stopped.returncode == 130 and "epoch   6:" not in told, told
     assert "the best epoch so far is" in told
     import keras
 
@@ -137,7 +155,7 @@ def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_
     again = start(run_dir, tmp_path / "stopped")
     told, _ = again.communicate(timeout=600)
     assert again.returncode == 0, told
-    assert "epoch   1:" not in told and "epoch  40:" in told
+    assert "epoch   1:" not in told and "epoch   6:" in told
     weights = [
         keras.models.load_model(tmp_path / name / "model.keras").get_weights()
         for name in ("whole", "stopped")
@@ -152,6 +170,23 @@ def test_trains_without_tfx_goes_on_after_ctrl_c_and_ends_the_same(run_dir, tmp_
     recipe = run_dir.parent.parent / "recipe.yaml"
     with pytest.raises(CannotTrain, match="training with other settings or data; give another --output"):
         train(recipe, run_dir, tmp_path / "stopped", ["training.batch_size=32"])
+
+
+def test_ctrl_c_within_the_first_epoch_leaves_a_model_too(run_dir, tmp_path, capfd, monkeypatch):
+    import keras
+
+    import pipeline.train
+
+    def at_once(shown, at):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline.train._Shown, "__call__", at_once)
+    recipe = run_dir.parent.parent / "recipe.yaml"
+    assert train(recipe, run_dir, tmp_path, ["training.jit_compile=false"]) == 130
+    said = " ".join(capfd.readouterr().out.split())
+    assert "is the model as it was within its first epoch. The same command begins anew" in said
+    assert keras.models.load_model(tmp_path / "model.keras").optimizer.iterations == 2  # steps an execution
+    assert not (tmp_path / "state.npz").exists()
 
 
 def test_says_what_a_runs_examples_fix():

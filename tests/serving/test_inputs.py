@@ -66,20 +66,23 @@ def test_examples_to_inputs_and_to_rows():
     ]
 
 
-@pytest.mark.parametrize(
-    ("dense", "values", "indices"),
-    [
-        (tf.constant([3, tf.int64.min, 5], tf.int64), [3, 5], [[0, 0], [2, 0]]),
-        (tf.constant([np.nan, 1.0], tf.float32), [1.0], [[1, 0]]),
-        (tf.constant(["", "a"]), [b"a"], [[1, 0]]),
-        (tf.constant([["a", ""], ["", "b"]]), [b"a", b"b"], [[0, 0], [1, 1]]),
-    ],
-)
-def test_missing_values_are_left_out(dense, values, indices):
-    sparse = inputs.as_sparse(dense)
-    assert sparse.values.numpy().tolist() == values
-    assert sparse.indices.numpy().tolist() == indices
-    assert sparse.dense_shape.numpy()[0] == dense.shape[0]
+def test_of_lists_missing_values_are_left_out_and_single_ones_stand_for_themselves():
+    sparse = inputs.as_sparse(
+        {
+            "id": tf.constant([3, tf.int64.min], tf.int64),
+            "price": tf.constant([np.nan, 1.0], tf.float32),
+            "word": tf.constant(["", "a"]),
+            "tags": tf.constant([["a", ""], ["", "b"]]),
+            "vector": tf.constant([[np.nan, np.nan], [1.0, 2.0]]),
+        }
+    )
+    assert sparse["id"].values.numpy().tolist() == [3, tf.int64.min]
+    for name in ("id", "price", "word"):
+        assert sparse[name].indices.numpy().tolist() == [[0, 0], [1, 0]]
+        assert sparse[name].dense_shape.numpy().tolist() == [2, 1]
+    assert sparse["tags"].values.numpy().tolist() == [b"a", b"b"]
+    assert sparse["tags"].indices.numpy().tolist() == [[0, 0], [1, 1]]
+    assert sparse["vector"].indices.numpy().tolist() == [[1, 0], [1, 1]]
 
 
 def test_one_row_is_shared_by_all():

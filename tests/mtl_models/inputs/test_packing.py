@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mtl_models import Layout
 
@@ -45,3 +46,21 @@ def test_says_which_column_is_wrong(wrong, error, words):
 def test_inputs_are_a_dict():
     with pytest.raises(TypeError, match="inputs must be a dict of columns .item, recent, age"):
         LAYOUT.pack(np.ones((2, 3)))
+
+
+def test_a_traced_function_takes_lists_of_any_length_and_columns_of_either_form():
+    """As Keras' `fit` and `predict` trace: from the second form on, what differs is not known."""
+    traced = tf.function(lambda columns: LAYOUT.pack(columns), reduce_retracing=True)
+    for width, rank in ((3, 1), (1, 1), (2, 2), (3, 2), (1, 1)):
+        shape = (2, 1) if rank == 2 else (2,)
+        columns = {**COLUMNS, "recent": np.arange(2 * width).reshape(2, width)}
+        columns |= {name: np.reshape(COLUMNS[name], shape) for name in ("item", "age", "price")}
+        for name, values in LAYOUT.pack(columns).items():
+            np.testing.assert_array_equal(traced(columns)[name], values)
+
+
+@pytest.mark.parametrize("part", [{"numbers": "age"}, {"side": "request"}])
+def test_a_text_is_no_list_of_names(part):
+    [(name, text)] = part.items()
+    with pytest.raises(ValueError, match=f"layout: {name} must be a list of names; it is '{text}'"):
+        Layout.of({"item": 5}, **part)

@@ -1,4 +1,4 @@
-"""What holds for every layer: one row alone, XLA, made again from its configuration, mixed precision."""
+"""What holds for every layer: one row alone, XLA, from its configuration, saved, mixed precision."""
 
 import importlib
 import json
@@ -123,3 +123,25 @@ def test_keeps_the_rules(cls, settings, inputs, drawn):
             assert keras.backend.standardize_dtype(x.dtype).startswith(DTYPES.get(cls, policy.split("_")[1]))
         for a, b in zip(outputs, arrays(mixed), strict=True):
             np.testing.assert_allclose(a, b, rtol=0.05, atol=0.05 * (1 + np.nanmax(np.abs(a))))
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="the file is Keras' own; JAX is slow at it")
+def test_all_are_saved_and_loaded(tmp_path):
+    """In one model of Keras' own, of which each layer is an output."""
+    ins, outs, given = [], [], []
+    for cls, cases in LAYERS.items():
+        for settings, *inputs in cases:
+            layer, of_layer = cls(**settings), [keras.Input(x.shape[1:], dtype=str(x.dtype)) for x in inputs]
+            outs += keras.tree.flatten(layer(*of_layer))
+            ins += of_layer
+            rng = np.random.default_rng(0)
+            for variable in layer.trainable_variables:
+                variable.assign(rng.normal(size=variable.shape) / 2)
+            # a model has one batch size
+            given += [np.concatenate([x, x])[:4] for x in inputs]
+    model = keras.Model(ins, outs)
+    expected = arrays(model(given))
+    model.save(tmp_path / "layers.keras")
+    loaded = keras.models.load_model(tmp_path / "layers.keras")
+    for a, b in zip(expected, arrays(loaded(given)), strict=True):
+        np.testing.assert_array_equal(a, b)

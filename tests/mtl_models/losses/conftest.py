@@ -7,23 +7,33 @@ import pytest
 
 @pytest.fixture(scope="session")
 def gradient():
-    """`gradient(f, x)`: of the scalar f(x) with respect to the array x, in float32."""
+    """`gradient(f)(x)`: of the scalar f(x) with respect to the array x, in float32."""
 
-    def of(function, x):
-        x = np.asarray(x, "float32")
+    def of(function):
         if keras.backend.backend() == "jax":
             import jax
 
-            return np.asarray(jax.grad(function)(x))
+            run = jax.jit(jax.grad(function))
+            return lambda x: np.asarray(run(np.asarray(x, "float32")))
         import tensorflow as tf
 
-        x = tf.constant(x)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = function(x)
-        return tape.gradient(value, x).numpy()
+        def run(x):
+            x = tf.constant(x, "float32")
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                value = function(x)
+            return tape.gradient(value, x).numpy()
+
+        return run
 
     return of
+
+
+@pytest.fixture(scope="session")
+def run(compiled):
+    """Runs a function of arrays: eagerly, and compiled on JAX, which would compile operation by operation."""
+    on_jax = keras.backend.backend() == "jax"
+    return lambda function, *given: (compiled(function) if on_jax else function)(*given)
 
 
 @pytest.fixture(scope="session")

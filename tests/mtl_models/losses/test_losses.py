@@ -75,41 +75,44 @@ def test_every_loss_is_here():
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES.keys() - {"listwise", "duration_quantile"}))
-def test_equals_the_formula(loss):
+def test_equals_the_formula(loss, run):
     task, y, o, w, side = batch(loss, 200)
-    found = row_losses(task, y, o, w, side)
+    found = run(lambda y, o, w, side: row_losses(task, y, o, w, side), y, o, w, side)
     np.testing.assert_allclose(found, reference(loss, y, o.astype(float)), rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
-def test_of_any_size_compiled_and_finite_with_its_gradient_anywhere(loss, gradient, compiled):
+def test_of_any_size_compiled_and_finite_with_its_gradient_anywhere(loss, gradient, compiled, run):
     task, y, o, w, side = batch(loss, 60)
-    mean = compiled(lambda o, y, w, side: weighted_mean(row_losses(task, y, o, w, side), w))
-    plain = weighted_mean(row_losses(task, y, o, w, side), w)
-    np.testing.assert_allclose(mean(o, y, w, side), plain, rtol=1e-5)
+
+    def plain(o, y, w, side):
+        return weighted_mean(row_losses(task, y, o, w, side), w)
+
+    mean = compiled(plain)
+    np.testing.assert_allclose(mean(o, y, w, side), run(plain, o, y, w, side), rtol=1e-5)
     one = batch(loss, 1, seed=3)
     assert np.isfinite(mean(one[2], one[1], np.ones(1, "float32"), one[4]))
     o = np.sort(np.linspace(-1e4, 1e4, o.size).reshape(o.shape).astype("float32"), axis=0)
     if task.kind == "ordinal":
         o = o[:, ::-1]
     np.random.default_rng(2).shuffle(o)
-    slope = gradient(lambda o: weighted_mean(row_losses(task, y, o, w, side), w), o)
+    slope = gradient(lambda o: plain(o, y, w, side))(o)
     assert np.isfinite(mean(o, y, w, side)) and np.isfinite(slope).all()
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
-def test_rows_of_weight_0_change_nothing_and_get_no_gradient(loss, gradient):
+def test_rows_of_weight_0_change_nothing_and_get_no_gradient(loss, gradient, run):
     task, y, o, w, side = batch(loss, 60)
 
-    def mean(o):
+    def mean(o, y, w):
         return weighted_mean(row_losses(task, y, o, w, side), w)
 
-    before, slope = mean(o), gradient(mean, o)
+    before, slope = run(mean, o, y, w), gradient(lambda o: mean(o, y, w))(o)
     assert (slope[w == 0] == 0).all() and (slope[w > 0] != 0).any()
     y[w == 0], o[w == 0] = 0, 7.5
-    assert float(mean(o)) == float(before)
+    assert float(run(mean, o, y, w)) == float(before)
     w[:] = 0
-    assert float(mean(o)) == 0 and (gradient(mean, o) == 0).all()
+    assert float(run(mean, o, y, w)) == 0 and (gradient(lambda o: mean(o, y, w))(o) == 0).all()
 
 
 def test_binary_crossentropy_stays_exact_far_out():
@@ -124,16 +127,15 @@ def test_focal_without_focus_is_crossentropy_and_with_it_is_biased_to_one_half(g
     )
     # losses are linear in the label, so that with y = p they are expected losses
     p = np.array([0.1, 0.5, 0.9], "float32")
-    slope = gradient(lambda z: ops.sum(LOSSES["focal"](p, z)), special.logit(p))
+    slope = gradient(lambda z: ops.sum(LOSSES["focal"](p, z)))(special.logit(p))
     assert slope[0] < -0.01 and abs(slope[1]) < 1e-6 and slope[2] > 0.01
 
 
 def test_weighted_logistic_is_smallest_where_the_odds_are_the_mean(gradient):
     watch = np.random.default_rng(0).exponential(20, 1000) * (np.arange(1000) % 3 > 0)
     mean = watch.mean()  # two of three are watched, where the paper's own form is far off
-    slope = gradient(
-        lambda z: ops.mean(LOSSES["weighted_logistic"](watch.astype("float32"), z)), np.log(mean)
-    )
+    slope = gradient(lambda z: ops.mean(LOSSES["weighted_logistic"](watch.astype("float32"), z)))
+    slope = slope(np.log(mean))
     assert abs(slope) < 1e-5 * mean
 
 
@@ -142,14 +144,14 @@ def test_ziln_is_smallest_at_the_maximum_likelihood_estimate(gradient):
     y = np.where(rng.random(5000) < 0.2, np.exp(rng.normal(1, 0.7, 5000)), 0)
     logs = np.log(y[y > 0])
     at = [special.logit((y > 0).mean()), logs.mean(), np.log(np.expm1(logs.std() - 1e-3))]
-    slope = gradient(
-        lambda o: ops.mean(LOSSES["ziln"](y.astype("float32"), ops.broadcast_to(o, (5000, 3)))), at
+    slope = gradient(lambda o: ops.mean(LOSSES["ziln"](y.astype("float32"), ops.broadcast_to(o, (5000, 3)))))(
+        at
     )
     np.testing.assert_allclose(slope, 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("loss", ["cumulative_logit", "coral"])
-def test_ordinal_losses_find_the_slope_and_the_thresholds(loss, gradient):
+def test_ordinal_losses_find_the_slope_and_the_thresholds(loss, gradient, compiled):
     rng = np.random.default_rng(0)
     truth = np.array([1.5, -1.0, 0.5, 2.0])  # slope, thresholds
     x = rng.normal(size=20_000).astype("float32")
@@ -158,10 +160,11 @@ def test_ordinal_losses_find_the_slope_and_the_thresholds(loss, gradient):
     def mean(params):
         return ops.mean(LOSSES[loss](y, params[:1] * x[:, None] - params[1:]))
 
+    value, slope = compiled(mean), gradient(mean)
     found = optimize.minimize(
-        lambda p: float(mean(p.astype("float32"))),
+        lambda p: float(value(p.astype("float32"))),
         [0.0, -0.5, 0.0, 0.5],
-        jac=lambda p: gradient(mean, p).astype(float),
+        jac=lambda p: slope(p).astype(float),
         method="BFGS",
         options={"gtol": 1e-4},
     )
@@ -208,8 +211,8 @@ def test_listwise_is_smallest_at_the_true_probabilities(share, gradient):
     p = np.random.default_rng(0).uniform(0.02, 0.9, 30).astype("float32")
     request, ones = np.repeat(np.arange(6), 5), np.ones(30, "float32")
     # linear in the label: with y = p this is the expected loss
-    slope = gradient(
-        lambda z: ops.sum(LOSSES["listwise"](p, z, request, ones, list_share=share)), special.logit(p)
+    slope = gradient(lambda z: ops.sum(LOSSES["listwise"](p, z, request, ones, list_share=share)))(
+        special.logit(p)
     )
     np.testing.assert_allclose(slope, 0, atol=2e-6)
 

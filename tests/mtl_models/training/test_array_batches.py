@@ -62,3 +62,9 @@ def test_a_group_larger_than_a_batch_is_refused():
 def test_epochs_can_be_passed_over(groups):
     whole = epochs(array_batches(DATA, 4, seed=3, groups=groups), 4)
     assert epochs(array_batches(DATA, 4, seed=3, groups=groups, skip_iterators=2)) == whole[2:]
+
+
+def test_arrays_of_unlike_length_are_named():
+    x, y = DATA
+    with pytest.raises(ValueError, match="one length .*: 0/a has 10 rows, 1 has 7 rows"):
+        array_batches((x, y[:7]), 4)

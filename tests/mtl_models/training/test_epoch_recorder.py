@@ -42,7 +42,7 @@ def test_restores_the_best_epoch_and_stops_after_patience():
     assert recorder.best_epoch == best + 1
     # it overfits 50 embeddings on 200 rows, so that it must stop, two epochs after the best
     assert len(objectives) == best + 3 < 40
-    measured, _ = recorder._measure()
+    measured, _ = recorder._measure(recorder._answers()[0])
     assert measured == recorder.history[best]["validation"]
 
 
@@ -60,6 +60,28 @@ def test_history_is_json_and_whole():
     assert entry["objective"] == pytest.approx(np.mean(list(entry["gains"].values())))
     assert sum(entry["gate_use"]["click"].values()) == pytest.approx(1)
     assert entry["learning_rate"] == pytest.approx(0.01) and entry["best"] and entry["seconds"] > 0
+
+
+def test_a_dead_expert_and_a_collapsed_gate_are_told_with_what_to_try():
+    rng = np.random.default_rng(0)
+    x = {"one": np.ones(64, "float32")}
+    y = {task: rng.integers(0, 2, 64).astype("float32") for task in ("click", "like")}
+    made = MultiTaskModel(
+        Layout.of(numbers=["one"]), [Task(task, "binary") for task in y], MMoE(experts=3, units=(4,))
+    )
+    # softmax(0, 0, -9) and softmax(9, 0, -9)
+    made.architecture.gates.kernel.assign([[[0.0, 0.0, -9.0]], [[9.0, 0.0, -9.0]]])
+    made.compile(keras.optimizers.SGD(0.0))
+    recorder = EpochRecorder((x, y))
+    history = made.fit(x, y, verbose=0, callbacks=[recorder]).history
+    dead, collapsed = [a for a in recorder.history[0]["alarms"] if a.startswith(("expert", "gate"))]
+    assert dead.startswith("expert expert_2 is dead: no gate gives it") and "; try fewer experts" in dead
+    assert collapsed.startswith("gate like has collapsed: expert expert_0 has 100.0%")
+    assert "; try dropout in the experts" in collapsed
+    # and as numbers, for TensorBoard
+    assert history["gate_load/like/expert_0"] == [1.0] and history["gate_mean/click/expert_2"][0] < 1e-4
+    assert history["gate_entropy/click"][0] == pytest.approx(np.log(2) / np.log(3), abs=1e-3)
+    assert history["gate_entropy/like"][0] < 0.01
 
 
 def test_a_task_without_validation_labels_is_left_out():
@@ -101,7 +123,7 @@ def test_a_validation_row_that_cannot_be_predicted_is_named():
     recorder.on_train_begin()
     # the click of that row is not known
     with pytest.raises(FloatingPointError, match="'like' are not finite in 1 of 3 .* row 1"):
-        recorder._measure()
+        recorder._measure(recorder._answers()[0])
 
 
 def test_gauc_needs_groups():

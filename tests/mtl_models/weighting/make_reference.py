@@ -1,6 +1,6 @@
 """Writes reference.npz: weights that TorchJD gives on random Gram matrices and losses, in float64.
 
-    python make_reference.py     # torch 2.13.0 (CPU), torchjd[full] 0.18.0, numpy 2.4.6, clarabel 0.11.1
+    python make_reference.py     # torch 2.15.0 (CPU), torchjd[full] 0.18.0, numpy 2.4.6, clarabel 0.11.1
 
 Neither torch nor TorchJD is a dependency of the tests, which read the file. Settings that make TorchJD
 approximate its own definition are turned off: the ridge and cut-offs of UPGrad and CAGrad, CAGrad's solver
@@ -123,8 +123,11 @@ def loss_methods(rng, tasks: int) -> dict[str, np.ndarray]:
     uncertainty = scalarization.UW(tasks).double()
     with torch.no_grad():
         uncertainty.log_var.copy_(torch.linspace(-2, 2, tasks))
-    found = {name: [] for name in ("dwa", "famo", "gls", "stch", "uncertainty")}
+    fixed = scalarization.Constant(torch.linspace(0.5, 2, tasks, dtype=torch.float64))
+    found = {name: [] for name in ("equal", "fixed", "dwa", "famo", "gls", "stch", "uncertainty")}
     for before, later in zip(losses.astype("float64"), after.astype("float64")):
+        found["equal"].append(gradient(scalarization.Sum(), before))
+        found["fixed"].append(gradient(fixed, before))
         found["dwa"].append(gradient(dwa, before))
         dwa.step()  # every batch an epoch
         found["famo"].append(gradient(famo, before))

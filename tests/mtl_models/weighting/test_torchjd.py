@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from mtl_models import DWA, FAMO, GLS, STCH, Task, Uncertainty
+from mtl_models import DWA, FAMO, GLS, STCH, Equal, Fixed, Task, Uncertainty
 from mtl_models.weighting._unit_gram import unit_gram
 from mtl_models.weighting.aligned_mtl import aligned_weights
 from mtl_models.weighting.cagrad import cagrad_weights
@@ -137,9 +137,13 @@ def bound(weighting, tasks, kind="binary"):
 def test_loss_methods_over_a_sequence(tasks):
     dwa, famo = bound(DWA(1.5), tasks), bound(FAMO(0.1, 0.01), tasks)
     gls, stch = bound(GLS(), tasks), bound(STCH(0.5), tasks)
-    expected = {name: REFERENCE[f"{tasks}/{name}"] for name in ("dwa", "famo", "gls", "stch")}
+    equal, fixed = bound(Equal(), tasks), bound(Fixed(np.linspace(0.5, 2, tasks)), tasks)
+    names = ("equal", "fixed", "dwa", "famo", "gls", "stch")
+    expected = {name: REFERENCE[f"{tasks}/{name}"] for name in names}
     losses, after = REFERENCE[f"{tasks}/losses"], REFERENCE[f"{tasks}/after"]
     for step, before in enumerate(losses):
+        assert_close(equal(before), expected["equal"][step])
+        assert_close(fixed(before), expected["fixed"][step])
         # TorchJD's weights of DWA sum to the number of tasks, the others' are gradients of a mean
         assert_close(dwa(before, training=True), expected["dwa"][step])
         dwa.end_epoch()

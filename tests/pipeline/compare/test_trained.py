@@ -23,6 +23,8 @@ from pipeline.recipe.dump import resolved
 ROWS, TRAIN_DAYS, VALIDATION_DAY = 20_000, 7, 7
 TASKS = ("click", "like")
 COLUMNS = {"user_id": "user", "item_id": "item", "position": "position"}
+# the share of batches whose gradients point apart: over 8 seeds of one world 0 to 0.1, of the other 0.4 to 1
+AGREED = 0.2
 # as many as the verdict takes: which model the product serves better differs by seed
 SEEDS = {"synergy": (1, 2, 3), "conflict": (1, 2, 3), "independent": (1, 2)}
 
@@ -96,11 +98,17 @@ def verdicts(facts: dict) -> dict[str, str]:
     return {task: of["verdict"] for task, of in facts["variants"][0]["tasks"].items()}
 
 
+def gradients(facts: dict) -> dict[str, float]:
+    return facts["variants"][0]["gradients"]["pairs"]["click and like"]
+
+
+@pytest.mark.slow  # a world takes half a minute, and one of them is met by all
 def test_a_rare_task_is_helped_by_a_frequent_one_that_is_alike(compared):
     facts = compared("synergy").facts
     assert verdicts(facts)["like"] == "helps"
     assert verdicts(facts)["click"] != "hurts"
     assert words.sentences(facts)[0].startswith("shared: sharing helps ")
+    assert gradients(facts)["negative"] < AGREED
 
 
 def test_of_tasks_that_want_other_products_of_the_same_ids_the_weaker_is_hurt(compared):
@@ -109,15 +117,10 @@ def test_of_tasks_that_want_other_products_of_the_same_ids_the_weaker_is_hurt(co
     assert verdicts(facts)["like"] == "hurts"
     assert verdicts(facts)["click"] != "helps"
     assert words.sentences(facts)[0].startswith("shared: sharing hurts ")
-    opposed, agreed = (
-        compared(relation).facts["variants"][0]["gradients"]["pairs"]["click and like"]
-        for relation in ("conflict", "synergy")
-    )
-    # over seeds 0.55 to 0.77 and 0.37 under noise, against 0 to 0.05
-    assert opposed["negative"] > agreed["negative"] + 0.1
-    assert opposed["cosine"] < agreed["cosine"]
+    assert gradients(facts)["negative"] > AGREED
 
 
+@pytest.mark.slow
 def test_tasks_that_have_nothing_in_common_and_room_for_both_are_served_as_well(compared):
     facts = compared("independent").facts
     [variant] = facts["variants"]

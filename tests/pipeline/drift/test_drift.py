@@ -48,13 +48,12 @@ def days():
     return {f"2024-03-{day + 1:02d}": statistics(rows(day, 1)) for day in range(20)}
 
 
-def judged(days, drift=None, changed=None, last=LAST, drifted=()):
+def judged(days, drift=None, changed=None, last=LAST, drifted=(), at=LAST, **more):
     names = [name for name in days if name <= last][-8:]
     spans = {name: days[name] for name in names}
     if changed is not None:
-        frame = rows(int(last[-2:]) - 1, 1)
-        spans[last] = statistics(changed(frame))
-    return judge(Spans(spans, COLUMNS, LABELS, None, drifted=drifted), drift or Drift())
+        spans[at] = statistics(changed(rows(int(at[-2:]) - 1, 1)))
+    return judge(Spans(spans, COLUMNS, LABELS, None, drifted=drifted, **more), drift or Drift())
 
 
 def test_twenty_clean_days_with_weekends_are_let_pass(days):
@@ -157,6 +156,41 @@ def test_nothing_is_learned_from_a_day_that_was_refused(days):
     [mended] = judged(broken, drifted=[bad])
     assert mended.status == "passed"
     assert mended.sentence.startswith(f"drift: {LAST} is like 2024-03-18 and 2024-03-13 to {bad}; ")
+
+
+def test_a_label_that_half_of_the_rows_lack_is_told_unless_it_is_of_some_rows_alone(days):
+    half = without("click/mask", 0.5)
+
+    def lacking(frame):
+        known = half(frame)["click/mask"].fillna(0.0)
+        return frame.assign(**{"click/mask": known, "click/label": frame["click/label"] * known})
+
+    told = judged(days, changed=lacking, labelled=["click"])
+    assert {v.status for v in told} == {"failed"} and len(told) == 2
+    start = f"drift: click: {LAST} against 2024-03-19: the change of the share of rows without a label is 0."
+    assert told[0].sentence.startswith(start)
+    assert "% of the rows have no label" in told[0].sentence and "and 0.0% had none" in told[0].sentence
+    [by_nature] = judged(days, changed=lacking)
+    assert by_nature.status == "passed"
+
+
+def test_a_label_that_comes_late_is_compared_where_it_has_come(days):
+    """That of the last span is of a few early rows; the newest known is of three spans before."""
+    early, late = "2024-03-17", {"click": "2024-03-17"}
+    few = {LAST: statistics(rows(19, 1).assign(**{"click/label": 1.0, "click/mask": 1.0}))}
+    told = judged(days | few, changed=halved("click/label", 1.0), at=early, late=late)
+    assert {v.status for v in told} == {"failed"} and len(told) == 2
+    for old, verdict in zip(("2024-03-16", "2024-03-13 to 2024-03-16"), told, strict=True):
+        start = f"drift: click: {early} against {old}: the relative change of the label's rate is 0."
+        assert verdict.sentence.startswith(start)
+    [clean] = judged(days | few, late=late)
+    assert clean.status == "passed" and f"{LAST} is like 2024-03-19 and " in clean.sentence
+    # refused by the run of 2024-03-19, three days after: nothing is learned of it, and it is not the one before
+    wrong = days | few | {"2024-03-16": statistics(halved("click/label", 1.0)(rows(15, 1)))}
+    on = judged(wrong, changed=halved("click/label", 1.0), at=early, late=late, drifted=["2024-03-19"])
+    assert {v.status for v in on} == {"failed"} and f"{early} against 2024-03-15: " in on[0].sentence
+    [mended] = judged(wrong, late=late, drifted=["2024-03-19"])
+    assert mended.status == "passed"
 
 
 def test_a_label_that_is_not_known_yet_is_not_compared(days):

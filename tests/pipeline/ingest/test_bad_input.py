@@ -331,7 +331,7 @@ def test_lists_that_are_too_long(tmp_path, kind, longer, want):
     write(tmp_path / f"x.{kind}", rows)
     columns = source(s={"type": "list[string]", "separator": "|", "max_length": 2, "longer": longer})
     batches = list(read(tmp_path, f"x.{kind}", columns, ["i", "s"]))
-    cut = sum(batch.cut.get("s", 0) for batch in batches)
+    cut = sum(np.count_nonzero(batch.cut.get("s", 0)) for batch in batches)
     good, values, dead = read_all(tmp_path, f"x.{kind}", columns)
     if longer == "dead":
         assert cut == 0 and good == [1, 3, 4] and values["s"] == [["a"], None, ["a", "b"]]

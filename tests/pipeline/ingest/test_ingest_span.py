@@ -71,24 +71,40 @@ def test_spans_together_are_the_whole(tmp_path, shop, run_stages, examples, fram
 
 
 def test_rows_read_for_history_are_told_by_their_own_span(tmp_path, shop, run_stages):
-    """Of two days with repeats, dead rows, and prices that no catalog has, the second tells its own."""
+    """Of two days with repeats, dead rows, prices that no catalog has, long lists and clicks that are none, the
+    second tells its own."""
     noon, rows = DAY // 2, []
     for day, repeats, bad in ((0, 3, 4), (1, 1, 2)):
-        rows += [(day * 100 + n, "a", day * DAY + n, 1.0, 1) for n in range(50)]
+        rows += [(day * 100 + n, "a", day * DAY + n, 1.0, 1, "x") for n in range(50)]
         rows += rows[-repeats:]
-        rows += [(day * 100 + 60 + n, "a", day * DAY + noon + n, "dear", 1) for n in range(bad)]
-        rows += [(day * 100 + 90 + n, "gone", day * DAY + noon + n, 1.0, 1) for n in range(bad)]
-    log = pd.DataFrame(rows, columns=["user", "item", "at", "price", "clicked"])
+        rows += [(day * 100 + 60 + n, "a", day * DAY + noon + n, "dear", 1, "x") for n in range(bad)]
+        rows += [(day * 100 + 90 + n, "gone", day * DAY + noon + n, 1.0, 1, "x") for n in range(bad)]
+        rows += [(day * 100 + 80 + n, "a", day * DAY + noon + n, 1.0, 1, "x|y|z") for n in range(bad)]
+    rows.append((70, "a", noon, 1.0, 9, "x"))
+    log = pd.DataFrame(rows, columns=["user", "item", "at", "price", "clicked", "tags"])
     log.to_csv(tmp_path / "log.csv", index=False)
-    (tmp_path / "items.csv").write_text("item\na\n")
-    items = {"files": "items.csv", "key": "item", "columns": {"item": "string"}, "unmatched": "dead"}
-    for lookup in ("in_memory", "by_key"):
+    (tmp_path / "items.csv").write_text("item,usual\na,1\n")
+    columns = shop().sources.log.model_dump(mode="json")["columns"]
+    columns["clicked"]["max"] = 1
+    columns["tags"] = {"type": "list[string]", "separator": "|", "max_length": 2}
+    usual = {"type": "float", "known": "after", "max": 0}
+    for lookup, dead in (("in_memory", True), ("by_key", True), ("by_key", False)):
+        items = {
+            "files": "items.csv",
+            "key": "item",
+            "join": lookup,
+            "columns": {"item": "string", "usual": usual},
+            "unmatched": "dead" if dead else "missing",
+        }
         sources = {
-            "log": {"files": "log.csv", "unique": ["user", "item", "at"]},
-            "catalogs": {"items": items | {"join": lookup}},
+            "log": {"files": "log.csv", "unique": ["user", "item", "at"], "columns": columns},
+            "catalogs": {"items": items},
         }
         recipe = shop(sources=sources, history=HISTORY, splits=split(DAY + noon, 2 * DAY))
         span = SpanRows(DAY, 2 * DAY, None, frozenset({"log.csv"}))
-        counts = run_stages(recipe, tmp_path, tmp_path / lookup, span=span)
-        assert (counts.read, counts.for_history) == (50 + 1 + 2 + 2, 50 + 3 + 4 + 4), lookup
-        assert counts.dropped == {"repeat": 1} and counts.rows_dead == 4 and counts.rows_written == 50
+        counts = run_stages(recipe, tmp_path, tmp_path / f"{lookup}{dead}", span=span)
+        assert (counts.read, counts.for_history) == (50 + 1 + 4 * 2 - 2, 50 + 3 + 4 * 3 + 1), lookup
+        assert counts.dropped == {"repeat": 1} and counts.rows_dead == (4 if dead else 2)
+        assert counts.unmatched == {"items": 2} and counts.cut == {"tags": 2}
+        # the clicks that are none are of the day before, whose own ingestion they stopped
+        assert counts.broken == {"usual is more than 0": 50 + 1 + 2}

@@ -1,8 +1,12 @@
-"""Every architecture of `mtl_models` is one that a recipe can name."""
+"""Every architecture and every weighting of `mtl_models` is one that a recipe can name."""
 
 import pytest
 
 from pipeline.recipe import RecipeError, constructors, loads
+
+
+def weighted(root, weighting):
+    return (root / "data/demo/recipe.yaml").read_text().replace("\nweighting: {name: equal}\n", weighting)
 
 
 def recipe(root, architecture):
@@ -20,6 +24,17 @@ def test_it_loads_with_defaults(name, root):
     architecture = loads(recipe(root, f"{{name: {name}{listed}}}")).model.architecture
     assert architecture.name == name
     assert settings(**given).model_dump() == architecture.model_dump(exclude={"name"})
+    assert all(field.description for field in settings.model_fields.values())
+
+
+@pytest.mark.parametrize("name", constructors.part_names("weighting"))
+def test_a_weighting_loads_with_defaults(name, root):
+    settings = constructors.part_settings("weighting", name)
+    given = {"weights": (1.0, 2.0, 0.5, 1.0)} if name == "fixed" else {}
+    listed = "".join(f", {key}: {list(value)}" for key, value in given.items())
+    weighting = loads(weighted(root, f"\nweighting: {{name: {name}{listed}}}\n")).weighting
+    assert weighting.name == name
+    assert settings(**given).model_dump() == weighting.model_dump(exclude={"name"})
     assert all(field.description for field in settings.model_fields.values())
 
 

@@ -48,6 +48,7 @@ def test_settings_of_all_that_is_trained():
         ("{training.batch_size: {min: 64, max: 8}}", "min must be below max"),
         ("{training.clip_norm: {min: 0, max: 8, log: true}}", "log needs min above 0"),
         ("{training.clip_norm: {min: -1, max: 8}}", r"tune.space.training.clip_norm.min.*greater than 0"),
+        ("{training.clip_norm: {min: a, max: 8}}", r"clip_norm.min: must be a number \[got 'a'\]"),
         ("{weighting: [{name: equal}, {name: nothing}]}", "tune.space.weighting.1"),
         (
             "{weighting: [{name: equal}, {name: pcgrad}], weighting.name: [equal, dwa]}",

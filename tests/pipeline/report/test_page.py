@@ -271,6 +271,8 @@ def test_a_span_says_where_each_task_was_judged_and_which_catalogs_changed(facts
     }
     span = {"name": "2024-03-07", "spans": [], "left_out": [], "judged": judged}
     metrics = build_metrics(replace(facts("pushed"), span=span | {"catalogs": {"items": ["2024-03-04"]}}))
+    lost = build_metrics(replace(facts("pushed"), span=span | {"lost": ["2024-03-02"]}))
+    assert " Not trained on, as they were ingested by other code or for another recipe" in render_page(lost)
     assert [metrics["tasks"][task]["span"] for task in judged] == ["2024-03-03", None, "2024-03-07"]
     text = " ".join(Page(render_page(metrics)).text.split())
     assert (

@@ -15,6 +15,7 @@ from pipeline.cli import mtl
 from pipeline.only_one import only_one
 from pipeline.runs.gc import collect
 from pipeline.runs.needed import needed, run_names
+from pipeline.spans.store import SpanStore, Version
 from serving import releases, versions
 
 DAYS = [f"2026110{day}T020000Z" for day in range(1, 9)]
@@ -54,6 +55,26 @@ def test_what_a_kept_run_took_from_the_cache_stays(home, states):
         states(home)["Ingest/examples/5"] == LIVE and (home / "artifacts/Ingest/examples/5/content").is_file()
     )
     assert states(home)["Trainer/model/5"] == DELETED
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kept"), [("spans: {window: 2}", (3, 4, 5)), ("spans: null", (1, 3, 4, 5))]
+)
+def test_the_spans_that_the_next_run_trains_on_stay_whichever_run_ingested_them(home, recipe, kept):
+    store = SpanStore(home)
+    for day in (1, 3, 4, 5):
+        for version in (1, 2):
+            number = day - (version == 1)
+            made = (f"artifacts/{what}/{number}" for what in ("Ingest/examples", "Trainer/model"))
+            store.add(f"2026-11-0{day}", Version(version, "content", "made", *made, DAYS[day], 9, 1, {}, {}))
+    for name in DAYS[:7]:
+        (home / "runs" / name / "recipe.yaml").write_text(recipe)
+    (home / "runs" / DAYS[7] / "recipe.yaml").unlink()  # as it is where a run is cut off at its start
+    run("gc", home, "--keep", "1")
+    assert DAYS[5] not in run_names(home)
+    days = {2, 4, 8, *kept}  # 2 and 4 made versions that stay, and 8 is the last
+    both = {f"Ingest/examples/{n}" for n in days} | {f"Trainer/model/{n}" for n in days}
+    assert folders(home) == both
 
 
 def test_a_dry_run_says_the_same_and_touches_nothing(home):

@@ -159,20 +159,33 @@ def test_a_refusal_is_no_failure_of_kubernetes_job(place, code, ends):
     assert found.returncode == ends
 
 
-def test_a_recipe_of_spans_runs_the_newest_that_is_over(place):
+def test_a_recipe_of_spans_runs_the_newest_that_is_over_and_what_was_missed(place):
     text = RECIPE.replace("clicked: {", "at: time, clicked: {").replace("roles: {}", "roles: {time: at}")
     (place / "recipe.yaml").write_text(text + "spans: {by: day, utc_offset_hours: 8}\n")
     for target in ("cron", "systemd", "kubernetes", "airflow"):
         schedule(place, target)
     for name in ("run-my_shop.sh", "mtl-my_shop.service"):
-        assert " --span last" in (place / "to" / name).read_text()
+        assert " --span last --catch-up" in (place / "to" / name).read_text()
     _, job = yaml.safe_load_all((place / "to/mtl-my-shop.yaml").read_text())
     [container] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert container["args"][-2:] == ["--span", "last"]
+    assert container["args"][-3:] == ["--span", "last", "--catch-up"]
     # Airflow runs it for a date, which may be long ago
     dag = (place / "to/mtl_my_shop.py").read_text()
-    assert "'--span',\n            span,\n" in dag and "moment.add(hours=8.0)" in dag
+    assert (
+        "'--span',\n            span,\n            '--catch-up',\n" in dag and "moment.add(hours=8.0)" in dag
+    )
     compile(dag, "dag", "exec")
+
+
+def test_hours_run_every_hour_where_nothing_is_said(place):
+    text = RECIPE.replace("clicked: {", "at: time, clicked: {").replace("roles: {}", "roles: {time: at}")
+    (place / "recipe.yaml").write_text(text + "spans: {by: hour, utc_offset_hours: 5.5}\n")
+    for target in ("cron", "systemd", "kubernetes", "airflow"):
+        schedule(place, target)
+    assert (place / "to/my_shop.cron").read_text().splitlines()[-1].startswith("10 * * * * ")
+    assert "OnCalendar=*-*-* *:10:00 UTC" in (place / "to/mtl-my_shop.timer").read_text()
+    dag = (place / "to/mtl_my_shop.py").read_text()
+    assert "moment.add(hours=5.5)" in dag and "moment.subtract(hours=1).format('YYYY-MM-DD[T]HH')" in dag
 
 
 def test_what_a_container_does_not_have_is_refused(place):

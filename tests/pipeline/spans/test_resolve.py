@@ -5,6 +5,7 @@ import pytest
 from pipeline.ingest.errors import DataError
 from pipeline.ingest.files import file_digest
 from pipeline.recipe import loads
+from pipeline.span_run import anew
 from pipeline.spans.resolve import resolve
 from pipeline.spans.store import SpanStore, Version, catalog_digest
 
@@ -23,10 +24,10 @@ def place(tmp_path, write):
 def run(shop, place):
     """Resolves a span's run, and remembers what it would have ingested."""
 
-    def _run(day, recipe=shop, ingest=True):
+    def _run(day, recipe=shop, ingest=True, name=""):
         home = place / "home"
         store = SpanStore(home)
-        found = resolve(recipe, "", place / "data", home, f"1970-01-0{day + 1}")
+        found = resolve(recipe, "", place / "data", home, name or f"1970-01-0{day + 1}")
         for one in found.ingestions if ingest else ():
             for kind in ("examples", "statistics"):
                 (home / kind / one.name).mkdir(parents=True, exist_ok=True)
@@ -68,6 +69,8 @@ def test_late_rows_make_a_new_version_of_their_span(run, place, write):
     found = run(3)
     assert ingested(found) == [("1970-01-02", 2), ("1970-01-04", 1)]
     assert found.ingestions[0].recipe.sources.log.files == ["log/1.csv", "log/late.csv"]
+    [said] = anew(found)
+    assert said.startswith("1970-01-02: ingested anew, as its rows or a catalog changed, events that may ")
 
 
 def test_windows_that_close_make_new_versions_until_they_are_closed(run, place, write):
@@ -96,7 +99,10 @@ def test_another_recipe_of_ingestion_makes_all_anew_and_another_window_none(run,
     assert ingested(run(2, wider, ingest=False)) == [("1970-01-03", 1)]
     labelled = shop.tasks["click"].model_copy(update={"label": "1 - click"})
     other = shop.model_copy(update={"tasks": shop.tasks | {"click": labelled}})
-    assert ingested(run(1, other)) == [("1970-01-01", 2), ("1970-01-02", 2)]
+    found = run(1, other)
+    assert ingested(found) == [("1970-01-01", 2), ("1970-01-02", 2)]
+    said = "1970-01-01, 1970-01-02: ingested anew, as code or recipe reads it otherwise"
+    assert anew(found) == [said]
 
 
 def test_logs_may_be_deleted_once_they_are_ingested(run, place):
@@ -104,6 +110,42 @@ def test_logs_may_be_deleted_once_they_are_ingested(run, place):
     (place / "data/log/0.csv").unlink()
     found = run(2)
     assert found.window == ("1970-01-01", "1970-01-02") and ingested(found) == [("1970-01-03", 1)]
+
+
+def test_the_same_span_without_its_log_is_the_same_run(run, place):
+    run(0)
+    found = run(1)
+    (place / "data/log/1.csv").unlink()
+    assert ingested(run(1)) == [] and run(1).content == found.content
+
+
+def test_a_span_that_can_neither_be_used_nor_made_again_is_told(run, place, shop):
+    [run(day) for day in range(2)]
+    (place / "data/log/0.csv").unlink()
+    labelled = shop.tasks["click"].model_copy(update={"label": "1 - click"})
+    other = shop.model_copy(update={"tasks": shop.tasks | {"click": labelled}})
+    found = run(2, other)
+    assert found.lost == ("1970-01-01",) and found.window == ("1970-01-02",) and found.left_out == ()
+    assert not run(2, ingest=False).lost
+    with pytest.raises(DataError, match="no row of the span 1970-01-01"):
+        run(0, other)
+
+
+def test_hours_are_resolved_as_days_are(run, place, shop, write):
+    """Where hours begin at half past."""
+    hours = shop.spans.model_copy(update={"by": "hour", "window": 2, "utc_offset_hours": 5.5})
+    recipe = shop.model_copy(update={"spans": hours})
+    rows = [(n, "a", (n + 0.75) / 24, "", 1) for n in range(4)]  # a quarter after the half
+    write(place / "data/log/0.csv", rows)
+    home = place / "home"
+    for n, name in enumerate(("06", "07", "08", "09")):
+        found = run(None, recipe, name=f"1970-01-01T{name}")
+        assert ingested(found) == [(f"1970-01-01T{name}", 1)]
+        assert found.window == tuple(f"1970-01-01T{hour}" for hour in ("06", "07", "08")[max(0, n - 2) : n])
+        [one] = found.ingestions
+        assert one.rows.start == n * 3_600_000 + 1_800_000 and one.rows.end == one.rows.start + 3_600_000
+        assert one.recipe.splits.validation_from == f"1970-01-01T0{n + 1}:15:00.000"
+    assert SpanStore(home).has_later("1970-01-01T08") and not SpanStore(home).has_later("1970-01-01")
 
 
 def test_a_version_whose_files_are_gone_is_ingested_again(run, place):
