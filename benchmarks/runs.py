@@ -71,7 +71,7 @@ def train_seed(recipe: Recipe, transformed: Transformed, seed: int, kept: Path) 
     What is in `kept` is not trained again: a benchmark that was interrupted goes on.
 
     Returns:
-      task → `[rows]` of the test split, in the order of its examples; and `epoch`, the one whose weights were kept.
+      task → `[rows]` of the test split, in the order of its examples; and `epoch`, the one that was kept.
     """
     path = kept / f"seed-{seed}.npz"
     if not path.exists():

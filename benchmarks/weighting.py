@@ -3,12 +3,12 @@
     python benchmarks/weighting.py --input FOLDER [--output FOLDER] [--seeds N]
 
 The recipe runs once through the pipeline; then it is trained with several seeds on that run's transformed
-examples, and so is each way of weighting.json: its weighting or its architecture in place of the recipe's own,
-and nothing else changed (no learning rate is tuned for any of them). Shown are the means of the recipe's own
-way, and the mean difference of every other from it, seed by seed, with its 95 % interval by Student's t over
-seeds: AUC and AUC within users, more is better, and the mean absolute error of watch times, less is better.
-Seeds are outermost, and what was trained is kept in OUTPUT/ways: a benchmark that was interrupted goes on, and
-with fewer seeds shows what there is.
+examples, and so is each way of weighting.json, its weighting or its architecture in place of the recipe's
+own, and the recipe without its tasks' `loss_weight`; nothing else is changed (no learning rate is tuned for
+any of them). Shown are the means of the recipe's own way, and the mean difference of every other from it, seed by
+seed, with its 95 % interval by Student's t over seeds: AUC and AUC within users, more is better, and the mean
+absolute error of watch times, less is better. Seeds are outermost, and what was trained is kept in
+OUTPUT/ways: a benchmark that was interrupted goes on.
 """
 
 import argparse
@@ -33,7 +33,8 @@ def ways(recipe: Recipe) -> dict[str, Recipe]:
             texts = recipe.model_dump(mode="json", exclude_unset=True)
             (texts if kind == "weighting" else texts["model"])[kind] = settings
             found[settings["name"]] = Recipe.model_validate(texts)
-    return found
+    tasks = {name: task.model_copy(update={"loss_weight": 1.0}) for name, task in recipe.tasks.items()}
+    return found | {"loss weights of 1": recipe.model_copy(update={"tasks": tasks})}
 
 
 def main() -> None:
@@ -66,14 +67,14 @@ def main() -> None:
     for name, runs in found.items():
         differences = [[r[key] - o[key] for r, o in zip(runs, own)] for key in own[0]]
         table.add_row(name, *map(_difference, differences))
-    Console(width=200).print(table)
-    print("bold: the interval of the difference does not hold 0")
+    Console(width=240).print(table)
+    print("*: the interval of the difference does not hold 0")
 
 
 def _difference(values: list[float]) -> str:
     mean, low, high = interval(values)
-    text = f"{mean:+.4f} ± {mean - low:.4f}"
-    return f"[bold]{text}[/bold]" if len(values) > 1 and not low <= 0 <= high else text
+    mark = " *" if len(values) > 1 and not low <= 0 <= high else ""
+    return f"{mean:+.4f} ± {mean - low:.4f}{mark}"
 
 
 if __name__ == "__main__":

@@ -49,12 +49,11 @@ class InformationTransfer(keras.layers.Layer):
     def call(self, own, earlier):
         transferred = ops.relu(ops.matmul(earlier, self.transfer_kernel) + self.transfer_bias)
         both = ops.stack([own, transferred], axis=1)
-        kernels = ops.concatenate([self.value, self.query, self.key], axis=1)
-        value, query, key = ops.split(ops.matmul(both, kernels), 3, axis=-1)
-        # scaled before the product: in float16 the product of the two could overflow
-        scale = 1 / math.sqrt(own.shape[-1])
-        weights = ops.softmax(ops.sum((query * scale) * key, axis=-1), axis=-1)
-        return ops.sum(weights[:, :, None] * value, axis=1), weights
+        # ⟨h₂(u), h₃(u)⟩ = uᵀ M u with one matrix M of both kernels, and Σ w h₁(u) = h₁(Σ w u): four products
+        # [B, d] × [d, d] for seven. Scaled before: in float16 the product of query and key could overflow
+        form = ops.matmul(self.query / math.sqrt(own.shape[-1]), ops.transpose(self.key))
+        weights = ops.softmax(ops.sum(ops.matmul(both, form) * both, axis=-1), axis=-1)
+        return ops.matmul(ops.sum(weights[:, :, None] * both, axis=1), self.value), weights
 
     def compute_output_shape(self, own_shape, earlier_shape):
         return own_shape, (own_shape[0], 2)
